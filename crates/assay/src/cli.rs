@@ -1,0 +1,302 @@
+//! The command line: what can be asked for, and its help.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Where a gateway of a local network listens.
+pub const DEFAULT_GATEWAY: &str = "http://127.0.0.1:8080";
+/// Where the first validator of a local network serves JSON-RPC.
+pub const DEFAULT_RPC: &str = "http://127.0.0.1:8545";
+/// The folder of a local network.
+pub const DEFAULT_DATA: &str = "./.assay";
+
+const EXIT_STATUS: &str = "\
+Exit status: 0 done, 1 failed, 3 wrong usage.
+`verify` commands: 0 verified, 1 refuted, 2 cannot tell, 3 wrong usage.
+Data goes to standard output, the log to standard error (set ASSAY_LOG=info or debug for more of it).";
+
+/// A network for AI inference in which every answer carries evidence.
+#[derive(Debug, Parser)]
+#[command(name = "assay", version, max_term_width = 100, after_help = EXIT_STATUS)]
+#[command(disable_help_subcommand = true, subcommand_required = true)]
+pub struct Cli {
+    /// Print one JSON document instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `assay` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a local network and walk through publish, ask, verify, tamper and refuse.
+    Demo(Demo),
+    /// Start a local network: 4 validators, 3 inference nodes, a gateway.
+    Up(Up),
+    /// Run a validator.
+    Validator(Role),
+    /// Run an inference node, register one, or show what the chain knows of one.
+    Node(Node),
+    /// Run a gateway.
+    Gateway(Role),
+    /// Publish a model, or show a published one.
+    #[command(subcommand)]
+    Model(Model),
+    /// Ask a model and get its answer with a receipt.
+    Infer(Infer),
+    /// Show a receipt, or verify a saved one with no network.
+    #[command(subcommand)]
+    Receipt(Receipt),
+    /// Ask how a network is, or put one to the test.
+    #[command(subcommand)]
+    Network(Network),
+}
+
+/// Where a local network lies.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// Folder of the network; made if missing, used again if not.
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    pub data: PathBuf,
+    /// Forget the network in the folder and make a new one.
+    #[arg(long)]
+    pub reset: bool,
+    /// Take all ports from the 64 that begin here; otherwise 8080, 8101.., 8545.., 9001.. and 9101...
+    #[arg(long, value_name = "N")]
+    pub port_base: Option<u16>,
+    /// Folder of revision directories; otherwise ./models, or three models that come with this program.
+    #[arg(long, value_name = "DIR")]
+    pub models: Option<PathBuf>,
+}
+
+/// `assay demo`.
+#[derive(Debug, Clone, Args)]
+pub struct Demo {
+    /// Where the network lies.
+    #[command(flatten)]
+    pub place: Place,
+    /// Stop after the walk, as without a terminal; status 0 only if each step held.
+    #[arg(long)]
+    pub exit: bool,
+}
+
+/// `assay up`.
+#[derive(Debug, Clone, Args)]
+pub struct Up {
+    /// Where the network lies.
+    #[command(flatten)]
+    pub place: Place,
+    /// Give each role a process of its own, so that a kill is a real kill.
+    #[arg(long)]
+    pub isolated: bool,
+}
+
+/// A role that runs until SIGTERM or ctrl-c.
+#[derive(Debug, Clone, Args)]
+pub struct Role {
+    /// Configuration, TOML; `assay up` writes one for each role of a local network.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Stop when standard input ends, as it does when the process that holds its other end is gone.
+    #[arg(long, hide = true)]
+    pub until_stdin_ends: bool,
+}
+
+/// `assay node`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Node {
+    /// The configuration to run with.
+    #[command(flatten)]
+    pub run: Option<Role>,
+    /// What else to do.
+    #[command(subcommand)]
+    pub command: Option<NodeCommand>,
+}
+
+/// `assay node register` and `assay node status`.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Register a node key with a bond, paid by its operator.
+    Register(Register),
+    /// Show what the chain knows of a node.
+    Status(NodeStatus),
+}
+
+/// `assay node register`.
+#[derive(Debug, Args)]
+pub struct Register {
+    /// The node's configuration: its key and its advertised endpoint.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Key file of the operator's account, which pays bond and gas.
+    #[arg(long, value_name = "FILE")]
+    pub operator_key: PathBuf,
+    /// Bond in credits; the network asks for at least 1000.
+    #[arg(long, value_name = "CREDITS", default_value_t = 1000)]
+    pub bond: u64,
+    /// JSON-RPC of a validator.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_RPC, env = "ASSAY_RPC")]
+    pub rpc: String,
+}
+
+/// `assay node status`.
+#[derive(Debug, Args)]
+pub struct NodeStatus {
+    /// The node's address.
+    #[arg(value_name = "ADDRESS")]
+    pub node: String,
+    /// JSON-RPC of a validator.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_RPC, env = "ASSAY_RPC")]
+    pub rpc: String,
+}
+
+/// `assay model`.
+#[derive(Debug, Subcommand)]
+pub enum Model {
+    /// Publish a revision directory under the name in its manifest.
+    Publish(Publish),
+    /// Show a published model: its newest revision, its signature and who serves it.
+    Show(ShowModel),
+}
+
+/// `assay model publish`.
+#[derive(Debug, Args)]
+pub struct Publish {
+    /// Revision directory: manifest.json and the files it names.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Key file of the publisher's account.
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// JSON-RPC of a validator.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_RPC, env = "ASSAY_RPC")]
+    pub rpc: String,
+}
+
+/// `assay model show`.
+#[derive(Debug, Args)]
+pub struct ShowModel {
+    /// publisher/name, a revision id, or a bare name that only one publisher has.
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// The gateway to ask.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_GATEWAY, env = "ASSAY_GATEWAY")]
+    pub gateway: String,
+}
+
+/// `assay infer`.
+#[derive(Debug, Args)]
+pub struct Infer {
+    /// publisher/name, a revision id, or a bare name that only one publisher has.
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// Inputs: JSON {"NAME": nested arrays}, or .npy for a model with one input; - reads JSON from standard input.
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// The gateway to ask.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_GATEWAY, env = "ASSAY_GATEWAY")]
+    pub gateway: String,
+    /// The rung of evidence that is wanted.
+    #[arg(long, value_enum, default_value_t = Rung::Signed)]
+    pub rung: Rung,
+    /// Wait until the receipt is in a finalized block.
+    #[arg(long, value_enum, value_name = "STATE")]
+    pub wait: Option<Wait>,
+    /// Write the receipt to FILE, with its proof if it has settled; readable by `assay receipt verify`.
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+}
+
+/// A rung of the ladder of evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Rung {
+    /// The node's bonded key over the receipt.
+    Signed,
+    /// Re-run by other operators.
+    Replayed,
+    /// TEE evidence that passed a policy.
+    Attested,
+    /// A succinct proof.
+    Proven,
+}
+
+/// What to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Wait {
+    /// The receipt is in a finalized block.
+    Settled,
+}
+
+/// `assay receipt`.
+#[derive(Debug, Subcommand)]
+pub enum Receipt {
+    /// Show a receipt by its id, or from a file.
+    Show(ShowReceipt),
+    /// Verify a saved receipt; works with the network off.
+    Verify(Verify),
+}
+
+/// `assay receipt show`.
+#[derive(Debug, Args)]
+pub struct ShowReceipt {
+    /// Receipt id (0x and 64 digits), or a file.
+    #[arg(value_name = "ID|FILE")]
+    pub receipt: String,
+    /// The gateway to ask for an id.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_GATEWAY, env = "ASSAY_GATEWAY")]
+    pub gateway: String,
+    /// Write the receipt with its proof to FILE.
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+}
+
+/// `assay receipt verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The receipt file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The network's file: its name, chain id, genesis digest and public key. This is all that is trusted.
+    #[arg(long, value_name = "NETWORK.json")]
+    pub network: PathBuf,
+}
+
+/// `assay network`.
+#[derive(Debug, Subcommand)]
+pub enum Network {
+    /// Show which validators and nodes answer, and whether the chain moves.
+    Health(Health),
+    /// Kill processes of a local network at random while a client asks, and count what was lost.
+    Drill(Drill),
+}
+
+/// `assay network health`.
+#[derive(Debug, Args)]
+pub struct Health {
+    /// The gateway to ask.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_GATEWAY, env = "ASSAY_GATEWAY")]
+    pub gateway: String,
+}
+
+/// `assay network drill`.
+#[derive(Debug, Args)]
+pub struct Drill {
+    /// How many processes are killed.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub rounds: u32,
+    /// Folder of the drill's own network, which is made anew.
+    #[arg(long, value_name = "DIR", default_value = "./.assay-drill")]
+    pub data: PathBuf,
+    /// Take all ports from the 64 that begin here.
+    #[arg(long, value_name = "N", default_value_t = 18000)]
+    pub port_base: u16,
+    /// Seed of the choice of victims and moments; drawn and printed if absent.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Questions that are open at a time.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub clients: usize,
+}

@@ -1,0 +1,3 @@
+//! The assay binary: subcommands are roles and tools.
+
+fn main() {}

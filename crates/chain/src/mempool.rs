@@ -1,0 +1,190 @@
+//! Transactions that wait for a block, by sender and nonce.
+
+use crate::execution::Transaction;
+use alloy_consensus::{Transaction as _, Typed2718 as _, transaction::Recovered};
+use alloy_eips::eip2718::Encodable2718 as _;
+use alloy_primitives::{Address, B256};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use crate::{block::MAX_TRANSACTION_BYTES, spec::BASE_FEE_WEI};
+
+/// Most transactions that wait at once: some seconds of full blocks.
+pub const MAX_POOLED: usize = 16_384;
+/// Most transactions of one sender, so that one key cannot fill the pool.
+pub const MAX_POOLED_PER_SENDER: usize = 1_024;
+/// Most bytes that wait at once.
+pub const MAX_POOLED_BYTES: usize = 64 << 20;
+
+/// A transaction with its sender.
+pub type Pooled = Recovered<Transaction>;
+
+/// Why a transaction is not taken. All variants blame the sender but `Full`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    /// It waits here already.
+    #[error("already known")]
+    Known,
+    /// Too much waits: send again later.
+    #[error("the transaction pool is full; send again later")]
+    Full,
+    /// Its fee cannot pay for a block.
+    #[error("max fee per gas {offered} wei is below the base fee of {BASE_FEE_WEI} wei")]
+    Underpriced {
+        /// What it offers, wei per gas.
+        offered: u128,
+    },
+    /// Another transaction with this nonce waits and pays as much.
+    #[error("replacement transaction underpriced: raise the fee by at least 10 %")]
+    ReplacementUnderpriced,
+    /// Its nonce is used.
+    #[error("nonce too low: next nonce is {next}, transaction has {given}")]
+    NonceTooLow {
+        /// The account's next nonce.
+        next: u64,
+        /// The transaction's nonce.
+        given: u64,
+    },
+    /// It is for another chain.
+    #[error("transaction is for chain {given:?}, this is chain {expected}")]
+    WrongChain {
+        /// This chain's id.
+        expected: u64,
+        /// The transaction's chain id, if it has one.
+        given: Option<u64>,
+    },
+    /// It is too long.
+    #[error("transaction has {0} bytes; at most {MAX_TRANSACTION_BYTES} are taken")]
+    TooLong(usize),
+    /// Blob transactions have no meaning here.
+    #[error("blob transactions (type 3) are not supported; send a type 2 transaction")]
+    Blob,
+}
+
+/// The pool. Pure: whoever holds it says which nonces are used.
+#[derive(Debug)]
+pub struct Mempool {
+    chain_id: u64,
+    senders: HashMap<Address, BTreeMap<u64, Pooled>>,
+    order: VecDeque<Address>,
+    hashes: HashMap<B256, (Address, u64)>,
+    bytes: usize,
+}
+
+impl Mempool {
+    /// An empty pool of one chain.
+    pub fn new(chain_id: u64) -> Self {
+        Self {
+            chain_id,
+            senders: HashMap::new(),
+            order: VecDeque::new(),
+            hashes: HashMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Number of transactions that wait.
+    pub fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// Takes a transaction whose sender's next nonce on the chain is `next_nonce`.
+    ///
+    /// # Errors
+    /// [`PoolError`]; the pool is then unchanged.
+    pub fn add(&mut self, tx: Pooled, next_nonce: u64) -> Result<B256, PoolError> {
+        self.admissible(&tx, next_nonce)?;
+        let hash = *tx.tx_hash();
+        let (sender, nonce, length) = (tx.signer(), tx.nonce(), tx.encode_2718_len());
+        if let Some(old) = self.senders.get(&sender).and_then(|queue| queue.get(&nonce)) {
+            let floor = old.max_fee_per_gas().saturating_add(old.max_fee_per_gas() / 10);
+            if tx.max_fee_per_gas() < floor.max(1) {
+                return Err(PoolError::ReplacementUnderpriced);
+            }
+            self.remove(sender, nonce);
+        }
+        let queue = self.senders.entry(sender).or_default();
+        if queue.is_empty() {
+            self.order.push_back(sender);
+        }
+        queue.insert(nonce, tx);
+        self.hashes.insert(hash, (sender, nonce));
+        self.bytes = self.bytes.saturating_add(length);
+        Ok(hash)
+    }
+
+    fn admissible(&self, tx: &Pooled, next_nonce: u64) -> Result<(), PoolError> {
+        let length = tx.encode_2718_len();
+        let queued = self.senders.get(&tx.signer()).map_or(0, BTreeMap::len);
+        if self.hashes.contains_key(tx.tx_hash()) {
+            return Err(PoolError::Known);
+        }
+        if tx.is_eip4844() {
+            return Err(PoolError::Blob);
+        }
+        if length > MAX_TRANSACTION_BYTES {
+            return Err(PoolError::TooLong(length));
+        }
+        if tx.chain_id() != Some(self.chain_id) {
+            return Err(PoolError::WrongChain { expected: self.chain_id, given: tx.chain_id() });
+        }
+        if tx.max_fee_per_gas() < u128::from(BASE_FEE_WEI) {
+            return Err(PoolError::Underpriced { offered: tx.max_fee_per_gas() });
+        }
+        if tx.nonce() < next_nonce {
+            return Err(PoolError::NonceTooLow { next: next_nonce, given: tx.nonce() });
+        }
+        let full = self.len() >= MAX_POOLED
+            || queued >= MAX_POOLED_PER_SENDER
+            || self.bytes.saturating_add(length) > MAX_POOLED_BYTES;
+        if full { Err(PoolError::Full) } else { Ok(()) }
+    }
+
+    /// Candidates for a block: senders in the order in which they came, each one's transactions
+    /// by nonce.
+    pub fn candidates(&self, most: usize) -> Vec<Pooled> {
+        let queues = self.order.iter().filter_map(|sender| self.senders.get(sender));
+        queues.flat_map(BTreeMap::values).take(most).cloned().collect()
+    }
+
+    /// The nonce that `sender` should use next, given the chain's `next_nonce`.
+    pub fn pending_nonce(&self, sender: Address, next_nonce: u64) -> u64 {
+        let Some(queue) = self.senders.get(&sender) else { return next_nonce };
+        let mut next = next_nonce;
+        while queue.contains_key(&next) {
+            next = next.saturating_add(1);
+        }
+        next
+    }
+
+    /// A waiting transaction by its hash.
+    pub fn by_hash(&self, hash: &B256) -> Option<&Pooled> {
+        let (sender, nonce) = self.hashes.get(hash)?;
+        self.senders.get(sender)?.get(nonce)
+    }
+
+    /// Forgets everything of `sender` up to and including `nonce`, which a block has used.
+    pub fn used(&mut self, sender: Address, nonce: u64) {
+        let Some(queue) = self.senders.get(&sender) else { return };
+        let done: Vec<u64> = queue.range(..=nonce).map(|(nonce, _)| *nonce).collect();
+        for nonce in done {
+            self.remove(sender, nonce);
+        }
+    }
+
+    fn remove(&mut self, sender: Address, nonce: u64) {
+        let Some(queue) = self.senders.get_mut(&sender) else { return };
+        if let Some(tx) = queue.remove(&nonce) {
+            self.hashes.remove(tx.tx_hash());
+            self.bytes = self.bytes.saturating_sub(tx.encode_2718_len());
+        }
+        if queue.is_empty() {
+            self.senders.remove(&sender);
+            self.order.retain(|other| *other != sender);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The configuration of an inference node, and its key.
+
+use crate::{
+    error::Error,
+    files::{self, Access},
+    limits::Limits,
+    registry::FailureDomains,
+};
+use alloy_primitives::{Address, B256};
+use assay_chain::light::Network;
+use assay_receipt::{Microcredits, NodeKey, receipt::MAX_UNCERTAINTY_NS};
+use serde::{Deserialize, Serialize};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Most revisions of one node: what its memory can hold loaded.
+pub const MAX_REVISIONS: usize = 256;
+
+/// An inference node's configuration, a TOML file. Paths are relative to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Folder of the receipt log.
+    pub data: PathBuf,
+    /// File with the node's secret key; see [`write_key`].
+    pub key: PathBuf,
+    /// File with the network's public parameters (`network.json`).
+    pub network: PathBuf,
+    /// Directories of the revisions to serve.
+    pub models: Vec<PathBuf>,
+    /// Where to listen. Loopback unless the operator says otherwise.
+    pub listen: SocketAddr,
+    /// URL under which clients reach the node, as registered.
+    pub endpoint: String,
+    /// Account of the operator, as registered.
+    pub operator: Address,
+    /// JSON-RPC of validators, tried in this order.
+    pub rpc: Vec<String>,
+    /// How wrong this machine's clock may be, milliseconds; goes into every receipt.
+    #[serde(default = "default_uncertainty_ms")]
+    pub clock_uncertainty_ms: u64,
+    /// Price of an answer, millionths of a credit.
+    #[serde(default = "free")]
+    pub price_microcredits: Microcredits,
+    /// What the node shares with others, as registered.
+    #[serde(default)]
+    pub domains: FailureDomains,
+    /// Limits of requests.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// A tenth of a second: what machines that run NTP keep without effort.
+fn default_uncertainty_ms() -> u64 {
+    100
+}
+
+fn free() -> Microcredits {
+    Microcredits::ZERO
+}
+
+impl NodeConfig {
+    /// Reads the file at `path` and resolves the paths in it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the file and what is wrong.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let config: Self = files::read_toml(path)?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        let config = Self {
+            data: base.join(&config.data),
+            key: base.join(&config.key),
+            network: base.join(&config.network),
+            models: config.models.iter().map(|model| base.join(model)).collect(),
+            ..config
+        };
+        config.check().map_err(|reason| Error::config(path, reason))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.models.is_empty() || self.models.len() > MAX_REVISIONS {
+            return Err(format!("models has {} entries; 1 to {MAX_REVISIONS} are possible", self.models.len()));
+        }
+        if self.clock_uncertainty_ns() > MAX_UNCERTAINTY_NS {
+            return Err(format!("clock_uncertainty_ms is over {}", MAX_UNCERTAINTY_NS / 1_000_000));
+        }
+        if self.limits.body_bytes == 0 || self.limits.run_ms == 0 || self.limits.unsettled == 0 {
+            return Err("limits of zero let nothing pass".into());
+        }
+        Ok(())
+    }
+
+    /// How wrong this machine's clock may be, ns.
+    pub fn clock_uncertainty_ns(&self) -> u64 {
+        self.clock_uncertainty_ms.saturating_mul(1_000_000)
+    }
+
+    /// Reads the network file.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the file.
+    pub fn read_network(&self) -> Result<Network, Error> {
+        files::read_json(&self.network)
+    }
+
+    /// Reads the key file.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the file, never its content.
+    pub fn read_key(&self) -> Result<Arc<NodeKey>, Error> {
+        read_key(&self.key).map(Arc::new)
+    }
+}
+
+/// Reads a secret key: `0x` and 64 hex digits on one line.
+///
+/// # Errors
+/// [`Error::Config`] naming the file, never its content.
+pub fn read_key(path: &Path) -> Result<NodeKey, Error> {
+    let text = files::read_text(path)?;
+    let secret: B256 = text.trim().parse().map_err(|_| Error::config(path, "it is not 0x and 64 hex digits"))?;
+    NodeKey::from_bytes(secret.0).map_err(|error| Error::config(path, error))
+}
+
+/// Writes a secret key, readable by its owner only.
+///
+/// # Errors
+/// [`Error::Config`] naming the file.
+pub fn write_key(path: &Path, secret: &[u8; 32]) -> Result<(), Error> {
+    files::write_text(path, &format!("{}\n", B256::from(*secret)), Access::Owner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = r#"
+        data = "log"
+        key = "node.key"
+        network = "/etc/network.json"
+        models = ["models/a"]
+        listen = "127.0.0.1:0"
+        endpoint = "http://127.0.0.1:8101"
+        operator = "0x0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c"
+        rpc = ["http://127.0.0.1:8545"]
+    "#;
+
+    fn read(text: &str) -> Result<NodeConfig, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node.toml");
+        std::fs::write(&path, text).unwrap();
+        let config = NodeConfig::read(&path)?;
+        assert!(config.data.starts_with(folder.path()));
+        assert_eq!(config.network, Path::new("/etc/network.json"));
+        Ok(config)
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        let config = read(MINIMAL).unwrap();
+        assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.clock_uncertainty_ns(), 100_000_000);
+        let written = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<NodeConfig>(&written).unwrap(), config);
+    }
+
+    #[test]
+    fn mistakes_are_refused() {
+        for (from, to) in [
+            ("rpc", "rcp"),
+            ("\"models/a\"", ""),
+            ("127.0.0.1:0", "localhost"),
+            ("0x0c0c", "0x0c"),
+            ("data = \"log\"", ""),
+            ("endpoint", "clock_uncertainty_ms = 10001\nendpoint"),
+            ("endpoint", "price_microcredits = -1\nendpoint"),
+            ("rpc = [\"http://127.0.0.1:8545\"]", "rpc = []\n[limits]\nbody_bytes = 0"),
+            ("rpc = [\"http://127.0.0.1:8545\"]", "rpc = []\n[limits]\nbody = 1"),
+        ] {
+            assert!(read(&MINIMAL.replace(from, to)).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn keys_are_written_and_read_and_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("node.key");
+        write_key(&path, &[7; 32]).unwrap();
+        let key = read_key(&path).unwrap();
+        assert_eq!(key.address(), NodeKey::from_bytes([7; 32]).unwrap().address());
+        for bad in ["", "0x07", &"07".repeat(33), &format!("0x{}", "00".repeat(32)), "0xzz"] {
+            std::fs::write(&path, bad).unwrap();
+            let error = read_key(&path).unwrap_err().to_string();
+            assert!(error.contains("node.key"), "{error}");
+            assert!(bad.is_empty() || !error.contains(bad), "{error}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! One error for what can go wrong when a role is set up or runs.
+
+use crate::rpc_client::RpcError;
+use std::{net::SocketAddr, path::PathBuf};
+
+/// What went wrong, and who has to do something about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operator is to blame: a configuration, key or network file is missing or wrong.
+    #[error("{} is not usable: {reason}", file.display())]
+    Config {
+        /// Which file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The address is taken or not this machine's: choose another one.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        reason: String,
+    },
+    /// The publisher is to blame: a revision directory does not verify or its model does not load.
+    #[error("the revision in {} cannot be served: {reason}", directory.display())]
+    Revision {
+        /// Its directory.
+        directory: PathBuf,
+        /// What does not hold.
+        reason: String,
+    },
+    /// The operator has to look at the disk: the node's log cannot be read or written.
+    #[error("the receipt log failed: {0}")]
+    Store(String),
+    /// The log holds what this version cannot read, or receipts that do not chain.
+    #[error("the receipt log is damaged at {0}; restore it or register a new node key")]
+    Damaged(String),
+    /// The chain cannot be asked or refused.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// The chain's rules or network parameters are not usable.
+    #[error(transparent)]
+    Chain(#[from] assay_chain::Error),
+    /// The sender is to blame: the transaction was mined and reverted.
+    #[error("transaction {hash} reverted: {reason}")]
+    Reverted {
+        /// Hash of the transaction.
+        hash: alloy_primitives::B256,
+        /// What the contract said, decoded where it is known.
+        reason: String,
+    },
+    /// Nobody is known to be to blame yet: it may still be mined, ask again later.
+    #[error("transaction {hash} was not mined within {seconds} s")]
+    Unconfirmed {
+        /// Hash of the transaction.
+        hash: alloy_primitives::B256,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// A receipt, key or signature is not usable.
+    #[error(transparent)]
+    Receipt(#[from] assay_receipt::Error),
+    /// This role is stopping and takes nothing new: ask another one.
+    #[error("stopping: nothing new is taken")]
+    Stopping,
+    /// A bug of ours or a machine without memory: a part of the role ended early.
+    #[error("{0} ended early")]
+    PartEnded(&'static str),
+    /// A local network did not come up: a role of it ended or did not answer; the text says which.
+    #[error("the local network failed: {0}")]
+    Local(String),
+    /// The system refused something that is not an address or a file of ours.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// A configuration error about `file`.
+    pub fn config(file: impl Into<PathBuf>, reason: impl ToString) -> Self {
+        Self::Config { file: file.into(), reason: reason.to_string() }
+    }
+
+    /// A store error from redb's error types.
+    pub(crate) fn store(error: impl Into<redb::Error>) -> Self {
+        Self::Store(error.into().to_string())
+    }
+}

@@ -1,0 +1,324 @@
+//! The gateway role: one entrance to all nodes. It holds no key and no answer is its own: each comes with the receipt
+//! of the node that gave it, which the gateway checks before it passes the answer on.
+
+mod ask;
+mod choice;
+mod directory;
+mod metrics;
+mod names;
+mod recent;
+mod receipts;
+mod server;
+
+use crate::{
+    Error,
+    api::{AnswerError, InferRequest, InferResponse, Question, MAX_BODY_BYTES},
+    files::{read_json, read_toml},
+    gateway::{
+        ask::{Asker, Reply},
+        directory::Directory,
+        metrics::GatewayMetrics,
+        names::Names,
+        recent::{MAX_RECENT, Recent},
+    },
+    limits::{Admission, Limits as ServerLimits, RateLimiter},
+    problem::{Kind, Problem},
+    rpc_client::RpcClient,
+    shutdown::Shutdown,
+};
+use assay_chain::light::Network;
+use assay_receipt::{Domain, NodeAddress, RevisionId};
+use serde::{Deserialize, Serialize};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+/// Between two probes of nodes and validators: what a dead node's return may take to be noticed.
+pub const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// Probes from one reading of the registries to the next.
+const PROBES_PER_REFRESH: u32 = 5;
+/// Nodes that one question goes to before the client is told that none answers.
+pub const MAX_ATTEMPTS: usize = 8;
+/// A gateway that stops gives running requests this long.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a gateway's configuration file says. Paths are relative to that file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The network file: what the gateway trusts.
+    pub network: PathBuf,
+    /// Where it listens. Loopback unless the operator says otherwise.
+    pub listen: SocketAddr,
+    /// JSON-RPC of validators, tried in this order.
+    pub rpc: Vec<String>,
+    /// Limits of requests.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What one client, and all together, may use of a gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Largest body of a request, bytes.
+    pub body_bytes: usize,
+    /// Requests that are with nodes at once.
+    pub running: usize,
+    /// Requests that may wait beside those.
+    pub waiting: usize,
+    /// Requests a second of one client, by its IP address.
+    pub rate_per_s: u32,
+    /// Requests that a client may send at once after a pause.
+    pub burst: u32,
+    /// Time that one node is given for an answer, milliseconds; longer than nodes let a model run.
+    pub run_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: MAX_BODY_BYTES,
+            running: 256,
+            waiting: 256,
+            rate_per_s: 2_000,
+            burst: 4_000,
+            run_ms: 25_000,
+        }
+    }
+}
+
+impl Config {
+    /// A configuration with the default limits.
+    pub fn new(network: PathBuf, listen: SocketAddr, rpc: Vec<String>) -> Self {
+        Self { network, listen, rpc, limits: Limits::default() }
+    }
+
+    /// Reads the file at `path`; relative paths in it become relative to its folder.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the file cannot be read or is no gateway configuration.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let config: Self = read_toml(path)?;
+        let limits = &config.limits;
+        if limits.body_bytes == 0 || limits.running == 0 || limits.run_ms == 0 {
+            return Err(Error::config(path, "limits of zero let nothing pass"));
+        }
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Ok(Self { network: folder.join(&config.network), ..config })
+    }
+}
+
+/// A gateway's parts, shared by its handlers.
+#[derive(Debug)]
+struct Gateway {
+    network: Network,
+    domain: Domain,
+    rpc: RpcClient,
+    directory: Directory,
+    names: Names,
+    asker: Asker,
+    recent: Recent,
+    rate: RateLimiter,
+    admission: Admission,
+    limits: Limits,
+    metrics: GatewayMetrics,
+    shutdown: Shutdown,
+}
+
+/// Runs a gateway until `shutdown`, then lets running requests end.
+///
+/// # Errors
+/// [`Error`] if a file is not usable or the address is taken.
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Error> {
+    let network: Network = read_json(&config.network)?;
+    let gateway = Arc::new(Gateway::new(network, &config, shutdown.clone())?);
+    let address = config.listen;
+    let refused = |error: std::io::Error| Error::Listen { address, reason: error.to_string() };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let watch = tokio::spawn(Arc::clone(&gateway).watch());
+    tracing::info!(listen = %address, "gateway is up");
+    let stop = { let shutdown = shutdown.clone(); async move { shutdown.requested().await } };
+    let served = server::serve(listener, gateway, stop);
+    tokio::pin!(served);
+    tokio::select! {
+        ended = &mut served => ended.map_err(refused)?,
+        () = shutdown.requested() => match timeout(DRAIN_TIMEOUT, &mut served).await {
+            Ok(ended) => ended.map_err(refused)?,
+            Err(_) => tracing::warn!("some requests did not end in time"),
+        },
+    }
+    watch.abort();
+    tracing::info!("gateway stopped");
+    Ok(())
+}
+
+impl Gateway {
+    fn new(network: Network, config: &Config, shutdown: Shutdown) -> Result<Self, Error> {
+        let rpc = RpcClient::new(&config.rpc)?;
+        let limits = config.limits.clone();
+        let asker = Asker::new(Duration::from_millis(limits.run_ms))
+            .map_err(|error| Error::config("the HTTP client", error))?;
+        let rate = ServerLimits {
+            rate_per_s: limits.rate_per_s,
+            burst: limits.burst,
+            ..ServerLimits::default()
+        };
+        Ok(Self {
+            domain: network.domain(),
+            network,
+            directory: Directory::new(rpc.clone(), asker.clone()),
+            names: Names::new(rpc.clone()),
+            rpc,
+            asker,
+            recent: Recent::new(MAX_RECENT),
+            rate: RateLimiter::new(&rate),
+            admission: Admission::new(limits.running, limits.waiting),
+            limits,
+            metrics: GatewayMetrics::default(),
+            shutdown,
+        })
+    }
+
+    /// Keeps the directory fresh for ever.
+    async fn watch(self: Arc<Self>) {
+        let mut ticks = interval(PROBE_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut until_refresh = 0u32;
+        loop {
+            ticks.tick().await;
+            if until_refresh == 0 {
+                if let Err(error) = self.directory.refresh().await {
+                    tracing::warn!(%error, "the registries cannot be read");
+                } else {
+                    until_refresh = PROBES_PER_REFRESH;
+                }
+            }
+            until_refresh = until_refresh.saturating_sub(1);
+            self.directory.probe().await;
+            self.metrics.live_nodes.set(as_gauge(self.directory.live_nodes()));
+            self.metrics.live_validators.set(as_gauge(self.directory.live_validators()));
+        }
+    }
+
+    /// Gets an answer with a good receipt from some node. A node that fails is passed over; once an answer with a
+    /// good receipt is here, nobody else is asked.
+    async fn answer(&self, mut request: InferRequest) -> Result<InferResponse, Problem> {
+        let revision = self.names.resolve(&request.model_name()?).await?;
+        fix_question(&mut request, revision)?;
+        let mut tried: Vec<NodeAddress> = Vec::new();
+        let mut last = None;
+        while tried.len() < MAX_ATTEMPTS {
+            let Some(chosen) = self.directory.choose(revision, &tried) else { break };
+            if !tried.is_empty() {
+                self.metrics.failovers.inc();
+            }
+            tried.push(chosen.node());
+            let reason = match self.asker.infer(chosen.endpoint(), &request).await {
+                Reply::Refused(problem) => return Err(problem),
+                Reply::Answer(answer) => match self.check(&request, revision, chosen.node(), &answer) {
+                    Ok(()) => return Ok(*answer),
+                    Err(error) => {
+                        self.metrics.bad_answers.inc();
+                        error.to_string()
+                    }
+                },
+                Reply::Failed(reason) => {
+                    chosen.failed();
+                    reason
+                }
+            };
+            tracing::warn!(node = %chosen.node(), %reason, "node passed over");
+            last = Some(format!("node {}: {reason}", chosen.node()));
+        }
+        Err(self.nobody(revision, tried.len(), last))
+    }
+
+    fn check(
+        &self,
+        request: &InferRequest,
+        revision: RevisionId,
+        node: NodeAddress,
+        answer: &InferResponse,
+    ) -> Result<(), AnswerError> {
+        if answer.node != node {
+            return Err(AnswerError::Differs("node"));
+        }
+        Question { request, revision }.check(answer, &self.domain)
+    }
+
+    fn nobody(&self, revision: RevisionId, tried: usize, last: Option<String>) -> Problem {
+        match last {
+            Some(last) => Problem::new(Kind::BadGateway, format!("{tried} asked; the last: {last}")).retry_after(1),
+            None if self.directory.knows(revision) => {
+                Problem::new(Kind::Unavailable, "no node that serves this model answers now").retry_after(1)
+            }
+            None => Problem::new(Kind::UnknownModel, format!("no node serves revision {revision}")),
+        }
+    }
+}
+
+/// Names the very revision and a nonce, so that every node that may be asked is asked the same.
+fn fix_question(request: &mut InferRequest, revision: RevisionId) -> Result<(), Problem> {
+    request.rung()?;
+    request.deadline_ns()?;
+    request.model = revision.to_string();
+    if request.nonce()?.is_none() {
+        request.nonce = Some(rand::random::<u128>().to_string());
+    }
+    Ok(())
+}
+
+fn as_gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_question_is_made_definite_once() {
+        let revision = RevisionId::from_bytes([5; 32]);
+        let mut request: InferRequest =
+            serde_json::from_value(json!({"model": "0xab/m", "inputs": {}})).unwrap();
+        fix_question(&mut request, revision).unwrap();
+        assert_eq!(request.model, revision.to_string());
+        let drawn = request.nonce().unwrap();
+        assert!(drawn.is_some());
+        fix_question(&mut request, revision).unwrap();
+        assert_eq!(request.nonce().unwrap(), drawn, "a given nonce stays");
+        for bad in [json!({"rung": "proven"}), json!({"deadline_ms": 1}), json!({"nonce": "x"})] {
+            let mut body = json!({"model": "0xab/m", "inputs": {}});
+            body.as_object_mut().unwrap().extend(bad.as_object().unwrap().clone());
+            let mut request: InferRequest = serde_json::from_value(body).unwrap();
+            assert!(fix_question(&mut request, revision).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_is_read_and_mistakes_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        let config = Config::new("../network.json".into(), ([127, 0, 0, 1], 8080).into(), vec!["http://a".into()]);
+        let good = toml::to_string(&config).unwrap();
+        std::fs::write(&file, &good).unwrap();
+        assert_eq!(Config::load(&file).unwrap().network, folder.path().join("../network.json"));
+        let zero = good.replace("run_ms = 25000", "run_ms = 0");
+        let unknown = good.replace("burst", "bursts");
+        let missing = good.replace("listen = \"127.0.0.1:8080\"\n", "");
+        for bad in [zero, unknown, missing] {
+            assert_ne!(bad, good);
+            std::fs::write(&file, bad).unwrap();
+            assert!(Config::load(&file).is_err());
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Who serves what, as far as this gateway knows: the registry on chain, and what the nodes answer.
+
+use crate::{
+    api::{ModelEntry, NetworkReport, NodeReport, OFFERED_RUNGS, ValidatorReport},
+    gateway::{
+        ask::Asker,
+        choice::{Load, least_loaded},
+    },
+    registry::{self, Listing, NodeRecord, NodeStanding},
+    rpc_client::{RpcClient, RpcError},
+};
+use assay_chain::light::Network;
+use assay_receipt::{NodeAddress, RevisionId};
+use futures::future::join_all;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+/// Models of one node that are taken into account: what a page of a list can show.
+pub const MAX_MODELS_PER_NODE: usize = 4_096;
+
+/// A registered node and what it last said.
+#[derive(Debug)]
+pub struct Known {
+    record: NodeRecord,
+    live: AtomicBool,
+    in_flight: AtomicU32,
+    last_turn: AtomicU64,
+    models: RwLock<Arc<[ModelEntry]>>,
+}
+
+impl Known {
+    fn new(record: NodeRecord) -> Self {
+        Self {
+            record,
+            live: AtomicBool::new(false),
+            in_flight: AtomicU32::new(0),
+            last_turn: AtomicU64::new(0),
+            models: RwLock::new(Arc::new([])),
+        }
+    }
+
+    fn models(&self) -> Arc<[ModelEntry]> {
+        self.models.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn serves(&self, revision: RevisionId) -> bool {
+        self.models().iter().any(|model| model.revision == revision)
+    }
+
+    /// Whether it may be given work: it is bonded, not leaving, and answered.
+    fn takes_work(&self) -> bool {
+        self.is_live() && self.record.standing == NodeStanding::Active
+    }
+
+    fn is_live(&self) -> bool {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    fn load(&self) -> Load {
+        Load {
+            in_flight: self.in_flight.load(Ordering::Relaxed),
+            last_turn: self.last_turn.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// A node that was chosen for a question; counts as in flight until this is dropped.
+#[derive(Debug)]
+pub struct Chosen(Arc<Known>);
+
+impl Chosen {
+    /// The node.
+    pub fn node(&self) -> NodeAddress {
+        self.0.record.node
+    }
+
+    /// Where it answers.
+    pub fn endpoint(&self) -> &str {
+        self.0.record.endpoint.trim_end_matches('/')
+    }
+
+    /// It failed: nobody is sent there until it answers a probe.
+    pub fn failed(&self) {
+        self.0.live.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Chosen {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug, Default)]
+struct View {
+    nodes: Vec<Arc<Known>>,
+    listings: Vec<Listing>,
+    validators: Vec<ValidatorReport>,
+    height: u64,
+    timestamp_ms: u64,
+}
+
+/// The network as this gateway sees it; refreshed by [`Directory::refresh`].
+#[derive(Debug)]
+pub struct Directory {
+    rpc: RpcClient,
+    asker: Asker,
+    turns: AtomicU64,
+    view: RwLock<View>,
+}
+
+impl Directory {
+    /// A directory that knows nobody yet.
+    pub fn new(rpc: RpcClient, asker: Asker) -> Self {
+        Self { rpc, asker, turns: AtomicU64::new(0), view: RwLock::default() }
+    }
+
+    /// Chooses a live node that serves `revision` and is none of `tried`.
+    pub fn choose(&self, revision: RevisionId, tried: &[NodeAddress]) -> Option<Chosen> {
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        let fit: Vec<&Arc<Known>> = view
+            .nodes
+            .iter()
+            .filter(|known| known.takes_work() && known.serves(revision))
+            .filter(|known| !tried.contains(&known.record.node))
+            .collect();
+        let index = least_loaded(fit.iter().map(|known| known.load()))?;
+        let chosen = Arc::clone(fit.get(index)?);
+        chosen.in_flight.fetch_add(1, Ordering::Relaxed);
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        chosen.last_turn.store(turn, Ordering::Relaxed);
+        Some(Chosen(chosen))
+    }
+
+    /// Whether any registered node, live or not, serves `revision`.
+    pub fn knows(&self, revision: RevisionId) -> bool {
+        self.nodes().iter().any(|known| known.serves(revision))
+    }
+
+    /// Addresses of the live nodes, the one with key `first` before the others.
+    pub fn live_endpoints(&self, first: Option<NodeAddress>) -> Vec<String> {
+        let mut live: Vec<Arc<Known>> =
+            self.nodes().into_iter().filter(|known| known.is_live()).collect();
+        live.sort_by_key(|known| Some(known.record.node) != first);
+        live.iter().map(|known| known.record.endpoint.trim_end_matches('/').to_owned()).collect()
+    }
+
+    /// How many nodes answered the last probe.
+    pub fn live_nodes(&self) -> usize {
+        self.nodes().iter().filter(|known| known.is_live()).count()
+    }
+
+    /// How many validators answered the last question.
+    pub fn live_validators(&self) -> usize {
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        view.validators.iter().filter(|validator| validator.live).count()
+    }
+
+    fn nodes(&self) -> Vec<Arc<Known>> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).nodes.clone()
+    }
+
+    /// Every revision that a live node serves, with its published names and number of nodes, in order of name.
+    pub fn models(&self) -> Vec<ModelEntry> {
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        let mut merged: BTreeMap<(String, RevisionId), ModelEntry> = BTreeMap::new();
+        for known in view.nodes.iter().filter(|known| known.takes_work()) {
+            for model in known.models().iter() {
+                let key = (model.name.clone(), model.revision);
+                let entry = merged.entry(key).or_insert_with(|| ModelEntry {
+                    published_as: names_of(&view.listings, model.revision),
+                    nodes: Some(0),
+                    ..model.clone()
+                });
+                entry.nodes = entry.nodes.map(|count| count.saturating_add(1));
+            }
+        }
+        merged.into_values().collect()
+    }
+
+    /// What is known of the network.
+    pub fn report(&self, network: &Network) -> NetworkReport {
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        NetworkReport {
+            network: network.clone(),
+            id: network.id(),
+            height: view.height,
+            timestamp_ms: view.timestamp_ms,
+            validators: view.validators.clone(),
+            nodes: view.nodes.iter().map(|known| report_node(known)).collect(),
+            rungs: OFFERED_RUNGS.to_vec(),
+        }
+    }
+
+    /// Asks validators how they are and nodes what they serve.
+    pub async fn probe(&self) {
+        let nodes = self.nodes();
+        let probes = nodes.iter().map(|known| self.probe_node(known));
+        let (validators, _) = tokio::join!(self.probe_validators(), join_all(probes));
+        let best = validators.iter().filter_map(|(_, health)| *health).max();
+        let reports = validators.into_iter().map(|(rpc, health)| ValidatorReport {
+            rpc,
+            live: health.is_some(),
+            height: health.map(|(height, _)| height),
+        });
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        view.validators = reports.collect();
+        if let Some((height, timestamp_ms)) = best {
+            view.height = height;
+            view.timestamp_ms = timestamp_ms;
+        }
+    }
+
+    async fn probe_node(&self, known: &Known) {
+        let endpoint = known.record.endpoint.trim_end_matches('/');
+        match self.asker.models(endpoint).await {
+            Ok(mut list) => {
+                list.models.truncate(MAX_MODELS_PER_NODE);
+                *known.models.write().unwrap_or_else(PoisonError::into_inner) = list.models.into();
+                known.live.store(true, Ordering::Relaxed);
+            }
+            Err(reason) => {
+                if known.live.swap(false, Ordering::Relaxed) {
+                    tracing::warn!(node = %known.record.node, endpoint, %reason, "node does not answer");
+                }
+            }
+        }
+    }
+
+    async fn probe_validators(&self) -> Vec<(String, Option<(u64, u64)>)> {
+        let probes = self.rpc.urls().iter().enumerate().map(async |(index, url)| {
+            let health = match self.rpc.only(index) {
+                Some(one) => one.health().await.ok(),
+                None => None,
+            };
+            (url.clone(), health.map(|health| (health.height, health.timestamp_ms)))
+        });
+        join_all(probes).await
+    }
+
+    /// Reads the registries again. Nodes that stay keep what is known of them.
+    ///
+    /// # Errors
+    /// [`RpcError`] if the chain cannot be asked; what was known stays.
+    pub async fn refresh(&self) -> Result<(), RpcError> {
+        let records = registry::nodes(&self.rpc).await?;
+        let listings = registry::listings(&self.rpc).await?;
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let known = std::mem::take(&mut view.nodes);
+        let same = |record: &NodeRecord| known.iter().find(|known| known.record == *record).cloned();
+        view.nodes = records
+            .into_iter()
+            .filter(|record| record.standing.is_bonded())
+            .map(|record| same(&record).unwrap_or_else(|| Arc::new(Known::new(record))))
+            .collect();
+        view.listings = listings;
+        Ok(())
+    }
+}
+
+fn names_of(listings: &[Listing], revision: RevisionId) -> Vec<String> {
+    let published = listings.iter().filter(|listing| listing.revision == revision);
+    published
+        .map(|listing| format!("0x{}/{}", alloy_primitives::hex::encode(listing.publisher), listing.name))
+        .collect()
+}
+
+fn report_node(known: &Known) -> NodeReport {
+    let record = &known.record;
+    NodeReport {
+        node: record.node,
+        operator: record.operator,
+        endpoint: record.endpoint.clone(),
+        bond_microcredits: record.bond,
+        status: record.standing.name().to_owned(),
+        live: known.is_live(),
+        revisions: known.models().iter().map(|model| model.revision).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+//! A local network: four validators, three inference nodes of different operators and a gateway, in
+//! the threads of one process or in a process each.
+
+pub mod models;
+pub mod plan;
+pub mod ports;
+pub mod role;
+
+pub use plan::{Accounts, Endpoints, Plan};
+pub use ports::Ports;
+pub use role::{Isolation, Role, RoleName};
+
+use crate::{
+    Error,
+    api::{HEALTH_PATH, Health, HealthStatus, MODELS_PATH},
+    registry::{self, MIN_BOND, Models, Registration},
+    rpc_client::RpcClient,
+    wallet::{Action, Wallet, confirm},
+};
+use alloy_sol_types::SolCall as _;
+use assay_chain::spec::MODEL_REGISTRY;
+use assay_inference::{Revision, RevisionLimits};
+use assay_receipt::RevisionId;
+use futures::future::try_join_all;
+use std::{
+    fs::{File, TryLockError},
+    future::Future,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+/// A step of the start takes at most this long, or the start failed: loading models on a busy machine is the longest.
+pub const STEP_TIMEOUT: Duration = Duration::from_secs(90);
+/// Between two looks whether a step is done.
+const POLL: Duration = Duration::from_millis(50);
+/// One HTTP question of a look.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A running local network. Dropping it kills the processes it owns; [`LocalNetwork::stop`] stops it well.
+#[derive(Debug)]
+pub struct LocalNetwork {
+    plan: Plan,
+    isolation: Isolation,
+    roles: Vec<Role>,
+    rpc: RpcClient,
+    http: reqwest::Client,
+    // Held for as long as the network runs: one folder, one network.
+    _lock: File,
+}
+
+/// What the start is doing, for whoever shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Validators start and make their first block.
+    Validators,
+    /// Nodes are registered with their bonds.
+    Registration,
+    /// Nodes load their models.
+    Nodes,
+    /// The gateway finds the nodes.
+    Gateway,
+}
+
+impl LocalNetwork {
+    /// Starts the network of `plan` and waits until all of it answers; `progress` hears of each stage.
+    ///
+    /// # Errors
+    /// [`Error`] if the folder is in use, a port is taken, a role ends, or a stage takes longer than [`STEP_TIMEOUT`].
+    /// What was started is stopped again.
+    pub async fn start(
+        plan: Plan,
+        isolation: Isolation,
+        progress: &mut (dyn FnMut(Stage) + Send),
+    ) -> Result<Self, Error> {
+        let lock = lock(&plan)?;
+        for address in plan.ports.all() {
+            // A role that finds its port taken would say so too, but later and in its own log.
+            std::net::TcpListener::bind(address)
+                .map_err(|error| Error::Listen { address, reason: error.to_string() })?;
+        }
+        let rpc = RpcClient::new(&plan.rpc_urls())?;
+        let http = reqwest::Client::builder()
+            .timeout(LOOK_TIMEOUT)
+            .no_proxy()
+            .build()
+            .map_err(|error| Error::config("the HTTP client", error))?;
+        let roles = Plan::roles()
+            .into_iter()
+            .map(|name| Role::new(name, plan.config(name), plan.log(name)))
+            .collect();
+        let mut network = Self { plan, isolation, roles, rpc, http, _lock: lock };
+        match network.start_all(progress).await {
+            Ok(()) => Ok(network),
+            Err(error) => {
+                network.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_all(&mut self, progress: &mut (dyn FnMut(Stage) + Send)) -> Result<(), Error> {
+        progress(Stage::Validators);
+        self.start_where(|name| matches!(name, RoleName::Validator(_)))?;
+        let rpc = self.rpc.clone();
+        let makes_blocks = async || rpc.height().await.is_ok_and(|height| height > 0);
+        self.until("the validators make no block", makes_blocks).await?;
+        progress(Stage::Registration);
+        self.register_nodes().await?;
+        progress(Stage::Nodes);
+        self.start_where(|name| matches!(name, RoleName::Node(_)))?;
+        let nodes: Vec<String> = (0..ports::NODES).map(|index| self.plan.node_url(index)).collect();
+        let http = self.http.clone();
+        let all_answer = async || {
+            let answers = nodes.iter().map(|node| answers(&http, format!("{node}{MODELS_PATH}")));
+            futures::future::join_all(answers).await.into_iter().all(|answer| answer)
+        };
+        self.until("the inference nodes do not answer", all_answer).await?;
+        progress(Stage::Gateway);
+        self.start_where(|name| name == RoleName::Gateway)?;
+        self.gateway_is_ready().await?;
+        self.plan.write_endpoints(&self.endpoints())
+    }
+
+    /// Waits until the gateway answers and knows a live node.
+    ///
+    /// # Errors
+    /// [`Error`] after [`STEP_TIMEOUT`], or when a role ended by itself.
+    pub async fn gateway_is_ready(&mut self) -> Result<(), Error> {
+        let (http, url) = (self.http.clone(), format!("{}{HEALTH_PATH}", self.plan.gateway_url()));
+        let ready = async || {
+            let Ok(response) = http.get(&url).send().await else { return false };
+            response.json::<Health>().await.is_ok_and(|health| health.status == HealthStatus::Ok)
+        };
+        self.until("the gateway is not ready", ready).await
+    }
+
+    fn start_where(&mut self, wanted: impl Fn(RoleName) -> bool) -> Result<(), Error> {
+        for role in self.roles.iter_mut().filter(|role| wanted(role.name)) {
+            role.start(&self.isolation)?;
+        }
+        Ok(())
+    }
+
+    async fn until<F: Future<Output = bool>>(
+        &mut self,
+        otherwise: &'static str,
+        done: impl Fn() -> F,
+    ) -> Result<(), Error> {
+        let started = Instant::now();
+        while started.elapsed() < STEP_TIMEOUT {
+            if done().await {
+                return Ok(());
+            }
+            if let Some(fault) = self.roles.iter_mut().find_map(Role::fault) {
+                return Err(Error::Local(fault));
+            }
+            sleep(POLL).await;
+        }
+        Err(Error::Local(format!("{otherwise} after {} s", STEP_TIMEOUT.as_secs())))
+    }
+
+    async fn register_nodes(&self) -> Result<(), Error> {
+        let operators = (0..).zip(&self.plan.accounts.operators);
+        try_join_all(operators.map(async |(index, operator)| {
+            let node = self.plan.node_key(index)?;
+            let known = registry::node(&self.rpc, node.address()).await?;
+            if known.standing.is_bonded() {
+                return Ok(());
+            }
+            let wallet = Wallet::new(Arc::new(operator.key()?), self.plan.network.chain_id);
+            let registration = Registration {
+                endpoint: self.plan.node_url(index),
+                domains: Plan::domains(index),
+                bond: MIN_BOND,
+            };
+            let network = &self.plan.network;
+            registry::register_node(&self.rpc, &wallet, &node, network, &registration).await?;
+            Ok::<(), Error>(())
+        }))
+        .await?;
+        Ok(())
+    }
+
+    /// Publishes the revision directories that are not published yet, under the developer's account.
+    /// Gives name and revision of each, in order.
+    ///
+    /// # Errors
+    /// [`Error::Revision`] for a directory that does not verify; [`Error`] of the chain otherwise.
+    pub async fn publish(&self, directories: &[PathBuf]) -> Result<Vec<(String, RevisionId)>, Error> {
+        let wallet = self.developer()?;
+        let mut published = Vec::new();
+        let mut sent = Vec::new();
+        let mut nonce = self.rpc.pending_nonce(wallet.address()).await?;
+        for directory in directories {
+            let revision = Revision::open(directory, &RevisionLimits::default()).map_err(|error| {
+                Error::Revision { directory: directory.clone(), reason: error.to_string() }
+            })?;
+            let (name, id) = (revision.manifest().name.clone(), revision.id());
+            let latest = registry::latest_revision(&self.rpc, wallet.address(), &name).await?;
+            if latest != Some(id) {
+                let signed = wallet.sign(&publish_action(&name, id), nonce);
+                self.rpc.send_raw(&signed.raw).await?;
+                nonce = nonce.saturating_add(1);
+                sent.push(signed);
+            }
+            published.push((name, id));
+        }
+        for signed in &sent {
+            let receipt = confirm(&self.rpc, signed).await?;
+            if !receipt.succeeded() {
+                let reason = "publishing a model".into();
+                return Err(Error::Reverted { hash: signed.hash, reason });
+            }
+        }
+        Ok(published)
+    }
+
+    fn developer(&self) -> Result<Wallet, Error> {
+        let key = self.plan.accounts.developer.key()?;
+        Ok(Wallet::new(Arc::new(key), self.plan.network.chain_id))
+    }
+
+    /// The files it lies in.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Asks its validators.
+    pub fn rpc(&self) -> &RpcClient {
+        &self.rpc
+    }
+
+    /// Where it answers, and its processes.
+    pub fn endpoints(&self) -> Endpoints {
+        self.plan.endpoints(self.roles.iter().filter_map(|role| Some((role.name, role.pid()?))))
+    }
+
+    /// Kills a role: SIGKILL where it has a process of its own.
+    ///
+    /// # Errors
+    /// [`Error::System`] if the system refuses.
+    pub async fn kill(&mut self, name: RoleName) -> Result<(), Error> {
+        match self.roles.iter_mut().find(|role| role.name == name) {
+            Some(role) => role.kill().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Starts a role again that was killed.
+    ///
+    /// # Errors
+    /// [`Error::System`] if the system refuses.
+    pub fn restart(&mut self, name: RoleName) -> Result<(), Error> {
+        self.start_where(|role| role == name)?;
+        self.plan.write_endpoints(&self.endpoints())
+    }
+
+    /// What went wrong with a role that ended by itself, if one did.
+    pub fn fault(&mut self) -> Option<String> {
+        self.roles.iter_mut().find_map(Role::fault)
+    }
+
+    /// Stops everything: gateway and nodes first, so that what they still settle finds a chain.
+    pub async fn stop(&mut self) {
+        for wanted in ["gateway", "node", "validator"] {
+            let mut some: Vec<&mut Role> =
+                self.roles.iter_mut().filter(|role| role.name.subcommand() == wanted).collect();
+            for role in &mut some {
+                role.ask_to_stop();
+            }
+            futures::future::join_all(some.into_iter().map(Role::stop)).await;
+        }
+        self.plan.remove_endpoints();
+    }
+}
+
+/// Gas of publishing one revision under a name of the longest kind, twice over.
+const PUBLISH_GAS: u64 = 600_000;
+
+fn publish_action(name: &str, revision: RevisionId) -> Action {
+    let call = Models::publishCall { name: name.into(), revision: revision.into() };
+    Action { to: MODEL_REGISTRY, data: call.abi_encode().into(), gas: PUBLISH_GAS }
+}
+
+async fn answers(http: &reqwest::Client, url: String) -> bool {
+    http.get(url).send().await.is_ok_and(|response| response.status().is_success())
+}
+
+fn lock(plan: &Plan) -> Result<File, Error> {
+    let path = plan.data.join("lock");
+    let file = File::create(&path).map_err(|error| Error::config(&path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::config(&plan.data, "the network in this folder is running already"))
+        }
+        Err(TryLockError::Error(error)) => Err(Error::config(&path, error)),
+    }
+}

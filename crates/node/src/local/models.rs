@@ -1,0 +1,111 @@
+//! Which models a local network serves, and three that come with the program.
+
+use crate::Error;
+use assay_inference::MANIFEST_FILE;
+use std::path::{Path, PathBuf};
+
+/// Most models that a folder may hold; what one node loads.
+pub use crate::config::MAX_REVISIONS as MAX_MODELS;
+
+/// The models of the walk: a boosted forest, a convolutional network and a regression.
+pub const SHOWN: [&str; 3] = ["cancer-boosting", "digits-cnn", "diabetes-ridge"];
+
+/// A file of a model that comes with the program.
+type Embedded = (&'static str, &'static [u8]);
+
+macro_rules! revision {
+    ($name:literal, [$($file:literal),*]) => {
+        ($name, &[$(($file, include_bytes!(concat!("../../../../models/", $name, "/", $file)).as_slice())),*])
+    };
+}
+
+/// The files of the three models.
+const EMBEDDED: [(&str, &[Embedded]); 3] = [
+    revision!(
+        "cancer-boosting",
+        ["manifest.json", "README.md", "model.onnx", "test/input.0.npy", "test/output.0.npy", "test/output.1.npy"]
+    ),
+    revision!(
+        "digits-cnn",
+        ["manifest.json", "README.md", "model.onnx", "test/input.0.npy", "test/output.0.npy"]
+    ),
+    revision!(
+        "diabetes-ridge",
+        ["manifest.json", "README.md", "model.onnx", "test/input.0.npy", "test/output.0.npy"]
+    ),
+];
+
+/// Revision directories: those in `folder`, or in `./models` if that has any, or else the three that come with the
+/// program, written to `data/models`.
+///
+/// # Errors
+/// [`Error::Config`] if a given folder holds no revision or too many, or the three cannot be written.
+pub fn find(folder: Option<&Path>, data: &Path) -> Result<Vec<PathBuf>, Error> {
+    if let Some(folder) = folder {
+        let found = revisions_in(folder);
+        return match found.len() {
+            0 => Err(Error::config(folder, format!("no folder in it has a {MANIFEST_FILE}"))),
+            1..=MAX_MODELS => Ok(found),
+            many => Err(Error::config(folder, format!("it has {many} models; {MAX_MODELS} are possible"))),
+        };
+    }
+    let here = revisions_in(Path::new("models"));
+    if (1..=MAX_MODELS).contains(&here.len()) { Ok(here) } else { unpack(&data.join("models")) }
+}
+
+/// The revision directories in `folder`, by name, as absolute paths.
+fn revisions_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.join(MANIFEST_FILE).is_file())
+        .filter_map(|path| path.canonicalize().ok())
+        .collect();
+    found.sort();
+    found
+}
+
+/// Writes the three models that come with the program under `folder`.
+///
+/// # Errors
+/// [`Error::Config`] naming what cannot be written.
+pub fn unpack(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    for (name, files) in EMBEDDED {
+        for (file, content) in files {
+            let path = folder.join(name).join(file);
+            let parent = path.parent().unwrap_or(folder);
+            std::fs::create_dir_all(parent)
+                .and_then(|()| std::fs::write(&path, content))
+                .map_err(|error| Error::config(&path, error))?;
+        }
+    }
+    Ok(revisions_in(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assay_inference::{Revision, RevisionLimits};
+
+    #[test]
+    fn the_models_that_come_with_the_program_verify() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = unpack(folder.path()).unwrap();
+        let names: Vec<String> = found
+            .iter()
+            .map(|path| Revision::open(path, &RevisionLimits::default()).unwrap())
+            .map(|revision| revision.manifest().name.clone())
+            .collect();
+        let mut shown = SHOWN.map(str::to_owned);
+        shown.sort();
+        assert_eq!(names, shown);
+        assert_eq!(find(Some(folder.path()), Path::new("unused")).unwrap(), found);
+    }
+
+    #[test]
+    fn a_folder_without_models_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(find(Some(folder.path()), folder.path()).is_err());
+        assert!(find(Some(&folder.path().join("absent")), folder.path()).is_err());
+    }
+}

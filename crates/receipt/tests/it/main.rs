@@ -1,0 +1,4 @@
+//! The crate's integration tests, a file per scenario.
+
+mod frozen_vectors;
+mod hostile_bytes;

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Runs everything that must pass, or the suites named as arguments, and ends with one line: N passed, N failed.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+source scripts/environment.sh
+source scripts/suites.sh
+source scripts/network.sh
+trap network_stop EXIT
+export CARGO_TERM_COLOR=never NO_COLOR=1
+
+suites=(scripts rust doc contracts onnx rpc)
+
+# The scripts that add the results up are tested first: a reader that misreads makes everything below worthless.
+run_scripts() { suite scripts read_own scripts/readers_test.sh; }
+
+run_rust() {
+	if cargo nextest --version >/dev/null 2>&1; then
+		suite rust read_nextest cargo nextest run --workspace --no-fail-fast
+	else
+		suite rust read_cargo cargo test --workspace --tests --no-fail-fast
+	fi
+}
+
+run_doc() { suite doc read_cargo cargo test --workspace --doc --no-fail-fast; }
+
+run_contracts() {
+	suite contracts-install read_status node_packages contracts || return
+	suite contracts-artefacts read_status in_contracts node compile.mjs --check
+	suite contracts read_tap in_contracts contract_tests
+}
+
+run_onnx() { suite onnx read_own with_venv clients/onnx/requirements.lock clients/onnx/oracle.py; }
+
+run_rpc() { suite rpc read_own rpc_clients; }
+
+in_contracts() { (cd contracts && "$@"); }
+
+# Node 20 runs every file below a directory called test, support files too; so the shell picks the tests.
+contract_tests() { node --test --test-reporter=tap test/*.test.mjs; }
+
+# with_venv LOCKFILE SCRIPT ARGUMENTS...: runs a Python script with exactly what the lock file names.
+with_venv() {
+	local directory
+	directory=$(venv "$1") || return
+	shift
+	"$directory/bin/python" "$@"
+}
+
+rpc_clients() {
+	local data status=0
+	data=$(mktemp -d)
+	network_start "$data" && node clients/rpc/run.mjs || status=$?
+	network_stop
+	((status == 0)) || { echo "the network's log:"; tail -n 20 "$data/network.log"; }
+	rm -rf "$data"
+	return "$status"
+}
+
+for name in "${@:-${suites[@]}}"; do
+	if ! declare -F "run_$name" >/dev/null; then
+		say "error: no suite is called $name"
+		say "hint: choose from ${suites[*]}"
+		exit 3
+	fi
+	"run_$name"
+done
+finish
