@@ -12,7 +12,7 @@ network_pid=
 network_start() {
 	local directory=$1 log=$1/network.log deadline
 	mkdir -p "$directory"
-	cargo build --quiet --package assay || return
+	cargo build --quiet --workspace --bins || return
 	"$CARGO_TARGET_DIR/debug/assay" up --data "$directory" --port-base "$(free_ports)" >"$log" 2>&1 &
 	network_pid=$!
 	deadline=$((SECONDS + network_deadline_s))

@@ -8,7 +8,7 @@ source scripts/network.sh
 trap network_stop EXIT
 export CARGO_TERM_COLOR=never NO_COLOR=1
 
-suites=(scripts rust doc contracts onnx rpc)
+suites=(scripts rust doc readme contracts onnx rpc)
 
 # The scripts that add the results up are tested first: a reader that misreads makes everything below worthless.
 run_scripts() { suite scripts read_own scripts/readers_test.sh; }
@@ -22,6 +22,9 @@ run_rust() {
 }
 
 run_doc() { suite doc read_cargo cargo test --workspace --doc --no-fail-fast; }
+
+# The README's console block, as a newcomer types it.
+run_readme() { suite readme read_own scripts/readme.py; }
 
 run_contracts() {
 	suite contracts-install read_status node_packages contracts || return

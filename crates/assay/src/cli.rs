@@ -138,7 +138,7 @@ pub struct Register {
     #[arg(long, value_name = "CREDITS", default_value_t = 1000)]
     pub bond: u64,
     /// JSON-RPC of a validator.
-    #[arg(long, value_name = "URL", default_value = DEFAULT_RPC, env = "ASSAY_RPC")]
+    #[arg(long, value_name = "URL", default_value = DEFAULT_RPC, env = "ASSAY_RPC", hide_env_values = true)]
     pub rpc: String,
 }
 
@@ -149,7 +149,7 @@ pub struct NodeStatus {
     #[arg(value_name = "ADDRESS")]
     pub node: String,
     /// JSON-RPC of a validator.
-    #[arg(long, value_name = "URL", default_value = DEFAULT_RPC, env = "ASSAY_RPC")]
+    #[arg(long, value_name = "URL", default_value = DEFAULT_RPC, env = "ASSAY_RPC", hide_env_values = true)]
     pub rpc: String,
 }
 
@@ -172,7 +172,7 @@ pub struct Publish {
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
     /// JSON-RPC of a validator.
-    #[arg(long, value_name = "URL", default_value = DEFAULT_RPC, env = "ASSAY_RPC")]
+    #[arg(long, value_name = "URL", default_value = DEFAULT_RPC, env = "ASSAY_RPC", hide_env_values = true)]
     pub rpc: String,
 }
 
@@ -183,7 +183,7 @@ pub struct ShowModel {
     #[arg(value_name = "MODEL")]
     pub model: String,
     /// The gateway to ask.
-    #[arg(long, value_name = "URL", default_value = DEFAULT_GATEWAY, env = "ASSAY_GATEWAY")]
+    #[arg(long, value_name = "URL", default_value = DEFAULT_GATEWAY, env = "ASSAY_GATEWAY", hide_env_values = true)]
     pub gateway: String,
 }
 
@@ -197,7 +197,7 @@ pub struct Infer {
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
     /// The gateway to ask.
-    #[arg(long, value_name = "URL", default_value = DEFAULT_GATEWAY, env = "ASSAY_GATEWAY")]
+    #[arg(long, value_name = "URL", default_value = DEFAULT_GATEWAY, env = "ASSAY_GATEWAY", hide_env_values = true)]
     pub gateway: String,
     /// The rung of evidence that is wanted.
     #[arg(long, value_enum, default_value_t = Rung::Signed)]
@@ -205,6 +205,9 @@ pub struct Infer {
     /// Wait until the receipt is in a finalized block.
     #[arg(long, value_enum, value_name = "STATE")]
     pub wait: Option<Wait>,
+    /// The network's file, against which the answer is checked; otherwise the gateway's own word is taken.
+    #[arg(long, value_name = "NETWORK.json")]
+    pub network: Option<PathBuf>,
     /// Write the receipt to FILE, with its proof if it has settled; readable by `assay receipt verify`.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
@@ -246,7 +249,7 @@ pub struct ShowReceipt {
     #[arg(value_name = "ID|FILE")]
     pub receipt: String,
     /// The gateway to ask for an id.
-    #[arg(long, value_name = "URL", default_value = DEFAULT_GATEWAY, env = "ASSAY_GATEWAY")]
+    #[arg(long, value_name = "URL", default_value = DEFAULT_GATEWAY, env = "ASSAY_GATEWAY", hide_env_values = true)]
     pub gateway: String,
     /// Write the receipt with its proof to FILE.
     #[arg(long, value_name = "FILE")]
@@ -277,7 +280,7 @@ pub enum Network {
 #[derive(Debug, Args)]
 pub struct Health {
     /// The gateway to ask.
-    #[arg(long, value_name = "URL", default_value = DEFAULT_GATEWAY, env = "ASSAY_GATEWAY")]
+    #[arg(long, value_name = "URL", default_value = DEFAULT_GATEWAY, env = "ASSAY_GATEWAY", hide_env_values = true)]
     pub gateway: String,
 }
 

@@ -1,5 +1,6 @@
 //! What a command says when it cannot do what was asked: one line, a hint, an exit status.
 
+use clap::error::ErrorKind;
 use std::{fmt, process::ExitCode};
 
 /// How a command ends.
@@ -44,17 +45,27 @@ pub struct Complaint {
 impl Complaint {
     /// Something failed.
     pub fn failed(message: impl fmt::Display) -> Self {
-        Self { message: one_line(&message.to_string()), hint: None, exit: Exit::Failed }
+        Self {
+            message: one_line(&message.to_string()),
+            hint: None,
+            exit: Exit::Failed,
+        }
     }
 
     /// Something was asked for that there is not.
     pub fn usage(message: impl fmt::Display) -> Self {
-        Self { exit: Exit::Usage, ..Self::failed(message) }
+        Self {
+            exit: Exit::Usage,
+            ..Self::failed(message)
+        }
     }
 
     /// A verifier cannot decide.
     pub fn cannot_tell(message: impl fmt::Display) -> Self {
-        Self { exit: Exit::CannotTell, ..Self::failed(message) }
+        Self {
+            exit: Exit::CannotTell,
+            ..Self::failed(message)
+        }
     }
 
     /// The same with a hint.
@@ -75,14 +86,22 @@ impl std::error::Error for Complaint {}
 
 /// The error as it is shown, and the status it ends with.
 pub fn show(error: &anyhow::Error) -> (String, Exit) {
-    let chain: Vec<String> = error.chain().map(|cause| one_line(&cause.to_string())).collect();
+    let chain: Vec<String> = error
+        .chain()
+        .map(|cause| one_line(&cause.to_string()))
+        .collect();
     let mut text = format!("error: {}", without_repeats(&chain).join(": "));
-    let complaint = error.chain().find_map(|cause| cause.downcast_ref::<Complaint>());
+    let complaint = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<Complaint>());
     if let Some(hint) = complaint.and_then(|complaint| complaint.hint.as_deref()) {
         text.push_str("\nhint: ");
         text.push_str(hint);
     }
-    (text, complaint.map_or(Exit::Failed, |complaint| complaint.exit))
+    (
+        text,
+        complaint.map_or(Exit::Failed, |complaint| complaint.exit),
+    )
 }
 
 /// Many error types repeat their cause in their own text; it is shown once.
@@ -105,9 +124,16 @@ pub fn one_line(text: &str) -> String {
 pub fn of_clap(error: &clap::Error) -> Complaint {
     let rendered = error.render().to_string();
     let body = rendered.strip_prefix("error: ").unwrap_or(&rendered);
-    let message = body.split("\n\n").next().unwrap_or(body);
-    let tip = rendered.lines().find_map(|line| line.trim().strip_prefix("tip: "));
-    let usage = rendered.lines().find_map(|line| line.strip_prefix("Usage: "));
+    let message = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing",
+        _ => body.split("\n\n").next().unwrap_or(body),
+    };
+    let tip = rendered
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("tip: "));
+    let usage = rendered
+        .lines()
+        .find_map(|line| line.strip_prefix("Usage: "));
     let hint = match (tip, usage) {
         (Some(tip), _) => tip.to_owned(),
         (None, Some(usage)) => format!("usage: {usage}"),
@@ -132,7 +158,10 @@ mod tests {
     #[test]
     fn an_error_without_a_hint_fails() {
         let error = anyhow::anyhow!("disk full").context("writing: disk full");
-        assert_eq!(show(&error), ("error: writing: disk full".to_owned(), Exit::Failed));
+        assert_eq!(
+            show(&error),
+            ("error: writing: disk full".to_owned(), Exit::Failed)
+        );
     }
 
     #[test]

@@ -49,9 +49,15 @@ pub fn on_terminal() -> bool {
 
 /// Rows of a name and a text, the texts under each other, each line indented by `indent`.
 pub fn rows<N: AsRef<str>, T: AsRef<str>>(indent: usize, rows: &[(N, T)]) -> String {
-    let width = rows.iter().map(|(name, _)| name.as_ref().len()).max().unwrap_or(0);
+    let width = rows
+        .iter()
+        .map(|(name, _)| name.as_ref().len())
+        .max()
+        .unwrap_or(0);
     let lines = rows.iter().map(|(name, text)| {
-        format!("{:indent$}{:width$}  {}", "", name.as_ref(), text.as_ref()).trim_end().to_owned()
+        format!("{:indent$}{:width$}  {}", "", name.as_ref(), text.as_ref())
+            .trim_end()
+            .to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -62,21 +62,17 @@ impl Saved {
             None => Err(NotSaved::OtherDocument),
         }
     }
-
-    /// The proof, if there is one.
-    pub fn proof(&self) -> Option<&ReceiptProof> {
-        match self {
-            Self::File(file) => file.proof.as_ref(),
-            Self::Proof(proof) => Some(proof),
-        }
-    }
 }
 
 fn strict<T: DeserializeOwned + Serialize>(text: &str, value: &Value) -> Result<T, NotSaved> {
     let malformed = |reason: String| NotSaved::Malformed(reason);
     let typed: T = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
     let again = serde_json::to_value(&typed).map_err(|error| malformed(error.to_string()))?;
-    if again == *value { Ok(typed) } else { Err(malformed("a value is not in its canonical form".into())) }
+    if again == *value {
+        Ok(typed)
+    } else {
+        Err(malformed("a value is not in its canonical form".into()))
+    }
 }
 
 /// Reads a network file.

@@ -44,7 +44,12 @@ pub struct Report {
 
 impl Report {
     fn without_findings(status: Status, reason: String) -> Self {
-        Self { status, reason, established: Vec::new(), not_established: Vec::new() }
+        Self {
+            status,
+            reason,
+            established: Vec::new(),
+            not_established: Vec::new(),
+        }
     }
 
     fn refuted(reason: impl ToString) -> Self {
@@ -76,9 +81,14 @@ pub fn judge(text: &str, network: &Network) -> Report {
 fn judge_file(file: &ReceiptFile, network: &Network) -> Report {
     let ours = network.id();
     if file.network != ours {
-        return failed(&light::Failure::OtherNetwork { theirs: file.network, ours });
+        return failed(&light::Failure::OtherNetwork {
+            theirs: file.network,
+            ours,
+        });
     }
-    let Some(proof) = &file.proof else { return unsettled(file, network) };
+    let Some(proof) = &file.proof else {
+        return unsettled(file, network);
+    };
     let settled = match light::verify(network, proof) {
         Ok(settled) => settled,
         Err(failure) => return failed(&failure),
@@ -93,13 +103,20 @@ fn judge_file(file: &ReceiptFile, network: &Network) -> Report {
 }
 
 fn failed(failure: &light::Failure) -> Report {
-    if failure.refutes() { Report::refuted(failure) } else { Report::cannot_tell(failure) }
+    if failure.refutes() {
+        Report::refuted(failure)
+    } else {
+        Report::cannot_tell(failure)
+    }
 }
 
 fn unsettled(file: &ReceiptFile, network: &Network) -> Report {
     let verdict = ComputationVerdict::of_signature(&file.receipt, &network.domain());
     if let ComputationVerdict::Refuted(refutation) = &verdict {
-        return Report::refuted(format!("the receipt's signature fails: {}", refutation.reason()));
+        return Report::refuted(format!(
+            "the receipt's signature fails: {}",
+            refutation.reason()
+        ));
     }
     if let Err(reason) = check_disclosed(file) {
         return Report::refuted(reason);
@@ -114,21 +131,28 @@ fn unsettled(file: &ReceiptFile, network: &Network) -> Report {
         },
         Statement {
             about: "the node",
-            says: "whether it is registered and has a bond to lose is known once it has settled".into(),
+            says: "whether it is registered and has a bond to lose is known once it has settled"
+                .into(),
         },
     ];
-    report.not_established.extend(beyond_signature(&file.receipt.receipt));
+    report
+        .not_established
+        .extend(beyond_signature(&file.receipt.receipt));
     report
 }
 
 /// Checks the fields that the file lays open against the commitments that the node signed.
 fn check_disclosed(file: &ReceiptFile) -> Result<(), String> {
     let receipt = &file.receipt.receipt;
-    let parts = [("input", &file.input, &receipt.input), ("output", &file.output, &receipt.output)];
+    let parts = [
+        ("input", &file.input, &receipt.input),
+        ("output", &file.output, &receipt.output),
+    ];
     for (what, fields, commitment) in parts {
         if !fields.is_empty() {
-            verify_all(fields, commitment)
-                .map_err(|error| format!("the {what} in the file is not the one signed for: {error}"))?;
+            verify_all(fields, commitment).map_err(|error| {
+                format!("the {what} in the file is not the one signed for: {error}")
+            })?;
         }
     }
     Ok(())
@@ -164,28 +188,43 @@ fn verified(network: &Network, settled: &Settled, file: Option<&ReceiptFile>) ->
     not_established.extend(beyond_signature(&settled.receipt.receipt));
     not_established.extend(beyond_settlement(settled));
     let reason = format!("the receipt settled in finalized block {}", settled.height);
-    Report { status: Status::Verified, reason, established, not_established }
+    Report {
+        status: Status::Verified,
+        reason,
+        established,
+        not_established,
+    }
 }
 
 fn signed(signed: &SignedReceipt) -> Vec<Statement> {
     let receipt = &signed.receipt;
     let sequence = format!("number {} of this node for this revision", receipt.sequence);
     vec![
-        Statement { about: "signed by", says: format!("node {}, {sequence}", receipt.node) },
+        Statement {
+            about: "signed by",
+            says: format!("node {}, {sequence}", receipt.node),
+        },
         Statement {
             about: "signed for",
-            says: format!("revision {} and request {}", receipt.revision, receipt.request),
+            says: format!(
+                "revision {} and request {}",
+                receipt.revision, receipt.request
+            ),
         },
     ]
 }
 
 fn disclosed(file: &ReceiptFile) -> Vec<Statement> {
-    let parts: [(&'static str, &[Disclosure]); 2] = [("input", &file.input), ("output", &file.output)];
+    let parts: [(&'static str, &[Disclosure]); 2] =
+        [("input", &file.input), ("output", &file.output)];
     let shown = parts.into_iter().filter(|(_, fields)| !fields.is_empty());
     shown
         .map(|(about, fields)| {
             let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
-            let says = format!("{} in the file is, byte for byte, what the node signed for", names.join(", "));
+            let says = format!(
+                "{} in the file is, byte for byte, what the node signed for",
+                names.join(", ")
+            );
             Statement { about, says }
         })
         .collect()
@@ -202,7 +241,10 @@ fn undisclosed(file: &ReceiptFile) -> Option<Statement> {
 
 fn content(what: &str) -> Statement {
     let says = format!("{what}: the receipt holds commitments, and the file does not open them");
-    Statement { about: "content", says }
+    Statement {
+        about: "content",
+        says,
+    }
 }
 
 /// What a signature never says.

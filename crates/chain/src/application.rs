@@ -86,7 +86,9 @@ impl Shelf {
     pub fn new(spec: Spec, index: impl Into<Arc<Index>>, idle: Duration) -> Arc<Self> {
         let index = index.into();
         let pool = Mutex::new(Mempool::new(spec.chain_id));
-        let (tip, _) = watch::channel(Tip { height: 0, digest: B256::ZERO, timestamp_ms: 0 });
+        let last = index.height().ok().flatten().and_then(|height| index.block(height).ok()?);
+        let none = Tip { height: 0, digest: B256::ZERO, timestamp_ms: 0 };
+        let (tip, _) = watch::channel(last.as_ref().map_or(none, tip_of));
         let outcomes = Mutex::default();
         Arc::new(Self { spec, index, idle, pool, arrived: Notify::new(), tip, outcomes })
     }
@@ -129,14 +131,18 @@ impl Shelf {
     }
 
     fn publish(&self, block: &Block) {
-        let tip = tip_of(block);
-        {
-            let mut pool = self.pool();
-            for tx in block.transactions.iter().filter_map(|bytes| recover(bytes)) {
-                pool.used(tx.signer(), tx.nonce());
-            }
+        // The tip before the pool: a transaction is always in one of the two. After a restart
+        // blocks may come again that the index had; the tip never goes back.
+        self.tip.send_if_modified(|tip| {
+            let newer = tip_of(block);
+            let grows = newer.height > tip.height;
+            *tip = if grows { newer } else { *tip };
+            grows
+        });
+        let mut pool = self.pool();
+        for tx in block.transactions.iter().filter_map(|bytes| recover(bytes)) {
+            pool.used(tx.signer(), tx.nonce());
         }
-        self.tip.send_replace(tip);
     }
 }
 

@@ -6,7 +6,16 @@ use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use crate::{block::MAX_TRANSACTION_BYTES, spec::BASE_FEE_WEI};
+use crate::{
+    block::MAX_TRANSACTION_BYTES,
+    spec::{BASE_FEE_WEI, BLOCK_GAS_LIMIT, HARDFORK},
+};
+use alloy_evm::FromRecoveredTx as _;
+use revm::{
+    context::{TxEnv, result::InvalidTransaction},
+    handler::validation::{validate_initial_tx_gas, validate_priority_fee_tx},
+    primitives::eip3860::MAX_INITCODE_SIZE,
+};
 
 /// Most transactions that wait at once: some seconds of full blocks.
 pub const MAX_POOLED: usize = 16_384;
@@ -58,6 +67,9 @@ pub enum PoolError {
     /// Blob transactions have no meaning here.
     #[error("blob transactions (type 3) are not supported; send a type 2 transaction")]
     Blob,
+    /// No block can ever hold it.
+    #[error("{0}")]
+    Unrunnable(String),
 }
 
 /// The pool. Pure: whoever holds it says which nonces are used.
@@ -135,6 +147,7 @@ impl Mempool {
         if tx.max_fee_per_gas() < u128::from(BASE_FEE_WEI) {
             return Err(PoolError::Underpriced { offered: tx.max_fee_per_gas() });
         }
+        runnable(tx)?;
         if tx.nonce() < next_nonce {
             return Err(PoolError::NonceTooLow { next: next_nonce, given: tx.nonce() });
         }
@@ -187,4 +200,29 @@ impl Mempool {
             self.order.retain(|other| *other != sender);
         }
     }
+}
+
+/// Refuses what no state can make runnable (EIP-1559, EIP-3860, EIP-7623): it would wait for ever.
+fn runnable(tx: &Pooled) -> Result<(), PoolError> {
+    let tip = tx.max_priority_fee_per_gas().unwrap_or_default();
+    let env = TxEnv::from_recovered_tx(tx.inner(), tx.signer());
+    let too_long = env.kind.is_create() && env.data.len() > MAX_INITCODE_SIZE;
+    let checked = if env.gas_limit > BLOCK_GAS_LIMIT {
+        Err(InvalidTransaction::CallerGasLimitMoreThanBlock)
+    } else if too_long {
+        Err(InvalidTransaction::CreateInitCodeSizeLimit)
+    } else {
+        validate_priority_fee_tx(tx.max_fee_per_gas(), tip, None, false)
+            .and_then(|()| validate_initial_tx_gas(env, HARDFORK, false, false, u64::MAX, None))
+            .map(|_| ())
+    };
+    checked.map_err(|error| {
+        PoolError::Unrunnable(match error {
+            // In the words that clients recognise.
+            InvalidTransaction::CallGasCostMoreThanGasLimit { initial_gas, gas_limit } => {
+                format!("intrinsic gas too low: gas {gas_limit}, minimum needed {initial_gas}")
+            }
+            other => other.to_string(),
+        })
+    })
 }

@@ -32,6 +32,11 @@ pub fn batch_of_transaction(transaction: &[u8]) -> Option<Batch> {
     if tx.kind() != TxKind::Call(SETTLEMENT) {
         return None;
     }
-    let call = settleCall::abi_decode(tx.input()).ok()?;
+    batch_of_call(tx.input())
+}
+
+/// The batch in the call data of a settlement, if it is one.
+pub fn batch_of_call(input: &[u8]) -> Option<Batch> {
+    let call = settleCall::abi_decode(input).ok()?;
     Batch::decode(&call.batch).ok()
 }

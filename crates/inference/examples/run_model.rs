@@ -4,7 +4,9 @@
 use std::error::Error;
 use std::path::Path;
 
-use assay_inference::{Engine, ModelLimits, NamedTensors, OnnxEngine, Revision, RevisionLimits, RunLimits, npy};
+use assay_inference::{
+    Engine, ModelLimits, NamedTensors, OnnxEngine, Revision, RevisionLimits, RunLimits, npy,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -16,13 +18,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let limits = RunLimits::default();
     let mut named = NamedTensors::default();
     for (info, path) in engine.signature().inputs.iter().zip(inputs) {
-        named.push(info.name.clone(), npy::read(&std::fs::read(path)?, limits.input_elements)?);
+        named.push(
+            info.name.clone(),
+            npy::read(&std::fs::read(path)?, limits.input_elements)?,
+        );
     }
     let answer = engine.run(&named, &limits, &|| false)?;
     for (index, (_, tensor)) in answer.outputs.iter().enumerate() {
         let path = match index {
             0 => output.clone(),
-            _ => format!("{}.{index}.npy", output.strip_suffix(".npy").unwrap_or(output)),
+            _ => format!(
+                "{}.{index}.npy",
+                output.strip_suffix(".npy").unwrap_or(output)
+            ),
         };
         std::fs::write(path, npy::canonical_bytes(tensor))?;
     }

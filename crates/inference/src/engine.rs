@@ -20,7 +20,12 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     /// [`Error::Input`] and [`Error::Tensor`]; the latter names the input or node and the limit.
-    fn run(&self, inputs: &NamedTensors, limits: &RunLimits, cancel: &dyn Fn() -> bool) -> Result<RunOutput, Error>;
+    fn run(
+        &self,
+        inputs: &NamedTensors,
+        limits: &RunLimits,
+        cancel: &dyn Fn() -> bool,
+    ) -> Result<RunOutput, Error>;
 }
 
 /// The id of an engine: BLAKE3 in key derivation mode over name, version and numeric specification, each preceded by

@@ -7,7 +7,9 @@ pub enum Error {
     #[error("the manifest is not valid: {0}")]
     Manifest(String),
     /// The manifest says the right things in other bytes than the canonical ones, so that its id would not be unique.
-    #[error("the manifest is not in canonical form: it differs from its canonical bytes at byte {0}")]
+    #[error(
+        "the manifest is not in canonical form: it differs from its canonical bytes at byte {0}"
+    )]
     NotCanonical(usize),
     /// The revision exceeds what the operator allows.
     #[error("the revision is too large: {what} is {found}, at most {limit} is allowed")]

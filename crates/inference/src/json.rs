@@ -22,21 +22,44 @@ pub struct Policy<'a> {
 /// # Errors
 /// [`Error::Input`] naming the input: one that is missing or unknown, a value of another type or out of its range,
 /// arrays of unequal lengths, more elements than allowed.
-pub fn read_inputs(document: &Value, signature: &Signature, policy: &Policy<'_>) -> Result<NamedTensors, Error> {
-    let wrong = |name: &str, reason: String| Error::Input { name: name.into(), reason };
-    let Value::Object(members) = document else {
-        return Err(wrong("", "an object with one member per input is expected".into()));
+pub fn read_inputs(
+    document: &Value,
+    signature: &Signature,
+    policy: &Policy<'_>,
+) -> Result<NamedTensors, Error> {
+    let wrong = |name: &str, reason: String| Error::Input {
+        name: name.into(),
+        reason,
     };
-    if let Some(name) = members.keys().find(|name| signature.inputs.iter().all(|info| info.name != **name)) {
-        let known: Vec<&str> = signature.inputs.iter().map(|info| info.name.as_str()).collect();
-        return Err(wrong(name, format!("the model's inputs are {}", known.join(", "))));
+    let Value::Object(members) = document else {
+        return Err(wrong(
+            "",
+            "an object with one member per input is expected".into(),
+        ));
+    };
+    if let Some(name) = members
+        .keys()
+        .find(|name| signature.inputs.iter().all(|info| info.name != **name))
+    {
+        let known: Vec<&str> = signature
+            .inputs
+            .iter()
+            .map(|info| info.name.as_str())
+            .collect();
+        return Err(wrong(
+            name,
+            format!("the model's inputs are {}", known.join(", ")),
+        ));
     }
     let mut left = policy.max_elements;
     let mut inputs = NamedTensors::default();
     for info in &signature.inputs {
-        let value = members.get(&info.name).ok_or_else(|| wrong(&info.name, format!("it is missing: {info}")))?;
+        let value = members
+            .get(&info.name)
+            .ok_or_else(|| wrong(&info.name, format!("it is missing: {info}")))?;
         let open = policy.non_finite.contains(&info.name);
-        let tensor = read_tensor(value, info, open, left).map_err(|reason| wrong(&info.name, reason))?;
+        let tensor =
+            read_tensor(value, info, open, left).map_err(|reason| wrong(&info.name, reason))?;
         left = left.saturating_sub(tensor.shape().elements() as u64);
         inputs.push(info.name.clone(), tensor);
     }
@@ -44,7 +67,12 @@ pub fn read_inputs(document: &Value, signature: &Signature, policy: &Policy<'_>)
 }
 
 /// Reads one tensor of the type that the signature states; the reason for a refusal in words.
-fn read_tensor(value: &Value, info: &ValueInfo, open: bool, max_elements: u64) -> Result<Tensor, String> {
+fn read_tensor(
+    value: &Value,
+    info: &ValueInfo,
+    open: bool,
+    max_elements: u64,
+) -> Result<Tensor, String> {
     let (dims, leaves) = match value {
         Value::Object(members) => explicit(members, info.dtype)?,
         nested => {
@@ -63,13 +91,23 @@ fn read_tensor(value: &Value, info: &ValueInfo, open: bool, max_elements: u64) -
             // An empty array does not say what would be inside: the signature does.
             if dims.last() == Some(&0) {
                 let rest = info.dims.iter().flatten().skip(dims.len());
-                dims.extend(rest.map(|dim| if let assay_tensor::Dim::Fixed(size) = dim { *size } else { 0 }));
+                dims.extend(rest.map(|dim| {
+                    if let assay_tensor::Dim::Fixed(size) = dim {
+                        *size
+                    } else {
+                        0
+                    }
+                }));
             }
             (dims, vec![nested])
         }
     };
-    let elements = dims.iter().try_fold(1u64, |all, dim| all.checked_mul(*dim as u64));
-    let elements = elements.filter(|n| *n <= max_elements).ok_or_else(|| format!("more than {max_elements} elements"))?;
+    let elements = dims
+        .iter()
+        .try_fold(1u64, |all, dim| all.checked_mul(*dim as u64));
+    let elements = elements
+        .filter(|n| *n <= max_elements)
+        .ok_or_else(|| format!("more than {max_elements} elements"))?;
     let mut flat = Vec::new();
     match (value, &leaves[..]) {
         (Value::Object(_), _) => flat = leaves,
@@ -83,11 +121,19 @@ fn read_tensor(value: &Value, info: &ValueInfo, open: bool, max_elements: u64) -
 }
 
 /// Shape and elements of the explicit form.
-fn explicit(members: &Map<String, Value>, dtype: DType) -> Result<(Vec<usize>, Vec<&Value>), String> {
-    let (Some(Value::Array(shape)), Some(Value::Array(data))) = (members.get("shape"), members.get("data")) else {
+fn explicit(
+    members: &Map<String, Value>,
+    dtype: DType,
+) -> Result<(Vec<usize>, Vec<&Value>), String> {
+    let (Some(Value::Array(shape)), Some(Value::Array(data))) =
+        (members.get("shape"), members.get("data"))
+    else {
         return Err("`shape` and `data` are expected, both lists".into());
     };
-    if members.keys().any(|key| !matches!(key.as_str(), "shape" | "data" | "dtype")) {
+    if members
+        .keys()
+        .any(|key| !matches!(key.as_str(), "shape" | "data" | "dtype"))
+    {
         return Err("only `shape`, `dtype` and `data` are known".into());
     }
     if let Some(named) = members.get("dtype")
@@ -98,8 +144,14 @@ fn explicit(members: &Map<String, Value>, dtype: DType) -> Result<(Vec<usize>, V
     if shape.len() > assay_tensor::MAX_RANK {
         return Err(format!("more than {} dimensions", assay_tensor::MAX_RANK));
     }
-    let dims: Option<Vec<usize>> = shape.iter().map(|dim| dim.as_u64().and_then(|d| usize::try_from(d).ok())).collect();
-    Ok((dims.ok_or("`shape` must be non-negative whole numbers")?, data.iter().collect()))
+    let dims: Option<Vec<usize>> = shape
+        .iter()
+        .map(|dim| dim.as_u64().and_then(|d| usize::try_from(d).ok()))
+        .collect();
+    Ok((
+        dims.ok_or("`shape` must be non-negative whole numbers")?,
+        data.iter().collect(),
+    ))
 }
 
 /// The elements of nested arrays, which must be as regular as their first elements say.
@@ -107,11 +159,16 @@ fn flatten<'a>(value: &'a Value, dims: &[usize], into: &mut Vec<&'a Value>) -> R
     match (value, dims.split_first()) {
         (Value::Array(items), Some((length, inner))) => {
             if items.len() != *length {
-                return Err(format!("an array of {} elements beside one of {length}", items.len()));
+                return Err(format!(
+                    "an array of {} elements beside one of {length}",
+                    items.len()
+                ));
             }
             items.iter().try_for_each(|item| flatten(item, inner, into))
         }
-        (Value::Array(_), None) | (_, Some(_)) => Err("the arrays are not nested to one depth".into()),
+        (Value::Array(_), None) | (_, Some(_)) => {
+            Err("the arrays are not nested to one depth".into())
+        }
         (leaf, None) => {
             into.push(leaf);
             Ok(())
@@ -121,10 +178,19 @@ fn flatten<'a>(value: &'a Value, dims: &[usize], into: &mut Vec<&'a Value>) -> R
 
 /// Converts every element.
 fn typed(flat: &[&Value], dims: &[usize], dtype: DType, open: bool) -> Result<Tensor, String> {
-    fn all<T: Element>(flat: &[&Value], dims: &[usize], f: impl Fn(&Value) -> Option<T>) -> Result<Tensor, String> {
+    fn all<T: Element>(
+        flat: &[&Value],
+        dims: &[usize],
+        f: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Tensor, String> {
         let mut out = Vec::with_capacity(flat.len());
         for (index, value) in flat.iter().enumerate() {
-            let converted = f(value).ok_or_else(|| format!("element {index} ({value}) is not a value of type {}", T::DTYPE));
+            let converted = f(value).ok_or_else(|| {
+                format!(
+                    "element {index} ({value}) is not a value of type {}",
+                    T::DTYPE
+                )
+            });
             out.push(converted?);
         }
         Tensor::new(dims, out).map_err(|error| error.to_string())
@@ -141,7 +207,9 @@ fn typed(flat: &[&Value], dims: &[usize], dtype: DType, open: bool) -> Result<Te
         DType::U8 => all(flat, dims, |v| u8::try_from(v.as_i64()?).ok()),
         DType::Bool => all(flat, dims, Value::as_bool),
         // NUL would be lost in npy, whose texts are padded with it.
-        DType::Str => all(flat, dims, |v| v.as_str().filter(|s| !s.contains('\0')).map(str::to_string)),
+        DType::Str => all(flat, dims, |v| {
+            v.as_str().filter(|s| !s.contains('\0')).map(str::to_string)
+        }),
     }
 }
 
@@ -161,7 +229,12 @@ fn float(value: &Value, open: bool) -> Option<f64> {
 
 /// Tensors as an object of nested arrays.
 pub fn write(tensors: &NamedTensors) -> Value {
-    Value::Object(tensors.iter().map(|(name, tensor)| (name.to_string(), write_tensor(tensor))).collect())
+    Value::Object(
+        tensors
+            .iter()
+            .map(|(name, tensor)| (name.to_string(), write_tensor(tensor)))
+            .collect(),
+    )
 }
 
 /// One tensor as nested arrays; a scalar is one value.
@@ -173,7 +246,10 @@ pub fn write_tensor(tensor: &Tensor) -> Value {
         Values::I32(v) => v.iter().map(|x| Value::from(*x)).collect(),
         Values::U8(v) => v.iter().map(|x| Value::from(*x)).collect(),
         Values::Bool(v) => v.iter().map(|x| Value::from(*x)).collect(),
-        Values::Str(v) => v.iter().map(|x| Value::from(x.as_str())).collect::<Vec<Value>>(),
+        Values::Str(v) => v
+            .iter()
+            .map(|x| Value::from(x.as_str()))
+            .collect::<Vec<Value>>(),
     }
     .into_iter();
     nest(tensor.shape(), &mut leaves)
@@ -210,24 +286,52 @@ mod tests {
 
     fn signature(dtype: DType) -> Signature {
         let dims = Some(vec![Dim::Any, Dim::Fixed(2)]);
-        Signature { inputs: vec![ValueInfo { name: "x".into(), dtype, dims }], outputs: vec![] }
+        Signature {
+            inputs: vec![ValueInfo {
+                name: "x".into(),
+                dtype,
+                dims,
+            }],
+            outputs: vec![],
+        }
     }
 
     fn read(text: &str, dtype: DType) -> Result<Tensor, Error> {
-        let policy = Policy { max_elements: 100, non_finite: &[] };
-        let inputs = read_inputs(&serde_json::from_str(text).unwrap(), &signature(dtype), &policy)?;
+        let policy = Policy {
+            max_elements: 100,
+            non_finite: &[],
+        };
+        let inputs = read_inputs(
+            &serde_json::from_str(text).unwrap(),
+            &signature(dtype),
+            &policy,
+        )?;
         Ok(inputs.at(0).unwrap().clone())
     }
 
     #[test]
     fn both_forms_are_read() {
         let expected = Tensor::new(&[2, 2], vec![1f32, 2.5, -3.0, 4.0]).unwrap();
-        assert_eq!(read(r#"{"x": [[1, 2.5], [-3, 4e0]]}"#, DType::F32).unwrap(), expected);
+        assert_eq!(
+            read(r#"{"x": [[1, 2.5], [-3, 4e0]]}"#, DType::F32).unwrap(),
+            expected
+        );
         let explicit = r#"{"x": {"shape": [2, 2], "dtype": "f32", "data": [1, 2.5, -3, 4]}}"#;
         assert_eq!(read(explicit, DType::F32).unwrap(), expected);
-        assert_eq!(read(r#"{"x": []}"#, DType::F32).unwrap().shape().to_vec(), [0, 2]);
-        assert_eq!(read(r#"{"x": [[true, false]]}"#, DType::Bool).unwrap().dtype(), DType::Bool);
-        assert_eq!(read(r#"{"x": [["a", "ö"]]}"#, DType::Str).unwrap().dtype(), DType::Str);
+        assert_eq!(
+            read(r#"{"x": []}"#, DType::F32).unwrap().shape().to_vec(),
+            [0, 2]
+        );
+        assert_eq!(
+            read(r#"{"x": [[true, false]]}"#, DType::Bool)
+                .unwrap()
+                .dtype(),
+            DType::Bool
+        );
+        assert_eq!(
+            read(r#"{"x": [["a", "ö"]]}"#, DType::Str).unwrap().dtype(),
+            DType::Str
+        );
     }
 
     #[test]
@@ -246,9 +350,18 @@ mod tests {
             (DType::F32, r#"{"x": [[[[[[[[[[1]]]]]]]]]]}"#),
             (DType::F32, r#"{"x": {"shape": [2], "data": [1]}}"#),
             (DType::F32, r#"{"x": {"shape": [-1], "data": [1]}}"#),
-            (DType::F32, r#"{"x": {"shape": [4294967296, 4294967296], "data": []}}"#),
-            (DType::F32, r#"{"x": {"shape": [1], "data": [1], "dtype": "f64"}}"#),
-            (DType::F32, r#"{"x": {"shape": [1], "data": [1], "more": 1}}"#),
+            (
+                DType::F32,
+                r#"{"x": {"shape": [4294967296, 4294967296], "data": []}}"#,
+            ),
+            (
+                DType::F32,
+                r#"{"x": {"shape": [1], "data": [1], "dtype": "f64"}}"#,
+            ),
+            (
+                DType::F32,
+                r#"{"x": {"shape": [1], "data": [1], "more": 1}}"#,
+            ),
             (DType::F32, r#"{"x": {"shape": [101], "data": []}}"#),
             (DType::I64, r#"{"x": [[1.5, 2]]}"#),
             (DType::I64, r#"{"x": [[9223372036854775808, 2]]}"#),
@@ -258,14 +371,20 @@ mod tests {
             (DType::Str, r#"{"x": [["a\u0000b", ""]]}"#),
         ];
         for (dtype, text) in cases {
-            assert!(matches!(read(text, dtype), Err(Error::Input { .. })), "{text}");
+            assert!(
+                matches!(read(text, dtype), Err(Error::Input { .. })),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn non_finite_numbers_need_permission_and_are_written_by_name() {
         let open = ["x".to_string()];
-        let policy = Policy { max_elements: 100, non_finite: &open };
+        let policy = Policy {
+            max_elements: 100,
+            non_finite: &open,
+        };
         let document = serde_json::json!({"x": [["NaN", "-Infinity"]]});
         let inputs = read_inputs(&document, &signature(DType::F32), &policy).unwrap();
         assert_eq!(write(&inputs), document);
@@ -274,7 +393,10 @@ mod tests {
     #[test]
     fn floats_print_in_the_fewest_digits() {
         let tensor = Tensor::new(&[4], vec![0.1f32, 1.0, 16_777_216.0, 1e-10]).unwrap();
-        assert_eq!(write_tensor(&tensor).to_string(), "[0.1,1.0,16777216.0,1e-10]");
+        assert_eq!(
+            write_tensor(&tensor).to_string(),
+            "[0.1,1.0,16777216.0,1e-10]"
+        );
         let tensor = Tensor::new(&[1, 1], vec![0.1f64 + 0.2]).unwrap();
         assert_eq!(write_tensor(&tensor).to_string(), "[[0.30000000000000004]]");
     }

@@ -28,7 +28,8 @@ mod revision;
 
 pub use assay_receipt::{EngineId, RevisionId};
 pub use assay_tensor::{
-    DType, Dim, Element, ModelLimits, NamedTensors, RunLimits, RunOutput, Shape, Signature, Tensor, Usage, ValueInfo, Values,
+    DType, Dim, Element, ModelLimits, NamedTensors, RunLimits, RunOutput, Shape, Signature, Tensor,
+    Usage, ValueInfo, Values,
 };
 pub use engine::Engine;
 pub use error::Error;

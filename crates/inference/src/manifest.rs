@@ -102,14 +102,23 @@ impl Manifest {
     /// # Errors
     /// [`Error::TooLarge`], [`Error::Manifest`] and [`Error::NotCanonical`].
     pub fn from_canonical(bytes: &[u8], limits: &RevisionLimits) -> Result<Self, Error> {
-        bounded("the manifest's size in bytes", bytes.len() as u64, limits.manifest_bytes)?;
-        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| Error::Manifest(error.to_string()))?;
+        bounded(
+            "the manifest's size in bytes",
+            bytes.len() as u64,
+            limits.manifest_bytes,
+        )?;
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|error| Error::Manifest(error.to_string()))?;
         manifest.check(limits)?;
         let canonical = manifest.canonical()?;
         if canonical == bytes {
             return Ok(manifest);
         }
-        let same = canonical.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+        let same = canonical
+            .iter()
+            .zip(bytes)
+            .take_while(|(a, b)| a == b)
+            .count();
         Err(Error::NotCanonical(same))
     }
 
@@ -136,8 +145,16 @@ impl Manifest {
     /// # Errors
     /// [`Error::Manifest`] for an element type that does not exist.
     pub fn signature(&self) -> Result<Signature, Error> {
-        let convert = |entries: &[ValueEntry]| entries.iter().map(ValueEntry::value_info).collect::<Result<_, _>>();
-        Ok(Signature { inputs: convert(&self.inputs)?, outputs: convert(&self.outputs)? })
+        let convert = |entries: &[ValueEntry]| {
+            entries
+                .iter()
+                .map(ValueEntry::value_info)
+                .collect::<Result<_, _>>()
+        };
+        Ok(Signature {
+            inputs: convert(&self.inputs)?,
+            outputs: convert(&self.outputs)?,
+        })
     }
 
     /// The entry of a file.
@@ -148,27 +165,44 @@ impl Manifest {
     /// Every rule but the canonical form.
     fn check(&self, limits: &RevisionLimits) -> Result<(), Error> {
         if self.format != FORMAT {
-            return Err(Error::Manifest(format!("format {} is not known, this is format {FORMAT}", self.format)));
+            return Err(Error::Manifest(format!(
+                "format {} is not known, this is format {FORMAT}",
+                self.format
+            )));
         }
-        for (what, value) in
-            [("engine", &self.engine), ("licence", &self.licence), ("name", &self.name), ("task", &self.task)]
-        {
+        for (what, value) in [
+            ("engine", &self.engine),
+            ("licence", &self.licence),
+            ("name", &self.name),
+            ("task", &self.task),
+        ] {
             text(what, value)?;
         }
         bounded("the number of files", self.files.len() as u64, limits.files)?;
-        let total = self.files.iter().try_fold(0u64, |all, file| all.checked_add(file.size));
-        bounded("the total size in bytes", total.unwrap_or(u64::MAX), limits.total_bytes)?;
+        let total = self
+            .files
+            .iter()
+            .try_fold(0u64, |all, file| all.checked_add(file.size));
+        bounded(
+            "the total size in bytes",
+            total.unwrap_or(u64::MAX),
+            limits.total_bytes,
+        )?;
         for file in &self.files {
             file.check()?;
         }
         if !self.files.is_sorted_by(|a, b| a.path < b.path) {
-            return Err(Error::Manifest("the files are not in ascending order, each once".into()));
+            return Err(Error::Manifest(
+                "the files are not in ascending order, each once".into(),
+            ));
         }
         values("inputs", &self.inputs)?;
         values("outputs", &self.outputs)?;
         let labels = self.labels.as_deref().unwrap_or(&[]);
         if labels.len() > MAX_LABELS || self.labels.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Error::Manifest(format!("labels must be 1 to {MAX_LABELS}, or absent")));
+            return Err(Error::Manifest(format!(
+                "labels must be 1 to {MAX_LABELS}, or absent"
+            )));
         }
         labels.iter().try_for_each(|label| text("label", label))
     }
@@ -177,7 +211,9 @@ impl Manifest {
 /// A text of a manifest: not empty, not long, no control characters.
 fn text(what: &str, value: &str) -> Result<(), Error> {
     if value.is_empty() || value.len() > MAX_TEXT || value.chars().any(char::is_control) {
-        return Err(Error::Manifest(format!("{what} must be 1 to {MAX_TEXT} bytes without control characters")));
+        return Err(Error::Manifest(format!(
+            "{what} must be 1 to {MAX_TEXT} bytes without control characters"
+        )));
     }
     Ok(())
 }
@@ -185,13 +221,18 @@ fn text(what: &str, value: &str) -> Result<(), Error> {
 /// Names that occur once, and values that exist.
 fn values(what: &str, entries: &[ValueEntry]) -> Result<(), Error> {
     if entries.len() > MAX_VALUES || (what == "outputs" && entries.is_empty()) {
-        return Err(Error::Manifest(format!("{what} must be at most {MAX_VALUES}, and there must be an output")));
+        return Err(Error::Manifest(format!(
+            "{what} must be at most {MAX_VALUES}, and there must be an output"
+        )));
     }
     let mut seen = std::collections::HashSet::new();
     for entry in entries {
         entry.value_info()?;
         if !seen.insert(&entry.name) {
-            return Err(Error::Manifest(format!("{what}: `{}` occurs twice", entry.name)));
+            return Err(Error::Manifest(format!(
+                "{what}: `{}` occurs twice",
+                entry.name
+            )));
         }
     }
     Ok(())
@@ -202,14 +243,23 @@ impl FileEntry {
     fn check(&self) -> Result<(), Error> {
         let names = self.path.split('/');
         let plain = |name: &str| {
-            !matches!(name, "" | "." | "..") && !name.chars().any(|c| c.is_control() || matches!(c, '\\' | ':'))
+            !matches!(name, "" | "." | "..")
+                && !name
+                    .chars()
+                    .any(|c| c.is_control() || matches!(c, '\\' | ':'))
         };
         if self.path.len() > MAX_PATH || !names.clone().all(plain) || self.path == MANIFEST_FILE {
-            return Err(Error::Manifest(format!("`{}` is not a path within a revision", self.path.escape_debug())));
+            return Err(Error::Manifest(format!(
+                "`{}` is not a path within a revision",
+                self.path.escape_debug()
+            )));
         }
         let digit = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
         if self.blake3.len() != 64 || !self.blake3.bytes().all(digit) {
-            return Err(Error::Manifest(format!("the digest of `{}` is not 64 lower-case hex digits", self.path)));
+            return Err(Error::Manifest(format!(
+                "the digest of `{}` is not 64 lower-case hex digits",
+                self.path
+            )));
         }
         Ok(())
     }
@@ -219,13 +269,31 @@ impl ValueEntry {
     /// The engine's form.
     fn value_info(&self) -> Result<ValueInfo, Error> {
         text("a value's name", &self.name)?;
-        let dtype = DType::from_name(&self.dtype)
-            .ok_or_else(|| Error::Manifest(format!("`{}`: element type `{}` does not exist", self.name, self.dtype)))?;
-        if self.shape.as_ref().is_some_and(|dims| dims.len() > assay_tensor::MAX_RANK) {
-            return Err(Error::Manifest(format!("`{}` has too many dimensions", self.name)));
+        let dtype = DType::from_name(&self.dtype).ok_or_else(|| {
+            Error::Manifest(format!(
+                "`{}`: element type `{}` does not exist",
+                self.name, self.dtype
+            ))
+        })?;
+        if self
+            .shape
+            .as_ref()
+            .is_some_and(|dims| dims.len() > assay_tensor::MAX_RANK)
+        {
+            return Err(Error::Manifest(format!(
+                "`{}` has too many dimensions",
+                self.name
+            )));
         }
-        let dims = self.shape.as_ref().map(|dims| dims.iter().map(DimEntry::dim).collect());
-        Ok(ValueInfo { name: self.name.clone(), dtype, dims })
+        let dims = self
+            .shape
+            .as_ref()
+            .map(|dims| dims.iter().map(DimEntry::dim).collect());
+        Ok(ValueInfo {
+            name: self.name.clone(),
+            dtype,
+            dims,
+        })
     }
 }
 
@@ -259,21 +327,41 @@ mod tests {
     fn canonical_bytes_round_trip() {
         let manifest = parse(&good()).unwrap();
         assert_eq!(manifest.canonical().unwrap(), good().as_bytes());
-        let dims = manifest.signature().unwrap().inputs[0].dims.clone().unwrap();
+        let dims = manifest.signature().unwrap().inputs[0]
+            .dims
+            .clone()
+            .unwrap();
         assert_eq!(dims, [Dim::Named("N".into()), Dim::Fixed(64), Dim::Any]);
     }
 
     #[test]
     fn each_change_changes_the_id() {
         let id = parse(&good()).unwrap().revision_id().unwrap();
-        for (from, to) in [("\"m\"", "\"n\""), ("64,", "65,"), ("MIT", "X"), ("cat", "cot"), ("\"size\":3", "\"size\":4")] {
-            assert_ne!(parse(&good().replace(from, to)).unwrap().revision_id().unwrap(), id, "{from}");
+        for (from, to) in [
+            ("\"m\"", "\"n\""),
+            ("64,", "65,"),
+            ("MIT", "X"),
+            ("cat", "cot"),
+            ("\"size\":3", "\"size\":4"),
+        ] {
+            assert_ne!(
+                parse(&good().replace(from, to))
+                    .unwrap()
+                    .revision_id()
+                    .unwrap(),
+                id,
+                "{from}"
+            );
         }
     }
 
     #[test]
     fn other_bytes_of_the_same_manifest_are_refused() {
-        let reordered = good().replacen(r#"{"engine":"onnx","#, "{", 1).replacen("}],\"format\":1", "}],\"engine\":\"onnx\",\"format\":1", 1);
+        let reordered = good().replacen(r#"{"engine":"onnx","#, "{", 1).replacen(
+            "}],\"format\":1",
+            "}],\"engine\":\"onnx\",\"format\":1",
+            1,
+        );
         for text in [
             good().replace("\"name\":\"m\"", "\"name\": \"m\""),
             good() + "\n",
@@ -281,7 +369,10 @@ mod tests {
             reordered,
             good().replace("[\"N\",", "[\"N\", "),
         ] {
-            assert!(matches!(parse(&text), Err(Error::NotCanonical(_))), "{text}");
+            assert!(
+                matches!(parse(&text), Err(Error::NotCanonical(_))),
+                "{text}"
+            );
         }
     }
 
@@ -309,11 +400,20 @@ mod tests {
             ("\"size\":3", "\"size\":18446744073709551615"),
             ("ab", "AB"),
             ("\"licence\"", "\"license\""),
-            ("\"task\":\"tabular-classification\"", "\"task\":\"t\",\"extra\":1"),
+            (
+                "\"task\":\"tabular-classification\"",
+                "\"task\":\"t\",\"extra\":1",
+            ),
         ] {
             let text = good().replacen(from, to, 1);
             assert_ne!(text, good(), "{from}");
-            assert!(matches!(parse(&text), Err(Error::Manifest(_) | Error::TooLarge { .. })), "{from} -> {to}");
+            assert!(
+                matches!(
+                    parse(&text),
+                    Err(Error::Manifest(_) | Error::TooLarge { .. })
+                ),
+                "{from} -> {to}"
+            );
         }
     }
 }

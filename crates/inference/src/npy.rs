@@ -28,12 +28,25 @@ const MAX_TEXT: usize = 4096;
 pub fn read(bytes: &[u8], max_elements: u64) -> Result<Tensor, Error> {
     let (header, data) = split(bytes)?;
     let header = Header::parse(header)?;
-    let elements = header.shape.iter().try_fold(1u64, |all, dim| all.checked_mul(*dim as u64));
-    let elements = elements.filter(|n| *n <= max_elements).and_then(|n| usize::try_from(n).ok());
-    let elements = elements.ok_or_else(|| fail(format!("{:?} is more than {max_elements} elements", header.shape)))?;
+    let elements = header
+        .shape
+        .iter()
+        .try_fold(1u64, |all, dim| all.checked_mul(*dim as u64));
+    let elements = elements
+        .filter(|n| *n <= max_elements)
+        .and_then(|n| usize::try_from(n).ok());
+    let elements = elements.ok_or_else(|| {
+        fail(format!(
+            "{:?} is more than {max_elements} elements",
+            header.shape
+        ))
+    })?;
     let size = header.kind.size();
     if elements.checked_mul(size) != Some(data.len()) {
-        return Err(fail(format!("{elements} elements of {size} bytes are announced, {} bytes follow", data.len())));
+        return Err(fail(format!(
+            "{elements} elements of {size} bytes are announced, {} bytes follow",
+            data.len()
+        )));
     }
     header.kind.tensor(&header.shape, data)
 }
@@ -57,13 +70,23 @@ pub fn canonical_bytes(tensor: &Tensor) -> Vec<u8> {
     };
     let mut header = String::new();
     // Writing to a String cannot fail.
-    let _ = write!(header, "{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+    let _ = write!(
+        header,
+        "{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"
+    );
     let start = MAGIC.len().saturating_add(4);
-    let total = start.saturating_add(header.len()).saturating_add(1).next_multiple_of(ALIGN);
-    let padding = total.saturating_sub(start).saturating_sub(header.len()).saturating_sub(1);
+    let total = start
+        .saturating_add(header.len())
+        .saturating_add(1)
+        .next_multiple_of(ALIGN);
+    let padding = total
+        .saturating_sub(start)
+        .saturating_sub(header.len())
+        .saturating_sub(1);
     header.extend(std::iter::repeat_n(' ', padding));
     header.push('\n');
-    let mut out = Vec::with_capacity(total.saturating_add(usize::try_from(tensor.bytes()).unwrap_or(0)));
+    let mut out =
+        Vec::with_capacity(total.saturating_add(usize::try_from(tensor.bytes()).unwrap_or(0)));
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&[1, 0]);
     // At most eight dimensions of twenty digits: far below 65,536.
@@ -75,7 +98,12 @@ pub fn canonical_bytes(tensor: &Tensor) -> Vec<u8> {
 
 /// The widest text, in characters, at least one.
 fn text_width(tensor: &Tensor) -> usize {
-    let longest = tensor.as_slice::<String>().unwrap_or(&[]).iter().map(|text| text.chars().count()).max();
+    let longest = tensor
+        .as_slice::<String>()
+        .unwrap_or(&[])
+        .iter()
+        .map(|text| text.chars().count())
+        .max();
     longest.unwrap_or(0).max(1)
 }
 
@@ -83,19 +111,35 @@ fn text_width(tensor: &Tensor) -> usize {
 fn append(values: &Values, width: usize, out: &mut Vec<u8>) {
     match values {
         Values::F32(v) => v.iter().for_each(|x| {
-            let x = if x.is_nan() { f32::from_bits(0x7FC0_0000) } else { *x };
+            let x = if x.is_nan() {
+                f32::from_bits(0x7FC0_0000)
+            } else {
+                *x
+            };
             out.extend_from_slice(&x.to_le_bytes());
         }),
         Values::F64(v) => v.iter().for_each(|x| {
-            let x = if x.is_nan() { f64::from_bits(0x7FF8_0000_0000_0000) } else { *x };
+            let x = if x.is_nan() {
+                f64::from_bits(0x7FF8_0000_0000_0000)
+            } else {
+                *x
+            };
             out.extend_from_slice(&x.to_le_bytes());
         }),
-        Values::I64(v) => v.iter().for_each(|x| out.extend_from_slice(&x.to_le_bytes())),
-        Values::I32(v) => v.iter().for_each(|x| out.extend_from_slice(&x.to_le_bytes())),
+        Values::I64(v) => v
+            .iter()
+            .for_each(|x| out.extend_from_slice(&x.to_le_bytes())),
+        Values::I32(v) => v
+            .iter()
+            .for_each(|x| out.extend_from_slice(&x.to_le_bytes())),
         Values::U8(v) => out.extend_from_slice(v),
         Values::Bool(v) => out.extend(v.iter().map(|x| u8::from(*x))),
         Values::Str(v) => v.iter().for_each(|text| {
-            let padded = text.chars().map(u32::from).chain(std::iter::repeat(0)).take(width);
+            let padded = text
+                .chars()
+                .map(u32::from)
+                .chain(std::iter::repeat(0))
+                .take(width);
             padded.for_each(|c| out.extend_from_slice(&c.to_le_bytes()));
         }),
     }
@@ -108,16 +152,26 @@ fn fail(reason: impl Into<String>) -> Error {
 
 /// Header text and data.
 fn split(bytes: &[u8]) -> Result<(&str, &[u8]), Error> {
-    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| fail("the file does not start with the npy magic"))?;
+    let rest = bytes
+        .strip_prefix(MAGIC)
+        .ok_or_else(|| fail("the file does not start with the npy magic"))?;
     let (length, rest) = match rest {
         [1, 0, a, b, rest @ ..] => (u32::from(u16::from_le_bytes([*a, *b])), rest),
         [2, 0, a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]), rest),
-        _ => return Err(fail("version 1.0 or 2.0 and the header's length are expected")),
+        _ => {
+            return Err(fail(
+                "version 1.0 or 2.0 and the header's length are expected",
+            ));
+        }
     };
     let length = usize::try_from(length).ok().filter(|l| *l <= MAX_HEADER);
     let length = length.ok_or_else(|| fail(format!("a header of more than {MAX_HEADER} bytes")))?;
-    let (header, data) = rest.split_at_checked(length).ok_or_else(|| fail("the file ends within the header"))?;
-    let text = std::str::from_utf8(header).ok().filter(|text| text.is_ascii());
+    let (header, data) = rest
+        .split_at_checked(length)
+        .ok_or_else(|| fail("the file ends within the header"))?;
+    let text = std::str::from_utf8(header)
+        .ok()
+        .filter(|text| text.is_ascii());
     Ok((text.ok_or_else(|| fail("the header is not ASCII"))?, data))
 }
 
@@ -144,9 +198,15 @@ impl Kind {
             "|u1" => Self::U8,
             "|b1" => Self::Bool,
             _ => {
-                let width = descr.strip_prefix("<U").and_then(|digits| digits.parse().ok());
+                let width = descr
+                    .strip_prefix("<U")
+                    .and_then(|digits| digits.parse().ok());
                 let width = width.filter(|width| (1..=MAX_TEXT).contains(width));
-                Self::Text(width.ok_or_else(|| fail(format!("dtype `{descr}`: <f4 <f8 <i8 <i4 |u1 |b1 <U are read")))?)
+                Self::Text(width.ok_or_else(|| {
+                    fail(format!(
+                        "dtype `{descr}`: <f4 <f8 <i8 <i4 |u1 |b1 <U are read"
+                    ))
+                })?)
             }
         })
     }
@@ -164,18 +224,54 @@ impl Kind {
     /// The tensor of data whose length has been checked.
     fn tensor(self, shape: &[usize], data: &[u8]) -> Result<Tensor, Error> {
         match self {
-            Self::F32 => made(shape, data.as_chunks::<4>().0.iter().map(|c| f32::from_le_bytes(*c)).collect()),
-            Self::F64 => made(shape, data.as_chunks::<8>().0.iter().map(|c| f64::from_le_bytes(*c)).collect()),
-            Self::I64 => made(shape, data.as_chunks::<8>().0.iter().map(|c| i64::from_le_bytes(*c)).collect()),
-            Self::I32 => made(shape, data.as_chunks::<4>().0.iter().map(|c| i32::from_le_bytes(*c)).collect()),
+            Self::F32 => made(
+                shape,
+                data.as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|c| f32::from_le_bytes(*c))
+                    .collect(),
+            ),
+            Self::F64 => made(
+                shape,
+                data.as_chunks::<8>()
+                    .0
+                    .iter()
+                    .map(|c| f64::from_le_bytes(*c))
+                    .collect(),
+            ),
+            Self::I64 => made(
+                shape,
+                data.as_chunks::<8>()
+                    .0
+                    .iter()
+                    .map(|c| i64::from_le_bytes(*c))
+                    .collect(),
+            ),
+            Self::I32 => made(
+                shape,
+                data.as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|c| i32::from_le_bytes(*c))
+                    .collect(),
+            ),
             Self::U8 => made(shape, data.to_vec()),
             Self::Bool => {
-                let flags: Option<Vec<bool>> = data.iter().map(|b| (*b < 2).then_some(*b == 1)).collect();
-                made(shape, flags.ok_or_else(|| fail("a truth value that is neither 0 nor 1"))?)
+                let flags: Option<Vec<bool>> =
+                    data.iter().map(|b| (*b < 2).then_some(*b == 1)).collect();
+                made(
+                    shape,
+                    flags.ok_or_else(|| fail("a truth value that is neither 0 nor 1"))?,
+                )
             }
             Self::Text(width) => {
-                let texts: Option<Vec<String>> = data.chunks(width.saturating_mul(4)).map(text).collect();
-                made(shape, texts.ok_or_else(|| fail("text that is not UTF-32 padded with zeros"))?)
+                let texts: Option<Vec<String>> =
+                    data.chunks(width.saturating_mul(4)).map(text).collect();
+                made(
+                    shape,
+                    texts.ok_or_else(|| fail("text that is not UTF-32 padded with zeros"))?,
+                )
             }
         }
     }
@@ -218,7 +314,9 @@ impl Header {
             let fresh = match key {
                 "descr" => kind.replace(Kind::parse(scan.quoted()?)?).is_none(),
                 "fortran_order" if scan.accept("False") => fortran.replace(()).is_none(),
-                "fortran_order" => return Err(fail("Fortran order: pass numpy.ascontiguousarray of it")),
+                "fortran_order" => {
+                    return Err(fail("Fortran order: pass numpy.ascontiguousarray of it"));
+                }
                 "shape" => shape.replace(scan.tuple()?).is_none(),
                 other => return Err(fail(format!("the header key `{other}` does not exist"))),
             };
@@ -232,7 +330,9 @@ impl Header {
         }
         match (kind, fortran, shape, scan.0.trim().is_empty()) {
             (Some(kind), Some(()), Some(shape), true) => Ok(Self { kind, shape }),
-            _ => Err(fail("the header needs descr, fortran_order and shape, and nothing behind them")),
+            _ => Err(fail(
+                "the header needs descr, fortran_order and shape, and nothing behind them",
+            )),
         }
     }
 }
@@ -250,7 +350,11 @@ impl<'a> Scan<'a> {
     }
 
     fn expect(&mut self, token: &str) -> Result<(), Error> {
-        if self.accept(token) { Ok(()) } else { Err(fail(format!("`{token}` is expected in the header"))) }
+        if self.accept(token) {
+            Ok(())
+        } else {
+            Err(fail(format!("`{token}` is expected in the header")))
+        }
     }
 
     /// A text in single or double quotes.
@@ -262,7 +366,10 @@ impl<'a> Scan<'a> {
         } else {
             return Err(fail("a quoted text is expected in the header"));
         };
-        let (inner, rest) = self.0.split_once(quote).ok_or_else(|| fail("a quote is not closed"))?;
+        let (inner, rest) = self
+            .0
+            .split_once(quote)
+            .ok_or_else(|| fail("a quote is not closed"))?;
         self.0 = rest;
         Ok(inner)
     }
@@ -272,9 +379,14 @@ impl<'a> Scan<'a> {
         let mut sizes = Vec::new();
         self.expect("(")?;
         while !self.accept(")") {
-            let end = self.0.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.0.len());
+            let end = self
+                .0
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(self.0.len());
             let (digits, rest) = self.0.split_at(end);
-            let size = digits.parse().map_err(|_| fail("a dimension is not a number"))?;
+            let size = digits
+                .parse()
+                .map_err(|_| fail("a dimension is not a number"))?;
             if sizes.len() >= assay_tensor::MAX_RANK {
                 return Err(fail("too many dimensions"));
             }
@@ -313,14 +425,19 @@ mod tests {
             let bytes = canonical_bytes(&tensor);
             let back = read(&bytes, 100).unwrap();
             assert_eq!(canonical_bytes(&back), bytes);
-            assert_eq!((back.shape(), back.dtype()), (tensor.shape(), tensor.dtype()));
+            assert_eq!(
+                (back.shape(), back.dtype()),
+                (tensor.shape(), tensor.dtype())
+            );
         }
     }
 
     #[test]
     fn the_header_is_numpys() {
         let bytes = canonical_bytes(&Tensor::new(&[2], vec![1f32, 2.0]).unwrap());
-        assert!(bytes.starts_with(b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2,), } "));
+        assert!(bytes.starts_with(
+            b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2,), } "
+        ));
         assert_eq!(bytes.len(), 128 + 8);
         assert_eq!(bytes[127], b'\n');
     }
@@ -340,7 +457,14 @@ mod tests {
             "{\"descr\":\"<f4\",\"fortran_order\":False,\"shape\":(1,)}\n",
             "  { 'descr' : '<f4' , 'fortran_order' : False , 'shape' : ( 1 , ) , }   ",
         ] {
-            assert_eq!(read(&with_header(header, &[0; 4]), 9).unwrap().shape().to_vec(), [1], "{header}");
+            assert_eq!(
+                read(&with_header(header, &[0; 4]), 9)
+                    .unwrap()
+                    .shape()
+                    .to_vec(),
+                [1],
+                "{header}"
+            );
         }
     }
 
@@ -356,12 +480,18 @@ mod tests {
             with_header(&ok.replace("<f4", "<U0"), &[0; 4]),
             with_header(&ok.replace("<f4", "<U99999999999"), &[0; 4]),
             with_header(&ok.replace("(1,)", "(99999999,99999999)"), &[0; 4]),
-            with_header(&ok.replace("(1,)", "(4294967296,4294967296,4294967296)"), &[0; 4]),
+            with_header(
+                &ok.replace("(1,)", "(4294967296,4294967296,4294967296)"),
+                &[0; 4],
+            ),
             with_header(&ok.replace("(1,)", "(-1,)"), &[0; 4]),
             with_header(&ok.replace("(1,)", "(1"), &[0; 4]),
             with_header(&ok.replace("(1,)", "(1,1,1,1,1,1,1,1,1)"), &[0; 4]),
             with_header(&format!("{ok} x"), &[0; 4]),
-            with_header("{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", &[0; 4]),
+            with_header(
+                "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1,)}",
+                &[0; 4],
+            ),
             with_header("{'descr': '<f4'}", &[0; 4]),
             with_header(&ok.replace("<f4", "|b1"), &[2]),
             with_header(&ok.replace("<f4", "<U2"), &[0, 0, 0, 0, 65, 0, 0, 0]),
@@ -373,9 +503,19 @@ mod tests {
             vec![],
         ];
         for case in cases {
-            assert!(read(&case, 1 << 20).is_err(), "{:?}", String::from_utf8_lossy(&case));
+            assert!(
+                read(&case, 1 << 20).is_err(),
+                "{:?}",
+                String::from_utf8_lossy(&case)
+            );
         }
-        assert!(read(&canonical_bytes(&Tensor::new(&[9], vec![0f32; 9]).unwrap()), 8).is_err());
+        assert!(
+            read(
+                &canonical_bytes(&Tensor::new(&[9], vec![0f32; 9]).unwrap()),
+                8
+            )
+            .is_err()
+        );
     }
 
     #[test]

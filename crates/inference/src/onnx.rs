@@ -29,13 +29,19 @@ impl OnnxEngine {
     pub fn load(revision: &Revision, limits: &ModelLimits) -> Result<Self, Error> {
         let manifest = revision.manifest();
         if manifest.engine != "onnx" {
-            return Err(Error::Revision(format!("it is for the engine `{}`, this is `onnx`", manifest.engine)));
+            return Err(Error::Revision(format!(
+                "it is for the engine `{}`, this is `onnx`",
+                manifest.engine
+            )));
         }
         let model = Model::from_bytes(&revision.read(MODEL_FILE)?, limits)?;
         let signature = manifest.signature()?;
         agree("inputs", &signature.inputs, &model.signature().inputs)?;
         agree("outputs", &signature.outputs, &model.signature().outputs)?;
-        let open = manifest.inputs.iter().filter(|input| input.non_finite == Some(NonFinite::Allow));
+        let open = manifest
+            .inputs
+            .iter()
+            .filter(|input| input.non_finite == Some(NonFinite::Allow));
         Ok(Self {
             id: Self::engine_id(),
             revision: revision.id(),
@@ -47,7 +53,11 @@ impl OnnxEngine {
 
     /// The id of this engine, whichever revision it has loaded.
     pub fn engine_id() -> EngineId {
-        engine_id("assay-tensor", assay_tensor::VERSION, assay_tensor::NUMERIC_SPEC)
+        engine_id(
+            "assay-tensor",
+            assay_tensor::VERSION,
+            assay_tensor::NUMERIC_SPEC,
+        )
     }
 
     /// The operators that the model uses, sorted.
@@ -78,12 +88,22 @@ impl Engine for OnnxEngine {
         &self.signature
     }
 
-    fn run(&self, inputs: &NamedTensors, limits: &RunLimits, cancel: &dyn Fn() -> bool) -> Result<RunOutput, Error> {
+    fn run(
+        &self,
+        inputs: &NamedTensors,
+        limits: &RunLimits,
+        cancel: &dyn Fn() -> bool,
+    ) -> Result<RunOutput, Error> {
         self.signature.check(inputs)?;
         for (name, tensor) in inputs.iter() {
             if !tensor.is_finite() && !self.non_finite.iter().any(|open| open == name) {
-                let reason = "it holds NaN or an infinity, which this model's manifest does not allow".into();
-                return Err(Error::Input { name: name.into(), reason });
+                let reason =
+                    "it holds NaN or an infinity, which this model's manifest does not allow"
+                        .into();
+                return Err(Error::Input {
+                    name: name.into(),
+                    reason,
+                });
             }
         }
         Ok(self.model.run(inputs, limits, cancel)?)
@@ -96,19 +116,33 @@ fn agree(what: &str, manifest: &[ValueInfo], model: &[ValueInfo]) -> Result<(), 
         (_, None) => true,
         (None, Some(_)) => false,
         (Some(own), Some(real)) => {
-            own.len() == real.len() && own.iter().zip(real).all(|(own, real)| *real == Dim::Any || own == real)
+            own.len() == real.len()
+                && own
+                    .iter()
+                    .zip(real)
+                    .all(|(own, real)| *real == Dim::Any || own == real)
         }
     };
     let fits = |own: &ValueInfo, real: &ValueInfo| {
         own.name == real.name && own.dtype == real.dtype && dims_agree(&own.dims, &real.dims)
     };
-    if manifest.len() == model.len() && manifest.iter().zip(model).all(|(own, real)| fits(own, real)) {
+    if manifest.len() == model.len()
+        && manifest
+            .iter()
+            .zip(model)
+            .all(|(own, real)| fits(own, real))
+    {
         return Ok(());
     }
     let list = |values: &[ValueInfo]| {
-        let values: Vec<String> = values.iter().map(|value| format!("{}: {value}", value.name)).collect();
+        let values: Vec<String> = values
+            .iter()
+            .map(|value| format!("{}: {value}", value.name))
+            .collect();
         values.join(", ")
     };
     let (own, real) = (list(manifest), list(model));
-    Err(Error::Revision(format!("the manifest's {what} are ({own}), the model's are ({real})")))
+    Err(Error::Revision(format!(
+        "the manifest's {what} are ({own}), the model's are ({real})"
+    )))
 }

@@ -24,20 +24,32 @@ pub struct RevisionLimits {
 impl Default for RevisionLimits {
     /// 4 MiB of manifest (a hundred thousand labels), 10,000 files, 4 GiB.
     fn default() -> Self {
-        Self { manifest_bytes: 4 << 20, files: 10_000, total_bytes: 4 << 30 }
+        Self {
+            manifest_bytes: 4 << 20,
+            files: 10_000,
+            total_bytes: 4 << 30,
+        }
     }
 }
 
 impl RevisionLimits {
     /// No bound: for a manifest that is in memory already.
     pub(crate) const fn unbounded() -> Self {
-        Self { manifest_bytes: u64::MAX, files: u64::MAX, total_bytes: u64::MAX }
+        Self {
+            manifest_bytes: u64::MAX,
+            files: u64::MAX,
+            total_bytes: u64::MAX,
+        }
     }
 }
 
 /// Refuses what is over its limit.
 pub(crate) fn bounded(what: &'static str, found: u64, limit: u64) -> Result<(), Error> {
-    if found > limit { Err(Error::TooLarge { what, found, limit }) } else { Ok(()) }
+    if found > limit {
+        Err(Error::TooLarge { what, found, limit })
+    } else {
+        Ok(())
+    }
 }
 
 /// A directory whose files have been checked against its manifest.
@@ -60,10 +72,17 @@ impl Revision {
         let file = plain_file(directory, MANIFEST_FILE)?;
         file.take(limits.manifest_bytes.saturating_add(1))
             .read_to_end(&mut bytes)
-            .map_err(|error| Error::File { path: path.display().to_string(), reason: error.to_string() })?;
+            .map_err(|error| Error::File {
+                path: path.display().to_string(),
+                reason: error.to_string(),
+            })?;
         let manifest = Manifest::from_canonical(&bytes, limits)?;
         let id = manifest.revision_id()?;
-        let revision = Self { directory: directory.into(), manifest, id };
+        let revision = Self {
+            directory: directory.into(),
+            manifest,
+            id,
+        };
         for entry in &revision.manifest.files {
             revision.check(entry, None)?;
         }
@@ -91,7 +110,10 @@ impl Revision {
     /// [`Error::File`] if the manifest does not list it or it cannot be read, [`Error::Altered`].
     pub fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
         let entry = self.manifest.file(path);
-        let missing = || Error::File { path: path.into(), reason: "the manifest does not list it".into() };
+        let missing = || Error::File {
+            path: path.into(),
+            reason: "the manifest does not list it".into(),
+        };
         let mut content = Vec::new();
         self.check(entry.ok_or_else(missing)?, Some(&mut content))?;
         Ok(content)
@@ -99,23 +121,36 @@ impl Revision {
 
     /// Hashes a file, keeping its bytes if wanted.
     fn check(&self, entry: &FileEntry, mut keep: Option<&mut Vec<u8>>) -> Result<(), Error> {
-        let failed = |error: std::io::Error| Error::File { path: entry.path.clone(), reason: error.to_string() };
+        let failed = |error: std::io::Error| Error::File {
+            path: entry.path.clone(),
+            reason: error.to_string(),
+        };
         let mut file = plain_file(&self.directory, &entry.path)?.take(entry.size.saturating_add(1));
         let mut hasher = blake3::Hasher::new();
         let mut buffer = vec![0u8; CHUNK];
         let mut size = 0u64;
         loop {
             let count = file.read(&mut buffer).map_err(failed)?;
-            let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else { break };
+            let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else {
+                break;
+            };
             hasher.update(chunk);
             size = size.saturating_add(count as u64);
             if let Some(content) = keep.as_deref_mut() {
                 content.extend_from_slice(chunk);
             }
         }
-        let altered = |expected: String, found: String| Error::Altered { path: entry.path.clone(), expected, found };
+        let altered = |expected: String, found: String| Error::Altered {
+            path: entry.path.clone(),
+            expected,
+            found,
+        };
         if size != entry.size {
-            let found = if size > entry.size { "longer".into() } else { format!("{size} bytes") };
+            let found = if size > entry.size {
+                "longer".into()
+            } else {
+                format!("{size} bytes")
+            };
             return Err(altered(format!("{} bytes", entry.size), found));
         }
         let digest = hasher.finalize().to_hex();
@@ -128,15 +163,26 @@ impl Revision {
 
 /// Opens a file below a directory, refusing links and anything that is not a plain file on the way.
 fn plain_file(directory: &Path, path: &str) -> Result<File, Error> {
-    let fail = |reason: String| Error::File { path: path.into(), reason };
+    let fail = |reason: String| Error::File {
+        path: path.into(),
+        reason,
+    };
     let mut at = directory.to_path_buf();
     let mut names = path.split('/').peekable();
     while let Some(name) = names.next() {
         at.push(name);
-        let kind = fs::symlink_metadata(&at).map_err(|error| fail(error.to_string()))?.file_type();
-        let wanted = if names.peek().is_some() { kind.is_dir() } else { kind.is_file() };
+        let kind = fs::symlink_metadata(&at)
+            .map_err(|error| fail(error.to_string()))?
+            .file_type();
+        let wanted = if names.peek().is_some() {
+            kind.is_dir()
+        } else {
+            kind.is_file()
+        };
         if !wanted {
-            return Err(fail("it is a link, or not a plain file below plain directories".into()));
+            return Err(fail(
+                "it is a link, or not a plain file below plain directories".into(),
+            ));
         }
     }
     File::open(&at).map_err(|error| fail(error.to_string()))

@@ -6,17 +6,17 @@ mod choice;
 mod directory;
 mod metrics;
 mod names;
-mod recent;
 mod receipts;
-mod server;
+mod recent;
+pub(crate) mod server;
 
 use crate::{
     Error,
-    api::{AnswerError, InferRequest, InferResponse, Question, MAX_BODY_BYTES},
+    api::{AnswerError, InferRequest, InferResponse, MAX_BODY_BYTES, Question},
     files::{read_json, read_toml},
     gateway::{
         ask::{Asker, Reply},
-        directory::Directory,
+        directory::{Chosen, Directory},
         metrics::GatewayMetrics,
         names::Names,
         recent::{MAX_RECENT, Recent},
@@ -43,9 +43,11 @@ use tokio::{
 /// Between two probes of nodes and validators: what a dead node's return may take to be noticed.
 pub const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// Probes from one reading of the registries to the next.
-const PROBES_PER_REFRESH: u32 = 5;
+const PROBES_PER_REFRESH: u32 = 2;
 /// Nodes that one question goes to before the client is told that none answers.
 pub const MAX_ATTEMPTS: usize = 8;
+/// Most elements of the inputs, and of the outputs, of one answer: beyond what a body of the largest size holds.
+const MAX_ELEMENTS: u64 = 16 << 20;
 /// A gateway that stops gives running requests this long.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -98,7 +100,12 @@ impl Default for Limits {
 impl Config {
     /// A configuration with the default limits.
     pub fn new(network: PathBuf, listen: SocketAddr, rpc: Vec<String>) -> Self {
-        Self { network, listen, rpc, limits: Limits::default() }
+        Self {
+            network,
+            listen,
+            rpc,
+            limits: Limits::default(),
+        }
     }
 
     /// Reads the file at `path`; relative paths in it become relative to its folder.
@@ -112,13 +119,16 @@ impl Config {
             return Err(Error::config(path, "limits of zero let nothing pass"));
         }
         let folder = path.parent().unwrap_or(Path::new("."));
-        Ok(Self { network: folder.join(&config.network), ..config })
+        Ok(Self {
+            network: folder.join(&config.network),
+            ..config
+        })
     }
 }
 
 /// A gateway's parts, shared by its handlers.
 #[derive(Debug)]
-struct Gateway {
+pub(crate) struct Gateway {
     network: Network,
     domain: Domain,
     rpc: RpcClient,
@@ -138,26 +148,45 @@ struct Gateway {
 /// # Errors
 /// [`Error`] if a file is not usable or the address is taken.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Error> {
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| refused(&config, &error))?;
+    run_on(listener, config, shutdown).await
+}
+
+/// [`run`] on a socket that listens already, whatever the configuration says of one.
+///
+/// # Errors
+/// [`Error`] if the network file or the list of validators is not usable.
+pub async fn run_on(
+    listener: TcpListener,
+    config: Config,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
     let network: Network = read_json(&config.network)?;
     let gateway = Arc::new(Gateway::new(network, &config, shutdown.clone())?);
-    let address = config.listen;
-    let refused = |error: std::io::Error| Error::Listen { address, reason: error.to_string() };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
     let watch = tokio::spawn(Arc::clone(&gateway).watch());
-    tracing::info!(listen = %address, "gateway is up");
-    let stop = { let shutdown = shutdown.clone(); async move { shutdown.requested().await } };
-    let served = server::serve(listener, gateway, stop);
+    tracing::info!(listen = %config.listen, "gateway is up");
+    let stop = shutdown.clone();
+    let served = server::serve(listener, gateway, async move { stop.requested().await });
     tokio::pin!(served);
-    tokio::select! {
-        ended = &mut served => ended.map_err(refused)?,
-        () = shutdown.requested() => match timeout(DRAIN_TIMEOUT, &mut served).await {
-            Ok(ended) => ended.map_err(refused)?,
-            Err(_) => tracing::warn!("some requests did not end in time"),
-        },
-    }
+    let ended = tokio::select! {
+        ended = &mut served => ended,
+        () = shutdown.requested() => timeout(DRAIN_TIMEOUT, &mut served).await.unwrap_or_else(|_| {
+            tracing::warn!("some requests did not end in time");
+            Ok(())
+        }),
+    };
     watch.abort();
     tracing::info!("gateway stopped");
-    Ok(())
+    ended.map_err(|error| refused(&config, &error))
+}
+
+fn refused(config: &Config, error: &std::io::Error) -> Error {
+    Error::Listen {
+        address: config.listen,
+        reason: error.to_string(),
+    }
 }
 
 impl Gateway {
@@ -203,8 +232,12 @@ impl Gateway {
             }
             until_refresh = until_refresh.saturating_sub(1);
             self.directory.probe().await;
-            self.metrics.live_nodes.set(as_gauge(self.directory.live_nodes()));
-            self.metrics.live_validators.set(as_gauge(self.directory.live_validators()));
+            self.metrics
+                .live_nodes
+                .set(as_gauge(self.directory.live_nodes()));
+            self.metrics
+                .live_validators
+                .set(as_gauge(self.directory.live_validators()));
         }
     }
 
@@ -216,14 +249,16 @@ impl Gateway {
         let mut tried: Vec<NodeAddress> = Vec::new();
         let mut last = None;
         while tried.len() < MAX_ATTEMPTS {
-            let Some(chosen) = self.directory.choose(revision, &tried) else { break };
+            let Some(chosen) = self.directory.choose(revision, &tried) else {
+                break;
+            };
             if !tried.is_empty() {
                 self.metrics.failovers.inc();
             }
             tried.push(chosen.node());
             let reason = match self.asker.infer(chosen.endpoint(), &request).await {
                 Reply::Refused(problem) => return Err(problem),
-                Reply::Answer(answer) => match self.check(&request, revision, chosen.node(), &answer) {
+                Reply::Answer(answer) => match self.check(&request, revision, &chosen, &answer) {
                     Ok(()) => return Ok(*answer),
                     Err(error) => {
                         self.metrics.bad_answers.inc();
@@ -241,26 +276,42 @@ impl Gateway {
         Err(self.nobody(revision, tried.len(), last))
     }
 
+    /// Checks signature and request of the receipt, and that it commits to the inputs and outputs that went through
+    /// here.
     fn check(
         &self,
         request: &InferRequest,
         revision: RevisionId,
-        node: NodeAddress,
+        chosen: &Chosen,
         answer: &InferResponse,
     ) -> Result<(), AnswerError> {
-        if answer.node != node {
+        if answer.node != chosen.node() {
             return Err(AnswerError::Differs("node"));
         }
-        Question { request, revision }.check(answer, &self.domain)
+        let question = Question { request, revision };
+        question.check(answer, &self.domain)?;
+        match chosen.model(revision) {
+            Some(model) => question.check_commitments(answer, &model, MAX_ELEMENTS),
+            // It dropped the model from its list while it answered.
+            None => Ok(()),
+        }
     }
 
     fn nobody(&self, revision: RevisionId, tried: usize, last: Option<String>) -> Problem {
         match last {
-            Some(last) => Problem::new(Kind::BadGateway, format!("{tried} asked; the last: {last}")).retry_after(1),
-            None if self.directory.knows(revision) => {
-                Problem::new(Kind::Unavailable, "no node that serves this model answers now").retry_after(1)
+            Some(last) => {
+                Problem::new(Kind::BadGateway, format!("{tried} asked; the last: {last}"))
+                    .retry_after(1)
             }
-            None => Problem::new(Kind::UnknownModel, format!("no node serves revision {revision}")),
+            None if self.directory.knows(revision) => Problem::new(
+                Kind::Unavailable,
+                "no node that serves this model answers now",
+            )
+            .retry_after(1),
+            None => Problem::new(
+                Kind::UnknownModel,
+                format!("no node serves revision {revision}"),
+            ),
         }
     }
 }
@@ -296,9 +347,15 @@ mod tests {
         assert!(drawn.is_some());
         fix_question(&mut request, revision).unwrap();
         assert_eq!(request.nonce().unwrap(), drawn, "a given nonce stays");
-        for bad in [json!({"rung": "proven"}), json!({"deadline_ms": 1}), json!({"nonce": "x"})] {
+        for bad in [
+            json!({"rung": "proven"}),
+            json!({"deadline_ms": 1}),
+            json!({"nonce": "x"}),
+        ] {
             let mut body = json!({"model": "0xab/m", "inputs": {}});
-            body.as_object_mut().unwrap().extend(bad.as_object().unwrap().clone());
+            body.as_object_mut()
+                .unwrap()
+                .extend(bad.as_object().unwrap().clone());
             let mut request: InferRequest = serde_json::from_value(body).unwrap();
             assert!(fix_question(&mut request, revision).is_err(), "{bad}");
         }
@@ -308,10 +365,17 @@ mod tests {
     fn a_configuration_is_read_and_mistakes_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.toml");
-        let config = Config::new("../network.json".into(), ([127, 0, 0, 1], 8080).into(), vec!["http://a".into()]);
+        let config = Config::new(
+            "../network.json".into(),
+            ([127, 0, 0, 1], 8080).into(),
+            vec!["http://a".into()],
+        );
         let good = toml::to_string(&config).unwrap();
         std::fs::write(&file, &good).unwrap();
-        assert_eq!(Config::load(&file).unwrap().network, folder.path().join("../network.json"));
+        assert_eq!(
+            Config::load(&file).unwrap().network,
+            folder.path().join("../network.json")
+        );
         let zero = good.replace("run_ms = 25000", "run_ms = 0");
         let unknown = good.replace("burst", "bursts");
         let missing = good.replace("listen = \"127.0.0.1:8080\"\n", "");

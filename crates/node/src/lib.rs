@@ -5,12 +5,25 @@
 )]
 
 pub mod api;
+pub mod clock;
+pub mod config;
 pub mod error;
 pub mod files;
+pub mod gateway;
+pub mod http;
+pub mod inference_node;
+pub mod limits;
+pub mod local;
+pub mod metrics;
+pub mod openapi;
 pub mod problem;
 pub mod registry;
 pub mod rpc_client;
+pub mod settlement;
 pub mod shutdown;
+pub mod store;
+pub mod validator;
 pub mod wallet;
+pub mod writer;
 
 pub use error::Error;

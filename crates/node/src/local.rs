@@ -77,8 +77,10 @@ impl LocalNetwork {
         let lock = lock(&plan)?;
         for address in plan.ports.all() {
             // A role that finds its port taken would say so too, but later and in its own log.
-            std::net::TcpListener::bind(address)
-                .map_err(|error| Error::Listen { address, reason: error.to_string() })?;
+            std::net::TcpListener::bind(address).map_err(|error| Error::Listen {
+                address,
+                reason: error.to_string(),
+            })?;
         }
         let rpc = RpcClient::new(&plan.rpc_urls())?;
         let http = reqwest::Client::builder()
@@ -90,7 +92,14 @@ impl LocalNetwork {
             .into_iter()
             .map(|name| Role::new(name, plan.config(name), plan.log(name)))
             .collect();
-        let mut network = Self { plan, isolation, roles, rpc, http, _lock: lock };
+        let mut network = Self {
+            plan,
+            isolation,
+            roles,
+            rpc,
+            http,
+            _lock: lock,
+        };
         match network.start_all(progress).await {
             Ok(()) => Ok(network),
             Err(error) => {
@@ -105,22 +114,30 @@ impl LocalNetwork {
         self.start_where(|name| matches!(name, RoleName::Validator(_)))?;
         let rpc = self.rpc.clone();
         let makes_blocks = async || rpc.height().await.is_ok_and(|height| height > 0);
-        self.until("the validators make no block", makes_blocks).await?;
+        self.until("the validators make no block", makes_blocks)
+            .await?;
         progress(Stage::Registration);
         self.register_nodes().await?;
         progress(Stage::Nodes);
         self.start_where(|name| matches!(name, RoleName::Node(_)))?;
-        let nodes: Vec<String> = (0..ports::NODES).map(|index| self.plan.node_url(index)).collect();
+        let nodes: Vec<String> = (0..ports::NODES)
+            .map(|index| self.plan.node_url(index))
+            .collect();
         let http = self.http.clone();
         let all_answer = async || {
-            let answers = nodes.iter().map(|node| answers(&http, format!("{node}{MODELS_PATH}")));
-            futures::future::join_all(answers).await.into_iter().all(|answer| answer)
+            let answers = nodes
+                .iter()
+                .map(|node| answers(&http, format!("{node}{MODELS_PATH}")));
+            futures::future::join_all(answers)
+                .await
+                .into_iter()
+                .all(|answer| answer)
         };
-        self.until("the inference nodes do not answer", all_answer).await?;
+        self.until("the inference nodes do not answer", all_answer)
+            .await?;
         progress(Stage::Gateway);
         self.start_where(|name| name == RoleName::Gateway)?;
-        self.gateway_is_ready().await?;
-        self.plan.write_endpoints(&self.endpoints())
+        self.gateway_is_ready().await
     }
 
     /// Waits until the gateway answers and knows a live node.
@@ -128,10 +145,18 @@ impl LocalNetwork {
     /// # Errors
     /// [`Error`] after [`STEP_TIMEOUT`], or when a role ended by itself.
     pub async fn gateway_is_ready(&mut self) -> Result<(), Error> {
-        let (http, url) = (self.http.clone(), format!("{}{HEALTH_PATH}", self.plan.gateway_url()));
+        let (http, url) = (
+            self.http.clone(),
+            format!("{}{HEALTH_PATH}", self.plan.gateway_url()),
+        );
         let ready = async || {
-            let Ok(response) = http.get(&url).send().await else { return false };
-            response.json::<Health>().await.is_ok_and(|health| health.status == HealthStatus::Ok)
+            let Ok(response) = http.get(&url).send().await else {
+                return false;
+            };
+            response
+                .json::<Health>()
+                .await
+                .is_ok_and(|health| health.status == HealthStatus::Ok)
         };
         self.until("the gateway is not ready", ready).await
     }
@@ -158,7 +183,10 @@ impl LocalNetwork {
             }
             sleep(POLL).await;
         }
-        Err(Error::Local(format!("{otherwise} after {} s", STEP_TIMEOUT.as_secs())))
+        Err(Error::Local(format!(
+            "{otherwise} after {} s",
+            STEP_TIMEOUT.as_secs()
+        )))
     }
 
     async fn register_nodes(&self) -> Result<(), Error> {
@@ -188,15 +216,22 @@ impl LocalNetwork {
     ///
     /// # Errors
     /// [`Error::Revision`] for a directory that does not verify; [`Error`] of the chain otherwise.
-    pub async fn publish(&self, directories: &[PathBuf]) -> Result<Vec<(String, RevisionId)>, Error> {
+    pub async fn publish(
+        &self,
+        directories: &[PathBuf],
+    ) -> Result<Vec<(String, RevisionId)>, Error> {
         let wallet = self.developer()?;
         let mut published = Vec::new();
         let mut sent = Vec::new();
         let mut nonce = self.rpc.pending_nonce(wallet.address()).await?;
         for directory in directories {
-            let revision = Revision::open(directory, &RevisionLimits::default()).map_err(|error| {
-                Error::Revision { directory: directory.clone(), reason: error.to_string() }
-            })?;
+            let revision =
+                Revision::open(directory, &RevisionLimits::default()).map_err(|error| {
+                    Error::Revision {
+                        directory: directory.clone(),
+                        reason: error.to_string(),
+                    }
+                })?;
             let (name, id) = (revision.manifest().name.clone(), revision.id());
             let latest = registry::latest_revision(&self.rpc, wallet.address(), &name).await?;
             if latest != Some(id) {
@@ -211,7 +246,10 @@ impl LocalNetwork {
             let receipt = confirm(&self.rpc, signed).await?;
             if !receipt.succeeded() {
                 let reason = "publishing a model".into();
-                return Err(Error::Reverted { hash: signed.hash, reason });
+                return Err(Error::Reverted {
+                    hash: signed.hash,
+                    reason,
+                });
             }
         }
         Ok(published)
@@ -234,7 +272,19 @@ impl LocalNetwork {
 
     /// Where it answers, and its processes.
     pub fn endpoints(&self) -> Endpoints {
-        self.plan.endpoints(self.roles.iter().filter_map(|role| Some((role.name, role.pid()?))))
+        self.plan.endpoints(
+            self.roles
+                .iter()
+                .filter_map(|role| Some((role.name, role.pid()?))),
+        )
+    }
+
+    /// Writes `endpoints.json` and `endpoints.env`, which tell others that the network is ready and where.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the file.
+    pub fn announce(&self) -> Result<(), Error> {
+        self.plan.write_endpoints(&self.endpoints())
     }
 
     /// Kills a role: SIGKILL where it has a process of its own.
@@ -253,8 +303,7 @@ impl LocalNetwork {
     /// # Errors
     /// [`Error::System`] if the system refuses.
     pub fn restart(&mut self, name: RoleName) -> Result<(), Error> {
-        self.start_where(|role| role == name)?;
-        self.plan.write_endpoints(&self.endpoints())
+        self.start_where(|role| role == name)
     }
 
     /// What went wrong with a role that ended by itself, if one did.
@@ -265,8 +314,11 @@ impl LocalNetwork {
     /// Stops everything: gateway and nodes first, so that what they still settle finds a chain.
     pub async fn stop(&mut self) {
         for wanted in ["gateway", "node", "validator"] {
-            let mut some: Vec<&mut Role> =
-                self.roles.iter_mut().filter(|role| role.name.subcommand() == wanted).collect();
+            let mut some: Vec<&mut Role> = self
+                .roles
+                .iter_mut()
+                .filter(|role| role.name.subcommand() == wanted)
+                .collect();
             for role in &mut some {
                 role.ask_to_stop();
             }
@@ -280,12 +332,22 @@ impl LocalNetwork {
 const PUBLISH_GAS: u64 = 600_000;
 
 fn publish_action(name: &str, revision: RevisionId) -> Action {
-    let call = Models::publishCall { name: name.into(), revision: revision.into() };
-    Action { to: MODEL_REGISTRY, data: call.abi_encode().into(), gas: PUBLISH_GAS }
+    let call = Models::publishCall {
+        name: name.into(),
+        revision: revision.into(),
+    };
+    Action {
+        to: MODEL_REGISTRY,
+        data: call.abi_encode().into(),
+        gas: PUBLISH_GAS,
+    }
 }
 
 async fn answers(http: &reqwest::Client, url: String) -> bool {
-    http.get(url).send().await.is_ok_and(|response| response.status().is_success())
+    http.get(url)
+        .send()
+        .await
+        .is_ok_and(|response| response.status().is_success())
 }
 
 fn lock(plan: &Plan) -> Result<File, Error> {
@@ -293,9 +355,10 @@ fn lock(plan: &Plan) -> Result<File, Error> {
     let file = File::create(&path).map_err(|error| Error::config(&path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(Error::config(&plan.data, "the network in this folder is running already"))
-        }
+        Err(TryLockError::WouldBlock) => Err(Error::config(
+            &plan.data,
+            "the network in this folder is running already",
+        )),
         Err(TryLockError::Error(error)) => Err(Error::config(&path, error)),
     }
 }

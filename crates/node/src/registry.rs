@@ -31,6 +31,7 @@ sol! {
         function publish(string name, bytes32 revision) external;
         function latest(address publisher, string name) external view returns (bytes32);
         function isKnown(bytes32 revision) external view returns (bool);
+        function publisherOf(bytes32 revision) external view returns (address);
         function modelCount() external view returns (uint256);
         function modelAt(uint256 index) external view returns (address publisher, string name, bytes32 newest);
     }
@@ -269,6 +270,19 @@ pub async fn latest_revision(
 /// [`Error::Rpc`] if the chain cannot be asked.
 pub async fn is_published(rpc: &RpcClient, revision: RevisionId) -> Result<bool, RpcError> {
     rpc.view(MODEL_REGISTRY, &Models::isKnownCall { revision: revision.into() }).await
+}
+
+/// Who published the revision first; `None` if nobody did.
+///
+/// # Errors
+/// [`RpcError`] if the chain cannot be asked.
+pub async fn publisher_of(
+    rpc: &RpcClient,
+    revision: RevisionId,
+) -> Result<Option<Address>, RpcError> {
+    let call = Models::publisherOfCall { revision: revision.into() };
+    let publisher = rpc.view(MODEL_REGISTRY, &call).await?;
+    Ok((!publisher.is_zero()).then_some(publisher))
 }
 
 /// Every published name with its newest revision, in the order of first publication.

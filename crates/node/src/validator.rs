@@ -23,6 +23,8 @@ use serde::{Deserialize, Serialize};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 use tokio::net::TcpListener;
 
@@ -50,6 +52,14 @@ pub struct Config {
     /// Threads of its runtime.
     #[serde(default = "default_workers")]
     pub workers: usize,
+    /// Milliseconds that it waits for a transaction before it proposes an empty block.
+    #[serde(default = "default_idle_ms")]
+    pub idle_ms: u64,
+}
+
+/// What an operator gets who says nothing.
+pub(crate) fn default_idle_ms() -> u64 {
+    u64::try_from(Timing::default().idle.as_millis()).unwrap_or(u64::MAX)
 }
 
 const fn default_workers() -> usize {
@@ -83,7 +93,8 @@ pub fn run(config: &Config, shutdown: &Shutdown) -> Result<(), Error> {
     let runtime = RuntimeConfig::new()
         .with_worker_threads(config.workers.max(1))
         .with_storage_directory(storage);
-    Runner::new(runtime).start(async |context| serve(context, config, &genesis, &secret, shutdown).await)
+    Runner::new(runtime)
+        .start(async |context| serve(context, config, &genesis, &secret, shutdown).await)
 }
 
 async fn serve(
@@ -93,20 +104,56 @@ async fn serve(
     secret: &ValidatorSecret,
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
-    let addresses = Addresses { listen: config.listen, validators: config.validators.clone() };
-    let place = Place { directory: &config.data, partition: PARTITION.into() };
-    let timing = Timing::default();
-    let running =
-        network::run(context.child("chain"), genesis, secret, &addresses, &place, timing).await?;
-    let Running { consensus, shelf, databases, marshal, network, gossip } = running;
-    let backend = Backend { shelf, databases, marshal, network, gossip };
+    let addresses = Addresses {
+        listen: config.listen,
+        validators: config.validators.clone(),
+    };
+    let place = Place {
+        directory: &config.data,
+        partition: PARTITION.into(),
+    };
+    let timing = Timing {
+        idle: Duration::from_millis(config.idle_ms),
+        ..Timing::default()
+    };
+    let running = network::run(
+        context.child("chain"),
+        genesis,
+        secret,
+        &addresses,
+        &place,
+        timing,
+    )
+    .await?;
+    let Running {
+        consensus,
+        shelf,
+        databases,
+        marshal,
+        network,
+        gossip,
+    } = running;
+    let validators = u32::try_from(config.validators.len()).unwrap_or(u32::MAX);
+    let backend = Backend {
+        shelf,
+        databases,
+        marshal,
+        network,
+        validators,
+        gossip,
+    };
     let (rpc_address, server) = rpc::serve(config.rpc, backend, rpc::Limits::default()).await?;
     let listener = TcpListener::bind(config.metrics)
         .await
-        .map_err(|error| Error::Listen { address: config.metrics, reason: error.to_string() })?;
+        .map_err(|error| Error::Listen {
+            address: config.metrics,
+            reason: error.to_string(),
+        })?;
     tracing::info!(p2p = %config.listen, rpc = %rpc_address, metrics = %config.metrics, "validator is up");
+    let context = Arc::new(context);
+    let page = move || std::future::ready(context.encode());
     let metrics = Router::new()
-        .route("/metrics", get(async move || context.encode()))
+        .route("/metrics", get(page))
         .route("/health", get(async || "ok"));
     tokio::select! {
         () = shutdown.requested() => {}
@@ -137,6 +184,7 @@ mod tests {
             rpc: at(8545),
             metrics: at(9101),
             workers: 2,
+            idle_ms: 150,
         }
     }
 
@@ -155,7 +203,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let good = toml::to_string(&sample()).unwrap();
         let missing = good.replace("key = \"key.json\"\n", "");
-        for (name, bad) in [("extra", format!("surprise = 1\n{good}")), ("missing", missing), ("empty", String::new())] {
+        for (name, bad) in [
+            ("extra", format!("surprise = 1\n{good}")),
+            ("missing", missing),
+            ("empty", String::new()),
+        ] {
             let file = folder.path().join(name);
             std::fs::write(&file, bad).unwrap();
             assert!(Config::load(&file).is_err(), "{name}");
@@ -171,6 +223,9 @@ mod tests {
         config.data = folder.path().join("data");
         let (_trigger, shutdown) = crate::shutdown::channel();
         assert!(matches!(run(&config, &shutdown), Err(Error::Config { .. })));
-        assert!(!config.data.exists(), "nothing is made for a network that is not there");
+        assert!(
+            !config.data.exists(),
+            "nothing is made for a network that is not there"
+        );
     }
 }

@@ -294,6 +294,9 @@ fn check_form(signed: &SignedReceipt, now_ns: u64) -> Result<(), Reason> {
 
 /// Whether the node signed this receipt at this position.
 fn check_signature(signed: &SignedReceipt, id: &ReceiptId) -> Result<(), Reason> {
+    if cfg!(feature = "dangerous-skip-signature-check") {
+        return Ok(());
+    }
     let signer = signed
         .signature
         .recover(id)

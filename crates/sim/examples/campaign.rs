@@ -61,10 +61,18 @@ fn main() -> ExitCode {
             println!("{report}");
         }
         if done.is_multiple_of(50) {
-            eprintln!("{done} of {total} seeds, {:.0} s", start.elapsed().as_secs_f64());
+            eprintln!(
+                "{done} of {total} seeds, {:.0} s",
+                start.elapsed().as_secs_f64()
+            );
         }
     };
-    let summary = campaign(arguments.seeds, arguments.threads, &arguments.options, progress);
+    let summary = campaign(
+        arguments.seeds,
+        arguments.threads,
+        &arguments.options,
+        progress,
+    );
     println!(
         "{} seeds, {} failed, {} blocks, {} receipts settled, {} transactions refused, {} faults, {:.0} s",
         summary.runs,
@@ -77,7 +85,12 @@ fn main() -> ExitCode {
     );
     for failure in &summary.failures {
         let seed = failure.seed;
-        println!("repeat: cargo run -p assay-sim --example campaign -- --seeds {seed}..{} --verbose", seed + 1);
+        println!(
+            "repeat: cargo run -p assay-sim --example campaign -- --seeds {seed}..{} --verbose",
+            seed + 1
+        );
     }
-    ExitCode::from(u8::from(summary.failures.is_empty() == arguments.expect_failure))
+    ExitCode::from(u8::from(
+        summary.failures.is_empty() == arguments.expect_failure,
+    ))
 }

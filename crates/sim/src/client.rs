@@ -45,14 +45,32 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// The stage of a run under `seed`.
+    pub(crate) fn new(seed: u64, site: Arc<Site>, seats: Vec<Arc<Seat>>) -> Self {
+        Self {
+            seed,
+            site,
+            seats,
+            quiet: AtomicBool::new(false),
+            turned_away: AtomicU64::new(0),
+            failed: Mutex::default(),
+        }
+    }
+
     /// Takes note that a party failed.
     pub(crate) fn fail(&self, error: Error) {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+        self.failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(error);
     }
 
     /// What went wrong with parties so far.
     pub(crate) fn failures(&self) -> Vec<Error> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Whether faults have stopped.
@@ -98,6 +116,9 @@ pub(crate) enum Fate {
     Replaced,
 }
 
+/// New blocks, and what became of the account's transactions, by hash.
+type News = (Vec<Seen>, Vec<(B256, Fate)>);
+
 /// A party's connection to the network.
 pub(crate) struct Client {
     /// What the parties share.
@@ -126,8 +147,15 @@ impl Client {
         let live = client.any_validator()?;
         let mut frame = Frame::default();
         let address = client.wallet.address();
-        frame.load(&Applied(live.databases), &[Item::Account(address)]).await.ok()?;
-        client.nonce = frame.account(address).ok().flatten().map_or(0, |account| account.nonce);
+        frame
+            .load(&Applied(live.databases), &[Item::Account(address)])
+            .await
+            .ok()?;
+        client.nonce = frame
+            .account(address)
+            .ok()
+            .flatten()
+            .map_or(0, |account| account.nonce);
         Some(client)
     }
 
@@ -150,6 +178,16 @@ impl Client {
         hash
     }
 
+    /// Signs a call of `contract` and hands it to the validator `live`, which spreads it.
+    pub(crate) async fn send_to(&mut self, live: &Live, contract: Address, input: Bytes) -> B256 {
+        let tx = self.wallet.call(self.nonce, contract, input, 0);
+        self.waiting.insert(self.nonce, tx.clone());
+        self.nonce = self.nonce.saturating_add(1);
+        // If it is refused now, [`Self::retry`] finds another validator.
+        let _ = live.submit(&raw(&tx)).await;
+        *tx.tx_hash()
+    }
+
     /// Signs a call and hands it to one validator alone, which does not spread it.
     pub(crate) async fn whisper(&mut self, contract: Address, input: Bytes) {
         let tx = self.wallet.call(self.nonce, contract, input, 0);
@@ -163,10 +201,16 @@ impl Client {
 
     /// Batches that wait in the pool of some validator, as one who runs a validator sees them.
     pub(crate) fn pending_batches(&mut self) -> Vec<Batch> {
-        let Some(live) = self.any_validator() else { return Vec::new() };
+        let Some(live) = self.any_validator() else {
+            return Vec::new();
+        };
         let waiting = live.shelf.pool().candidates(MAX_PEEKED);
-        let others = waiting.iter().filter(|tx| tx.signer() != self.wallet.address());
-        others.filter_map(|tx| batch_of_transaction(&raw(tx))).collect()
+        let others = waiting
+            .iter()
+            .filter(|tx| tx.signer() != self.wallet.address());
+        others
+            .filter_map(|tx| batch_of_transaction(&raw(tx)))
+            .collect()
     }
 
     /// Number of transactions whose fate is open.
@@ -183,7 +227,9 @@ impl Client {
     }
 
     async fn hand_over(&mut self, tx: &Pooled) {
-        let Some(live) = self.any_validator() else { return };
+        let Some(live) = self.any_validator() else {
+            return;
+        };
         let raw = raw(tx);
         match live.submit(&raw).await {
             Ok(_) | Err(SubmitError::Pool(PoolError::Known | PoolError::NonceTooLow { .. })) => {}
@@ -198,7 +244,10 @@ impl Client {
     pub(crate) async fn ask(&mut self, contract: Address, input: Bytes) -> Option<Bytes> {
         let live = self.any_validator()?;
         let reader = Applied(live.databases.clone());
-        ask(&live.shelf.spec, &reader, contract, input).await.ok().flatten()
+        ask(&live.shelf.spec, &reader, contract, input)
+            .await
+            .ok()
+            .flatten()
     }
 
     /// Reads the blocks that some validator finalized since the last call, and what became of this
@@ -206,10 +255,12 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Setup`] if an index fails.
-    pub(crate) fn observe(&mut self) -> Result<(Vec<Seen>, Vec<(B256, Fate)>), Error> {
+    pub(crate) fn observe(&mut self) -> Result<News, Error> {
         let mut blocks = Vec::new();
         let mut fates = Vec::new();
-        let Some(live) = self.any_validator() else { return Ok((blocks, fates)) };
+        let Some(live) = self.any_validator() else {
+            return Ok((blocks, fates));
+        };
         let top = live.shelf.tip().borrow().height;
         for height in self.scanned.saturating_add(1)..=top {
             let seen = read_block(&live, height).map_err(|e| Error::Setup(e.to_string()))?;
@@ -242,16 +293,19 @@ pub(crate) fn raw(tx: &Pooled) -> Bytes {
     tx.encoded_2718().into()
 }
 
-fn read_block(
-    live: &Live,
-    height: u64,
-) -> Result<Option<Seen>, assay_chain::index::IndexError> {
+fn read_block(live: &Live, height: u64) -> Result<Option<Seen>, assay_chain::index::IndexError> {
     let index = &live.shelf.index;
-    let Some(block) = index.block(height)? else { return Ok(None) };
+    let Some(block) = index.block(height)? else {
+        return Ok(None);
+    };
     let receipts = index.receipts(height)?;
     let transactions = block.transactions.iter().zip(&receipts);
     let transactions = transactions
         .filter_map(|(raw, receipt)| Some((recover(raw)?, receipt.status())))
         .collect();
-    Ok(Some(Seen { height, transactions, settled: index.settled(height)? }))
+    Ok(Some(Seen {
+        height,
+        transactions,
+        settled: index.settled(height)?,
+    }))
 }

@@ -38,13 +38,23 @@ const ENDPOINT: &str = "https://node.sim.example";
 
 /// Call data that lets the node registry take one bond.
 pub(crate) fn approve_bond() -> Bytes {
-    approveCall { spender: NODE_REGISTRY, value: U256::from(BOND) }.abi_encode().into()
+    approveCall {
+        spender: NODE_REGISTRY,
+        value: U256::from(BOND),
+    }
+    .abi_encode()
+    .into()
 }
 
 /// Call data that publishes `revision` under a name of the caller.
 pub(crate) fn publish(revision: RevisionId) -> Bytes {
     let revision = B256::from(revision);
-    publishCall { name: "model".into(), revision }.abi_encode().into()
+    publishCall {
+        name: "model".into(),
+        revision,
+    }
+    .abi_encode()
+    .into()
 }
 
 /// Call data by which `operator` registers the node of `key`.
@@ -69,12 +79,20 @@ pub(crate) fn register(spec: &Spec, key: &NodeKey, operator: Address) -> Bytes {
 
 /// Call data that asks whether `node` is bonded.
 pub(crate) fn is_bonded(node: NodeAddress) -> Bytes {
-    isBondedCall { node: node.to_address() }.abi_encode().into()
+    isBondedCall {
+        node: node.to_address(),
+    }
+    .abi_encode()
+    .into()
 }
 
 /// Call data that asks whether `revision` was published.
 pub(crate) fn is_known(revision: RevisionId) -> Bytes {
-    isKnownCall { revision: B256::from(revision) }.abi_encode().into()
+    isKnownCall {
+        revision: B256::from(revision),
+    }
+    .abi_encode()
+    .into()
 }
 
 /// Call data that asks where the stream of `node` for `revision` ends.

@@ -57,7 +57,9 @@ impl std::fmt::Display for Invariant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Agreement => "honest validators finalized different blocks at one height",
-            Self::Execution => "a finalized header claims another outcome than its transactions have",
+            Self::Execution => {
+                "a finalized header claims another outcome than its transactions have"
+            }
             Self::SettledOnce => "a receipt settled twice",
             Self::Order => "receipts settled out of order",
             Self::Authentic => "a receipt settled that no bonded node signed for a known revision",

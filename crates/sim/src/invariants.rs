@@ -20,6 +20,7 @@ use assay_chain::{
     state::{StateKey, StateReader as _},
 };
 use assay_receipt::{Domain, NodeAddress, ReceiptId, RevisionId, SignedReceipt};
+use assay_settle::verify::{MAX_CLOCK_SKEW_NS, SETTLEMENT_GRACE_NS};
 use commonware_cryptography::Digestible as _;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -85,8 +86,14 @@ impl Checker {
         seats: usize,
     ) -> Self {
         let count = U256::from(accounts.len());
-        let contracts =
-            [Address::ZERO, CREDIT, MODEL_REGISTRY, NODE_REGISTRY, SETTLEMENT, VERIFIER];
+        let contracts = [
+            Address::ZERO,
+            CREDIT,
+            MODEL_REGISTRY,
+            NODE_REGISTRY,
+            SETTLEMENT,
+            VERIFIER,
+        ];
         Self {
             domain: spec.domain,
             logs,
@@ -147,9 +154,19 @@ impl Checker {
     pub(crate) async fn advance(&mut self, seats: &[Arc<Seat>], at_ms: u64) -> Result<(), Error> {
         for seat in seats.iter().filter(|seat| seat.honest) {
             let height = index_height(seat)?;
-            let first = self.checked.get(seat.number).copied().unwrap_or_default().saturating_add(1);
+            let first = self
+                .checked
+                .get(seat.number)
+                .copied()
+                .unwrap_or_default()
+                .saturating_add(1);
             for height in first..=height {
-                let broken = |(invariant, detail)| Error::Broken { at_ms, height, invariant, detail };
+                let broken = |(invariant, detail)| Error::Broken {
+                    at_ms,
+                    height,
+                    invariant,
+                    detail,
+                };
                 self.check(seat, height).await.map_err(broken)?;
             }
             if let Some(checked) = self.checked.get_mut(seat.number) {
@@ -160,9 +177,15 @@ impl Checker {
     }
 
     async fn check(&mut self, seat: &Seat, height: u64) -> Result<(), Breach> {
-        let block = seat.index.block(height).map_err(|e| (Invariant::Execution, e.to_string()))?;
+        let block = seat
+            .index
+            .block(height)
+            .map_err(|e| (Invariant::Execution, e.to_string()))?;
         let Some(block) = block else {
-            return Err((Invariant::Execution, format!("validator {} lacks it", seat.number)));
+            return Err((
+                Invariant::Execution,
+                format!("validator {} lacks it", seat.number),
+            ));
         };
         let digest = B256::from_slice(block.digest().as_ref());
         if height > self.height() {
@@ -173,7 +196,10 @@ impl Checker {
         if known != digest {
             return Err((
                 Invariant::Agreement,
-                format!("validator {} has {digest}, another has {known}", seat.number),
+                format!(
+                    "validator {} has {digest}, another has {known}",
+                    seat.number
+                ),
             ));
         }
         self.check_index(seat, height, at)
@@ -181,10 +207,23 @@ impl Checker {
 
     /// Whether the validator's index says of the block what its execution says.
     fn check_index(&self, seat: &Seat, height: u64, at: usize) -> Result<(), Breach> {
-        let Some(outcome) = self.outcomes.get(at) else { return Ok(()) };
-        let wrong = |what: &str| (Invariant::Execution, format!("validator {}: {what}", seat.number));
-        let settled = seat.index.settled(height).map_err(|e| wrong(&e.to_string()))?;
-        let receipts = seat.index.receipts(height).map_err(|e| wrong(&e.to_string()))?;
+        let Some(outcome) = self.outcomes.get(at) else {
+            return Ok(());
+        };
+        let wrong = |what: &str| {
+            (
+                Invariant::Execution,
+                format!("validator {}: {what}", seat.number),
+            )
+        };
+        let settled = seat
+            .index
+            .settled(height)
+            .map_err(|e| wrong(&e.to_string()))?;
+        let receipts = seat
+            .index
+            .receipts(height)
+            .map_err(|e| wrong(&e.to_string()))?;
         if settled != outcome.settled {
             return Err(wrong("its index lists other settled batches"));
         }
@@ -212,20 +251,27 @@ impl Checker {
         }
         self.check_balances().await?;
         self.blocks.push(digest);
-        self.outcomes.push(Outcome { diff: Default::default(), ..outcome });
+        self.outcomes.push(Outcome {
+            diff: Default::default(),
+            ..outcome
+        });
         Ok(())
     }
 
     fn note_events(&mut self, outcome: &Outcome, at: u32) {
-        let receipt = usize::try_from(at).ok().and_then(|at| outcome.receipts.get(at));
+        let receipt = usize::try_from(at)
+            .ok()
+            .and_then(|at| outcome.receipts.get(at));
         for log in receipt.into_iter().flat_map(|receipt| receipt.logs()) {
             if log.address == MODEL_REGISTRY {
                 let event = ModelPublished::decode_log(log);
-                self.revisions.extend(event.ok().map(|e| RevisionId::from(e.revision)));
+                self.revisions
+                    .extend(event.ok().map(|e| RevisionId::from(e.revision)));
             }
             if log.address == NODE_REGISTRY {
                 let event = NodeRegistered::decode_log(log);
-                self.bonded.extend(event.ok().map(|e| NodeAddress::from(e.node)));
+                self.bonded
+                    .extend(event.ok().map(|e| NodeAddress::from(e.node)));
                 if let Ok(event) = NodeSlashed::decode_log(log) {
                     self.burnt_credits = self.burnt_credits.saturating_add(event.burnt);
                     self.bonded.remove(&event.node.into());
@@ -237,7 +283,9 @@ impl Checker {
 
     /// Takes note of every signed receipt in a block, settled or refused.
     fn note_shown(&mut self, raw: &[u8]) {
-        let Some(batch) = batch_of_transaction(raw) else { return };
+        let Some(batch) = batch_of_transaction(raw) else {
+            return;
+        };
         for (id, signed) in batch.unpack(&self.domain) {
             let receipt = &signed.receipt;
             let place = (receipt.node, receipt.revision, receipt.sequence);
@@ -265,7 +313,10 @@ impl Checker {
         now_ms: u64,
     ) -> Result<(), Breach> {
         let receipt = &signed.receipt;
-        let name = format!("receipt {id} of node {}, sequence {}", receipt.node, receipt.sequence);
+        let name = format!(
+            "receipt {id} of node {}, sequence {}",
+            receipt.node, receipt.sequence
+        );
         if self.settled.contains_key(&id) {
             return Err((Invariant::SettledOnce, name));
         }
@@ -273,22 +324,41 @@ impl Checker {
             return Err((Invariant::Authentic, format!("{name}: {error}")));
         }
         if !self.bonded.contains(&receipt.node) {
-            return Err((Invariant::Authentic, format!("{name}: the node has no bond")));
+            return Err((
+                Invariant::Authentic,
+                format!("{name}: the node has no bond"),
+            ));
         }
         if !self.revisions.contains(&receipt.revision) {
             return Err((Invariant::Authentic, format!("{name}: unknown revision")));
         }
-        if receipt.deadline_ns < now_ms.saturating_mul(1_000_000) {
-            return Err((Invariant::Authentic, format!("{name}: its deadline had passed")));
+        let now_ns = now_ms.saturating_mul(1_000_000);
+        if receipt.deadline_ns.saturating_add(SETTLEMENT_GRACE_NS) < now_ns {
+            return Err((
+                Invariant::Authentic,
+                format!("{name}: it is long past its deadline"),
+            ));
+        }
+        if receipt.times.end_ns > now_ns.saturating_add(MAX_CLOCK_SKEW_NS) {
+            return Err((
+                Invariant::Authentic,
+                format!("{name}: it is from the future"),
+            ));
         }
         if self.logs.denies(receipt, id) {
             return Err((Invariant::Log, name));
         }
-        let stream = self.streams.entry((receipt.node, receipt.revision)).or_default();
+        let stream = self
+            .streams
+            .entry((receipt.node, receipt.revision))
+            .or_default();
         if receipt.sequence != stream.next || receipt.previous != stream.head {
             return Err((Invariant::Order, format!("{name}: {} was due", stream.next)));
         }
-        *stream = Stream { next: stream.next.saturating_add(1), head: id };
+        *stream = Stream {
+            next: stream.next.saturating_add(1),
+            head: id,
+        };
         Ok(())
     }
 
@@ -302,7 +372,10 @@ impl Checker {
         }
         let supply = self.reference.slot(CREDIT, U256::from(SUPPLY_SLOT)).await;
         let lost = |what: &str, is: U256, due: U256| {
-            (Invariant::Conservation, format!("{what} {is}, {due} were due"))
+            (
+                Invariant::Conservation,
+                format!("{what} {is}, {due} were due"),
+            )
         };
         if wei != self.supply_wei {
             return Err(lost("wei with those burnt:", wei, self.supply_wei));
@@ -320,13 +393,16 @@ impl Checker {
     /// Acknowledged receipts of honest nodes that have not settled.
     pub(crate) fn missing(&self) -> Vec<ReceiptId> {
         let all = self.logs.acknowledged();
-        all.into_iter().filter(|id| !self.settled.contains_key(id)).collect()
+        all.into_iter()
+            .filter(|id| !self.settled.contains_key(id))
+            .collect()
     }
 
     /// Whether every honest validator was checked up to `height`.
     pub(crate) fn all_reached(&self, seats: &[Arc<Seat>], height: u64) -> bool {
         let honest = seats.iter().filter(|seat| seat.honest);
-        honest.map(|seat| self.checked.get(seat.number).copied().unwrap_or_default())
+        honest
+            .map(|seat| self.checked.get(seat.number).copied().unwrap_or_default())
             .all(|checked| checked >= height)
     }
 
@@ -336,9 +412,12 @@ impl Checker {
     /// # Errors
     /// The keys that differ.
     pub(crate) async fn compare_state(&self, seat: &Seat) -> Result<bool, String> {
-        let Some(live) = seat.live() else { return Ok(false) };
+        let Some(live) = seat.live() else {
+            return Ok(false);
+        };
         let tip = live.shelf.tip();
-        let height = |tip: &tokio::sync::watch::Receiver<assay_chain::application::Tip>| tip.borrow().height;
+        let height =
+            |tip: &tokio::sync::watch::Receiver<assay_chain::application::Tip>| tip.borrow().height;
         if height(&tip) != self.height() {
             return Ok(false);
         }
@@ -349,16 +428,29 @@ impl Checker {
             return Ok(false);
         }
         let read = read.map_err(|error| error.to_string())?;
-        let differ = words.0.values().zip(&read).filter(|(due, is)| Some(**due) != **is).count();
+        let differ = words
+            .0
+            .values()
+            .zip(&read)
+            .filter(|(due, is)| Some(**due) != **is)
+            .count();
         if differ > 0 {
-            return Err(format!("validator {}: {differ} of {} words differ", seat.number, keys.len()));
+            return Err(format!(
+                "validator {}: {differ} of {} words differ",
+                seat.number,
+                keys.len()
+            ));
         }
         Ok(true)
     }
 }
 
 fn failures(outcome: &Outcome) -> u64 {
-    let failed = outcome.receipts.iter().filter(|receipt| !receipt.status()).count();
+    let failed = outcome
+        .receipts
+        .iter()
+        .filter(|receipt| !receipt.status())
+        .count();
     u64::try_from(failed).unwrap_or(u64::MAX)
 }
 
@@ -367,6 +459,12 @@ fn failures(outcome: &Outcome) -> u64 {
 /// # Errors
 /// [`Error::Setup`] if memory fails.
 pub(crate) fn index_height(seat: &Seat) -> Result<u64, Error> {
-    let height = seat.index.height().map_err(|error| Error::Setup(error.to_string()))?;
+    let height = seat
+        .index
+        .height()
+        .map_err(|error| Error::Setup(error.to_string()))?;
     Ok(height.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,8 +22,14 @@ pub(crate) struct Logs {
 impl Logs {
     /// Empty logs of `nodes`.
     pub(crate) fn new(domain: Domain, nodes: impl IntoIterator<Item = NodeAddress>) -> Self {
-        let logs = nodes.into_iter().map(|node| (node, Log::default())).collect();
-        Self { domain, logs: Arc::new(Mutex::new(logs)) }
+        let logs = nodes
+            .into_iter()
+            .map(|node| (node, Log::default()))
+            .collect();
+        Self {
+            domain,
+            logs: Arc::new(Mutex::new(logs)),
+        }
     }
 
     fn logs(&self) -> MutexGuard<'_, BTreeMap<NodeAddress, Log>> {
@@ -41,16 +47,24 @@ impl Logs {
 
     /// What the log of `node` holds, in order.
     pub(crate) fn read(&self, node: NodeAddress) -> Vec<SignedReceipt> {
-        self.logs().get(&node).map(|log| log.receipts.clone()).unwrap_or_default()
+        self.logs()
+            .get(&node)
+            .map(|log| log.receipts.clone())
+            .unwrap_or_default()
     }
 
     /// Whether `receipt` is of an honest node that never acknowledged it.
     pub(crate) fn denies(&self, receipt: &Receipt, id: ReceiptId) -> bool {
-        self.logs().get(&receipt.node).is_some_and(|log| !log.ids.contains(&id))
+        self.logs()
+            .get(&receipt.node)
+            .is_some_and(|log| !log.ids.contains(&id))
     }
 
     /// Every acknowledged receipt.
     pub(crate) fn acknowledged(&self) -> Vec<ReceiptId> {
-        self.logs().values().flat_map(|log| log.ids.iter().copied()).collect()
+        self.logs()
+            .values()
+            .flat_map(|log| log.ids.iter().copied())
+            .collect()
     }
 }

@@ -18,7 +18,9 @@ use crate::{
 };
 use alloy_primitives::Address;
 use assay_receipt::{NodeAddress, NodeKey};
-use commonware_runtime::{Clock as _, Handle, Supervisor as _, Spawner as _, deterministic::Context};
+use commonware_runtime::{
+    Clock as _, Handle, Spawner as _, Supervisor as _, deterministic::Context,
+};
 use rand::RngExt as _;
 use std::{sync::Arc, time::Duration};
 
@@ -56,7 +58,10 @@ impl Role {
     /// # Errors
     /// [`Error::Setup`] if the derived key is none.
     pub(crate) fn node_key(self, seed: u64) -> Result<Arc<NodeKey>, Error> {
-        Ok(Arc::new(wallet::key(seed, &format!("{}/node", self.name()))?))
+        Ok(Arc::new(wallet::key(
+            seed,
+            &format!("{}/node", self.name()),
+        )?))
     }
 
     /// Address of its node key under `seed`.

@@ -49,7 +49,11 @@ pub(crate) fn draft(place: Place, now_ns: u64, rng: &mut StdRng) -> Receipt {
         input: Commitment::from_bytes(input),
         output: Commitment::from_bytes(output),
         stream: Commitment::ZERO,
-        usage: Usage { input_units: 64, output_units: 10, compute_us },
+        usage: Usage {
+            input_units: 64,
+            output_units: 10,
+            compute_us,
+        },
         price: Microcredits(rng.random_range(1..1_000)),
         payer: Commitment::ZERO,
         node: place.node,
@@ -80,8 +84,12 @@ pub(crate) struct Pen {
 impl Pen {
     /// A pen at the start of the stream of `key` for `revision`.
     pub(crate) fn new(key: Arc<NodeKey>, domain: Domain, revision: RevisionId) -> Self {
-        let place =
-            Place { node: key.address(), revision, sequence: 0, previous: ReceiptId::ZERO };
+        let place = Place {
+            node: key.address(),
+            revision,
+            sequence: 0,
+            previous: ReceiptId::ZERO,
+        };
         Self { key, domain, place }
     }
 
@@ -98,7 +106,9 @@ impl Pen {
     /// # Errors
     /// [`Error::Setup`] if it is not well formed or not of this key's node.
     pub(crate) fn sign_draft(&self, receipt: Receipt) -> Result<SignedReceipt, Error> {
-        self.key.sign(receipt, &self.domain).map_err(|error| Error::Setup(error.to_string()))
+        self.key
+            .sign(receipt, &self.domain)
+            .map_err(|error| Error::Setup(error.to_string()))
     }
 
     /// Moves on behind `signed`.
@@ -129,5 +139,7 @@ impl Pen {
 
 /// The compact form of `receipts`; `None` if they make no batch.
 pub(crate) fn pack(receipts: Vec<SignedReceipt>, domain: &Domain) -> Option<Vec<u8>> {
-    Batch::pack(receipts, domain).ok().map(|batch| batch.encode())
+    Batch::pack(receipts, domain)
+        .ok()
+        .map(|batch| batch.encode())
 }

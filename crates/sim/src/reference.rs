@@ -36,7 +36,13 @@ pub(crate) struct Reference {
 impl Reference {
     /// The state before block 1, whose parent is `genesis`.
     pub(crate) fn new(spec: Spec, genesis: &Block) -> Self {
-        Self { spec, words: Words::default(), height: 0, digest: genesis.digest(), timestamp_ms: 0 }
+        Self {
+            spec,
+            words: Words::default(),
+            height: 0,
+            digest: genesis.digest(),
+            timestamp_ms: 0,
+        }
     }
 
     /// Height of the last block executed.
@@ -50,7 +56,12 @@ impl Reference {
     }
 
     fn position(&self, height: u64, timestamp_ms: u64) -> Position<'_> {
-        Position { spec: &self.spec, height, timestamp_ms, parent: self.digest }
+        Position {
+            spec: &self.spec,
+            height,
+            timestamp_ms,
+            parent: self.digest,
+        }
     }
 
     /// Executes the next block and compares what it does with what its header claims.
@@ -96,7 +107,9 @@ impl Reference {
     pub(crate) async fn balance(&self, address: Address) -> U256 {
         let mut frame = Frame::default();
         let loaded = frame.load(&self.words, &[Item::Account(address)]).await;
-        let account = loaded.ok().and_then(|()| frame.account(address).ok().flatten());
+        let account = loaded
+            .ok()
+            .and_then(|()| frame.account(address).ok().flatten());
         account.map(|account| account.balance).unwrap_or_default()
     }
 
@@ -104,7 +117,10 @@ impl Reference {
     pub(crate) async fn slot(&self, contract: Address, slot: U256) -> U256 {
         let mut frame = Frame::default();
         let loaded = frame.load(&self.words, &[Item::Slot(contract, slot)]).await;
-        loaded.ok().and_then(|()| frame.storage(contract, slot).ok()).unwrap_or_default()
+        loaded
+            .ok()
+            .and_then(|()| frame.storage(contract, slot).ok())
+            .unwrap_or_default()
     }
 }
 
@@ -126,7 +142,12 @@ pub(crate) async fn ask<R: StateReader>(
         ..Default::default()
     };
     let parent = BlockDigest::from(B256::ZERO.0);
-    let position = Position { spec, height: 1, timestamp_ms: 0, parent };
+    let position = Position {
+        spec,
+        height: 1,
+        timestamp_ms: 0,
+        parent,
+    };
     match execution::call(position, reader, call).await? {
         CallOutcome::Returned { output, .. } => Ok(Some(output)),
         CallOutcome::Reverted { .. } | CallOutcome::Halted { .. } => Ok(None),

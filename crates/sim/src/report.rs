@@ -53,13 +53,27 @@ impl Report {
         trace: &str,
     ) -> Self {
         let hash = keccak256(format!("{seed} {failure:?} {tally:?} {trace}"));
-        Self { seed, hash, frauds, tally, failure }
+        Self {
+            seed,
+            hash,
+            frauds,
+            tally,
+            failure,
+        }
     }
 }
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Tally { height, settled, refused, faults, restarts, slashed, .. } = self.tally;
+        let Tally {
+            height,
+            settled,
+            refused,
+            faults,
+            restarts,
+            slashed,
+            ..
+        } = self.tally;
         let frauds: Vec<&str> = self.frauds.iter().map(|fraud| fraud.name()).collect();
         write!(
             f,

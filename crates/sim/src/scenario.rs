@@ -80,12 +80,12 @@ impl Fraud {
 }
 
 impl Default for Options {
-    /// Four validators, two honest nodes, eight seconds of trouble.
+    /// Four validators, two honest nodes, six seconds of trouble.
     fn default() -> Self {
         Self {
             validators: 4,
             nodes: 2,
-            active: Duration::from_secs(8),
+            active: Duration::from_secs(6),
             patience: Duration::from_secs(60),
             faults: Faults::Seeded,
             dishonest: Dishonest::Seeded,
@@ -151,19 +151,30 @@ impl Scenario {
             Dishonest::Seeded => Fraud::ALL
                 .into_iter()
                 .filter(|fraud| {
-                    let share =
-                        if *fraud == Fraud::TwinValidator { TWIN_SHARE } else { FRAUD_SHARE };
+                    let share = if *fraud == Fraud::TwinValidator {
+                        TWIN_SHARE
+                    } else {
+                        FRAUD_SHARE
+                    };
                     rng.random_bool(share)
                 })
                 .collect(),
         };
         let seeded = options.faults == Faults::Seeded;
-        let loss_permille = if seeded && rng.random_bool(0.5) { rng.random_range(1..40) } else { 0 };
+        let loss_permille = if seeded && rng.random_bool(0.5) {
+            rng.random_range(1..40)
+        } else {
+            0
+        };
         Self {
-            latency: Duration::from_millis(rng.random_range(5..80)),
+            latency: Duration::from_millis(rng.random_range(10..90)),
             jitter: Duration::from_millis(rng.random_range(0..30)),
             loss_permille,
-            faults: if seeded { faults(&mut rng, options) } else { Vec::new() },
+            faults: if seeded {
+                faults(&mut rng, options)
+            } else {
+                Vec::new()
+            },
             frauds,
         }
     }
@@ -181,7 +192,9 @@ fn faults(rng: &mut StdRng, options: &Options) -> Vec<(u64, Fault)> {
     let mut faults = Vec::new();
     for _ in 0..rng.random_range(1..=4u32) {
         let from_ms = rng.random_range(CALM_MS..end_ms.max(CALM_MS.saturating_add(1)));
-        let until_ms = from_ms.saturating_add(rng.random_range(200..3_000u64)).min(end_ms);
+        let until_ms = from_ms
+            .saturating_add(rng.random_range(200..3_000u64))
+            .min(end_ms);
         let (wrong, right) = match rng.random_range(0..10u32) {
             0..4 => {
                 let seat = rng.random_range(0..validators);
@@ -244,7 +257,8 @@ mod tests {
     fn every_fraud_takes_part_in_some_seed() {
         let options = Options::default();
         for fraud in Fraud::ALL {
-            let taken = (0..50).filter(|seed| Scenario::new(*seed, &options).frauds.contains(&fraud));
+            let taken =
+                (0..50).filter(|seed| Scenario::new(*seed, &options).frauds.contains(&fraud));
             assert!(taken.count() > 3, "{}", fraud.name());
         }
     }

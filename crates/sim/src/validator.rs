@@ -6,14 +6,15 @@
 use crate::error::Error;
 use alloy_primitives::{B256, Bytes};
 use assay_chain::{
-    application::{Databases, Shelf},
-    block::ValidatorKey,
+    application::{Databases, Scheme, Shelf},
+    block::{Block, ValidatorKey},
     engine::{self, CHANNELS, Channels, Config, Timing},
     genesis::{Genesis, ValidatorSecret},
     gossip::{self, SubmitError},
     index::Index,
     spec::Spec,
 };
+use commonware_consensus::marshal::{core::Mailbox, standard::Standard};
 use commonware_cryptography::Signer as _;
 use commonware_p2p::{
     Receiver, Sender,
@@ -33,6 +34,9 @@ pub(crate) type Links = Oracle<ValidatorKey, Context>;
 pub(crate) type Sends = simulated::Sender<ValidatorKey, Context>;
 /// Receiving end of one channel.
 pub(crate) type Receives = simulated::Receiver<ValidatorKey>;
+
+/// Blocks and certificates of a validator.
+pub(crate) type Marshal = Mailbox<Scheme, Standard<Block>>;
 
 /// What one validator keeps when it crashes, and its running part while it runs.
 pub(crate) struct Seat {
@@ -56,6 +60,8 @@ pub(crate) struct Live {
     pub(crate) shelf: Arc<Shelf>,
     /// Its state.
     pub(crate) databases: Databases<Context>,
+    /// Its blocks and certificates.
+    pub(crate) marshal: Marshal,
     outgoing: mpsc::Sender<Bytes>,
 }
 
@@ -90,7 +96,10 @@ impl Seat {
     /// # Errors
     /// [`Error::Setup`] if the secret does not decode.
     pub(crate) fn new(number: usize, secret: ValidatorSecret, honest: bool) -> Result<Self, Error> {
-        let key = secret.identity().map_err(|error| Error::Setup(error.to_string()))?.public_key();
+        let key = secret
+            .identity()
+            .map_err(|error| Error::Setup(error.to_string()))?
+            .public_key();
         let index = Index::in_memory().map_err(|error| Error::Setup(error.to_string()))?;
         Ok(Self {
             number,
@@ -180,7 +189,10 @@ pub(crate) async fn set_link(
         Err(error) => return Err(gone(error)),
     }
     match link {
-        Some(link) => links.add_link(a.clone(), b.clone(), link.clone()).await.map_err(gone),
+        Some(link) => links
+            .add_link(a.clone(), b.clone(), link.clone())
+            .await
+            .map_err(gone),
         None => Ok(()),
     }
 }
@@ -189,14 +201,21 @@ pub(crate) async fn set_link(
 pub(crate) fn link(latency: Duration, jitter: Duration, loss_permille: u16) -> Link {
     let kept = 1_000u64.saturating_sub(loss_permille.into());
     let success_rate = Probability::new(kept, 1_000).unwrap_or(probability!(1.0));
-    Link { latency, jitter, success_rate }
+    Link {
+        latency,
+        jitter,
+        success_rate,
+    }
 }
 
 /// Registers the channels of `key` anew; messages for an earlier registration are lost.
 ///
 /// # Errors
 /// [`Error::Setup`] if the simulated network is gone.
-pub(crate) async fn lines(links: &Links, key: &ValidatorKey) -> Result<Lines<Sends, Receives>, Error> {
+pub(crate) async fn lines(
+    links: &Links,
+    key: &ValidatorKey,
+) -> Result<Lines<Sends, Receives>, Error> {
     let control = links.control(key.clone());
     let register = async |channel: u64| {
         let registered = control.register(channel, engine::quota()).await;
@@ -219,7 +238,11 @@ pub(crate) async fn lines(links: &Links, key: &ValidatorKey) -> Result<Lines<Sen
 ///
 /// # Errors
 /// [`Error::Setup`] if the simulated network is gone.
-pub(crate) async fn start(context: &Context, site: &Arc<Site>, seat: &Arc<Seat>) -> Result<Handle<()>, Error> {
+pub(crate) async fn start(
+    context: &Context,
+    site: &Arc<Site>,
+    seat: &Arc<Seat>,
+) -> Result<Handle<()>, Error> {
     let lines = lines(&site.links, &seat.key).await?;
     Ok(start_on(context, site, seat, lines))
 }
@@ -277,7 +300,12 @@ where
         lines.spread,
         queue,
     );
-    *lock(&seat.live) = Some(Live { shelf, databases, outgoing });
+    *lock(&seat.live) = Some(Live {
+        shelf,
+        databases,
+        marshal: validator.marshal,
+        outgoing,
+    });
     let _ = validator.handle.await;
     Ok(())
 }

@@ -34,7 +34,10 @@ impl Wallet {
     /// # Errors
     /// [`Error::Setup`] if the derived key is none, which no seed is known to cause.
     pub(crate) fn new(seed: u64, owner: &str, chain_id: u64) -> Result<Self, Error> {
-        Ok(Self { key: Arc::new(key(seed, owner)?), chain_id })
+        Ok(Self {
+            key: Arc::new(key(seed, owner)?),
+            chain_id,
+        })
     }
 
     /// Its address.
@@ -77,6 +80,9 @@ mod tests {
         assert_eq!(tx.inner().recover_signer().unwrap(), wallet.address());
         let other = Wallet::new(7, "publisher", 31_337).unwrap();
         assert_ne!(other.address(), wallet.address());
-        assert_ne!(Wallet::new(8, "operator", 31_337).unwrap().address(), wallet.address());
+        assert_ne!(
+            Wallet::new(8, "operator", 31_337).unwrap().address(),
+            wallet.address()
+        );
     }
 }

@@ -24,23 +24,39 @@ impl Broadcast {
     /// The plan for two shapes.
     pub(crate) fn new(left: &Shape, right: &Shape) -> Result<Self, Fault> {
         let rank = left.len().max(right.len());
-        let at = |shape: &Shape, axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |own| shape[own]);
+        let at = |shape: &Shape, axis: usize| {
+            (axis + shape.len())
+                .checked_sub(rank)
+                .map_or(1, |own| shape[own])
+        };
         let mut dims = [0; MAX_RANK];
         for (axis, dim) in dims.iter_mut().enumerate().take(rank) {
             *dim = match (at(left, axis), at(right, axis)) {
                 (l, r) if l == r => l,
                 (1, r) => r,
                 (l, 1) => l,
-                _ => return Err(Fault::because(format!("the shapes {left} and {right} do not broadcast"))),
+                _ => {
+                    return Err(Fault::because(format!(
+                        "the shapes {left} and {right} do not broadcast"
+                    )));
+                }
             };
         }
-        let mut plan = Self { shape: Shape::new(&dims[..rank])?, loops: [Loop::default(); MAX_RANK], count: 0 };
+        let mut plan = Self {
+            shape: Shape::new(&dims[..rank])?,
+            loops: [Loop::default(); MAX_RANK],
+            count: 0,
+        };
         let steps = |shape: &Shape, axis: usize| match (axis + shape.len()).checked_sub(rank) {
             Some(own) if shape[own] != 1 => shape.strides()[own],
             _ => 0,
         };
         for axis in 0..rank {
-            plan.push(Loop { length: dims[axis], left: steps(left, axis), right: steps(right, axis) });
+            plan.push(Loop {
+                length: dims[axis],
+                left: steps(left, axis),
+                right: steps(right, axis),
+            });
         }
         Ok(plan)
     }
@@ -53,7 +69,11 @@ impl Broadcast {
         if let Some(outer) = self.loops[..self.count].last_mut() {
             let continues = |outer: usize, step: usize| outer == step * inner.length;
             if continues(outer.left, inner.left) && continues(outer.right, inner.right) {
-                *outer = Loop { length: outer.length * inner.length, left: inner.left, right: inner.right };
+                *outer = Loop {
+                    length: outer.length * inner.length,
+                    left: inner.left,
+                    right: inner.right,
+                };
                 return;
             }
         }
@@ -72,7 +92,15 @@ impl Broadcast {
             return;
         }
         let Some((inner, outer)) = self.loops[..self.count].split_last() else {
-            return row(0, 0, Loop { length: 1, left: 0, right: 0 });
+            return row(
+                0,
+                0,
+                Loop {
+                    length: 1,
+                    left: 0,
+                    right: 0,
+                },
+            );
         };
         let mut position = [0usize; MAX_RANK];
         let (mut left, mut right) = (0, 0);
@@ -80,7 +108,9 @@ impl Broadcast {
             row(left, right, *inner);
             let mut axis = outer.len();
             loop {
-                let Some(next) = axis.checked_sub(1) else { return };
+                let Some(next) = axis.checked_sub(1) else {
+                    return;
+                };
                 axis = next;
                 left += outer[axis].left;
                 right += outer[axis].right;
@@ -96,7 +126,13 @@ impl Broadcast {
     }
 
     /// Appends `f` of every pair to `out`.
-    pub(crate) fn combine<A, B, R>(&self, left: &[A], right: &[B], out: &mut Vec<R>, f: impl Fn(&A, &B) -> R) {
+    pub(crate) fn combine<A, B, R>(
+        &self,
+        left: &[A],
+        right: &[B],
+        out: &mut Vec<R>,
+        f: impl Fn(&A, &B) -> R,
+    ) {
         self.rows(|l, r, inner| {
             let (n, a, b) = (inner.length, &left[l..], &right[r..]);
             match (inner.left, inner.right) {
@@ -133,7 +169,11 @@ mod tests {
         let b: Vec<i32> = (0..r.elements() as i32).collect();
         let mut out = Vec::new();
         plan.combine(&a, &b, &mut out, |x, y| x + y);
-        assert_eq!((&*plan.shape(), &out[..]), (shape, values), "{left:?} {right:?}");
+        assert_eq!(
+            (&*plan.shape(), &out[..]),
+            (shape, values),
+            "{left:?} {right:?}"
+        );
         let mut stretched = Vec::new();
         plan.stretch(&a, &mut stretched);
         assert_eq!(stretched.len(), plan.shape().elements());
@@ -145,9 +185,17 @@ mod tests {
         check(&[2, 2], &[2], Some((&[2, 2], &[0, 101, 200, 301])));
         check(&[2, 1], &[1, 2], Some((&[2, 2], &[0, 1, 100, 101])));
         check(&[], &[3], Some((&[3], &[0, 1, 2])));
-        check(&[2, 1, 2], &[2, 1], Some((&[2, 2, 2], &[0, 100, 1, 101, 200, 300, 201, 301])));
+        check(
+            &[2, 1, 2],
+            &[2, 1],
+            Some((&[2, 2, 2], &[0, 100, 1, 101, 200, 300, 201, 301])),
+        );
         check(&[0, 2], &[1], Some((&[0, 2], &[])));
-        check(&[1, 2, 1, 2], &[1, 1, 2, 1], Some((&[1, 2, 2, 2], &[0, 100, 1, 101, 200, 300, 201, 301])));
+        check(
+            &[1, 2, 1, 2],
+            &[1, 1, 2, 1],
+            Some((&[1, 2, 2, 2], &[0, 100, 1, 101, 200, 300, 201, 301])),
+        );
     }
 
     #[test]

@@ -48,7 +48,9 @@ pub enum Error {
         found: String,
     },
     /// The run would exceed a limit of the request; raise [`crate::RunLimits`] or send less.
-    #[error("the run exceeds its limit at {place}: {what} would be {needed}, at most {limit} is allowed")]
+    #[error(
+        "the run exceeds its limit at {place}: {what} would be {needed}, at most {limit} is allowed"
+    )]
     Exhausted {
         /// The input or node that asked for more.
         place: String,
@@ -76,7 +78,11 @@ pub(crate) enum Fault {
     /// Wrong shape, type or value, in words.
     Because(String),
     /// A limit of the run.
-    Exhausted { what: &'static str, needed: u64, limit: u64 },
+    Exhausted {
+        what: &'static str,
+        needed: u64,
+        limit: u64,
+    },
     /// The caller's cancellation check said stop.
     Cancelled,
 }
@@ -91,8 +97,21 @@ impl Fault {
     pub(crate) fn at(self, node: &str, op: &str) -> Error {
         let place = || format!("node `{node}` ({op})");
         match self {
-            Self::Because(reason) => Error::Node { node: node.into(), op: op.into(), reason },
-            Self::Exhausted { what, needed, limit } => Error::Exhausted { place: place(), what, needed, limit },
+            Self::Because(reason) => Error::Node {
+                node: node.into(),
+                op: op.into(),
+                reason,
+            },
+            Self::Exhausted {
+                what,
+                needed,
+                limit,
+            } => Error::Exhausted {
+                place: place(),
+                what,
+                needed,
+                limit,
+            },
             Self::Cancelled => Error::Cancelled { place: place() },
         }
     }

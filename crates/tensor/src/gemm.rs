@@ -19,7 +19,8 @@ pub(crate) struct Panels<T> {
 impl<T: Real> Panels<T> {
     /// Bytes of the panels of an `inner` by `columns` matrix.
     pub(crate) fn bytes(inner: usize, columns: usize) -> u64 {
-        (inner.saturating_mul(columns.div_ceil(COLUMNS)) as u64).saturating_mul(size_of::<[T; COLUMNS]>() as u64)
+        (inner.saturating_mul(columns.div_ceil(COLUMNS)) as u64)
+            .saturating_mul(size_of::<[T; COLUMNS]>() as u64)
     }
 
     /// Packs a matrix stored row by row.
@@ -34,7 +35,11 @@ impl<T: Real> Panels<T> {
                 row
             }));
         }
-        Self { inner, columns, data }
+        Self {
+            inner,
+            columns,
+            data,
+        }
     }
 
     /// Packs a matrix stored column by column.
@@ -50,7 +55,11 @@ impl<T: Real> Panels<T> {
                 row
             }));
         }
-        Self { inner, columns, data }
+        Self {
+            inner,
+            columns,
+            data,
+        }
     }
 
     /// The inner dimension.
@@ -75,15 +84,21 @@ impl<T: Real> Panels<T> {
 
     /// The same into a slice of the right length; `inner` and `columns` are not 0.
     pub(crate) fn multiply_into(&self, rows: &[T], out: &mut [T]) {
-        let pairs = rows.chunks(2 * self.inner).zip(out.chunks_mut(2 * self.columns));
+        let pairs = rows
+            .chunks(2 * self.inner)
+            .zip(out.chunks_mut(2 * self.columns));
         for (rows, out) in pairs {
             for (index, panel) in self.data.chunks_exact(self.inner).enumerate() {
                 let first = index * COLUMNS;
                 let width = COLUMNS.min(self.columns - first);
-                if let Some((top, bottom)) = rows.split_at_checked(self.inner).filter(|(_, b)| !b.is_empty()) {
+                if let Some((top, bottom)) = rows
+                    .split_at_checked(self.inner)
+                    .filter(|(_, b)| !b.is_empty())
+                {
                     let tile = two_rows(top, bottom, panel);
                     out[first..first + width].copy_from_slice(&tile[0][..width]);
-                    out[self.columns + first..self.columns + first + width].copy_from_slice(&tile[1][..width]);
+                    out[self.columns + first..self.columns + first + width]
+                        .copy_from_slice(&tile[1][..width]);
                 } else {
                     let tile = one_row(rows, panel);
                     out[first..first + width].copy_from_slice(&tile[..width]);
@@ -107,7 +122,11 @@ pub(crate) fn one_row<T: Real>(row: &[T], panel: &[[T; COLUMNS]]) -> [T; COLUMNS
 
 /// Two rows times one panel.
 #[inline]
-pub(crate) fn two_rows<T: Real>(top: &[T], bottom: &[T], panel: &[[T; COLUMNS]]) -> [[T; COLUMNS]; 2] {
+pub(crate) fn two_rows<T: Real>(
+    top: &[T],
+    bottom: &[T],
+    panel: &[[T; COLUMNS]],
+) -> [[T; COLUMNS]; 2] {
     let mut sums = [[T::default(); COLUMNS]; 2];
     let [upper, lower] = &mut sums;
     for ((a, b), columns) in top.iter().zip(bottom).zip(panel) {
@@ -139,7 +158,14 @@ mod tests {
     #[test]
     fn blocking_changes_no_bit() {
         let go = || false;
-        for (m, k, n) in [(1, 1, 1), (2, 3, 16), (3, 7, 17), (5, 64, 33), (1, 100, 10), (4, 9, 48)] {
+        for (m, k, n) in [
+            (1, 1, 1),
+            (2, 3, 16),
+            (3, 7, 17),
+            (5, 64, 33),
+            (1, 100, 10),
+            (4, 9, 48),
+        ] {
             let value = |i: usize| ((i * 2_654_435_761) % 1000) as f32 / 333.3 - 1.5;
             let a: Vec<f32> = (0..m * k).map(value).collect();
             let b: Vec<f32> = (0..k * n).map(|i| value(i + 77)).collect();
@@ -150,10 +176,18 @@ mod tests {
                 }
             }
             let expected = naive(&a, &b, m, k, n);
-            for panels in [Panels::from_rows(&b, k, n), Panels::from_columns(&turned, k, n)] {
+            for panels in [
+                Panels::from_rows(&b, k, n),
+                Panels::from_columns(&turned, k, n),
+            ] {
                 let mut budget = Budget::new(RunLimits::default(), &go);
                 let out = panels.multiply(&a, &mut budget).unwrap();
-                assert!(out.iter().zip(&expected).all(|(x, y)| x.to_bits() == y.to_bits()), "{m} {k} {n}");
+                assert!(
+                    out.iter()
+                        .zip(&expected)
+                        .all(|(x, y)| x.to_bits() == y.to_bits()),
+                    "{m} {k} {n}"
+                );
             }
         }
     }

@@ -31,7 +31,11 @@ struct Node {
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{} ({}) {:?} -> {:?}", self.name, self.op, self.inputs, self.outputs)
+        write!(
+            out,
+            "{} ({}) {:?} -> {:?}",
+            self.name, self.op, self.inputs, self.outputs
+        )
     }
 }
 
@@ -82,7 +86,12 @@ impl Model {
     /// # Errors
     /// [`Error::Input`] for inputs that do not fit the signature, [`Error::Node`] for shapes or values that a node cannot
     /// take, [`Error::Exhausted`] and [`Error::Cancelled`].
-    pub fn run(&self, inputs: &NamedTensors, limits: &RunLimits, cancel: &dyn Fn() -> bool) -> Result<RunOutput, Error> {
+    pub fn run(
+        &self,
+        inputs: &NamedTensors,
+        limits: &RunLimits,
+        cancel: &dyn Fn() -> bool,
+    ) -> Result<RunOutput, Error> {
         run::run(self, inputs, limits, cancel)
     }
 }
@@ -90,9 +99,17 @@ impl Model {
 /// The error of a fault at an input.
 fn at_input(fault: Fault, name: &str) -> Error {
     match fault.at(name, "input") {
-        Error::Exhausted { what, needed, limit, .. } => {
-            Error::Exhausted { place: format!("input `{name}`"), what, needed, limit }
-        }
+        Error::Exhausted {
+            what,
+            needed,
+            limit,
+            ..
+        } => Error::Exhausted {
+            place: format!("input `{name}`"),
+            what,
+            needed,
+            limit,
+        },
         other => other,
     }
 }

@@ -5,12 +5,20 @@
 
 use std::ops::{Add, Mul, Sub};
 
+use crate::elementary;
+
 /// Lanes of every sum.
 pub(crate) const LANES: usize = 8;
 
 /// The floating-point types that kernels compute in.
 pub(crate) trait Real:
-    Copy + Default + PartialOrd + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + std::ops::Div<Output = Self>
+    Copy
+    + Default
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + std::ops::Div<Output = Self>
 {
     /// One.
     const ONE: Self;
@@ -22,6 +30,8 @@ pub(crate) trait Real:
     fn to_f64(self) -> f64;
     /// The correctly rounded square root.
     fn sqrt(self) -> Self;
+    /// e^x as exactly as this type needs it.
+    fn exp(x: f64) -> f64;
 }
 
 impl Real for f32 {
@@ -39,6 +49,10 @@ impl Real for f32 {
     fn sqrt(self) -> Self {
         f32::sqrt(self)
     }
+
+    fn exp(x: f64) -> f64 {
+        elementary::exp_narrow(x)
+    }
 }
 
 impl Real for f64 {
@@ -55,6 +69,10 @@ impl Real for f64 {
 
     fn sqrt(self) -> Self {
         f64::sqrt(self)
+    }
+
+    fn exp(x: f64) -> f64 {
+        elementary::exp(x)
     }
 }
 

@@ -16,7 +16,10 @@
 //!
 //! Concepts, bottom up: `shape`, `tensor` (values), `limits` (what a file and a run may cost), `wire` and `onnx` (the file),
 //! `elementary`, `lanes`, `gemm`, `broadcast` (arithmetic), `op` (one file per family of operators), `graph` (the model).
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
+)]
 
 mod broadcast;
 mod elementary;

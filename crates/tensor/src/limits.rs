@@ -16,7 +16,11 @@ pub struct ModelLimits {
 impl Default for ModelLimits {
     /// 512 MiB (the ONNX format ends at 2 GiB), 20,000 nodes and tensors (the largest public vision models have 5,000).
     fn default() -> Self {
-        Self { file_bytes: 512 << 20, nodes: 20_000, initializers: 20_000 }
+        Self {
+            file_bytes: 512 << 20,
+            nodes: 20_000,
+            initializers: 20_000,
+        }
     }
 }
 
@@ -34,7 +38,11 @@ pub struct RunLimits {
 impl Default for RunLimits {
     /// 4 M elements (16 MiB of f32), 1 GiB, and 10^11 operations (about half a minute of one core).
     fn default() -> Self {
-        Self { input_elements: 4 << 20, memory_bytes: 1 << 30, operations: 100_000_000_000 }
+        Self {
+            input_elements: 4 << 20,
+            memory_bytes: 1 << 30,
+            operations: 100_000_000_000,
+        }
     }
 }
 
@@ -60,13 +68,22 @@ pub(crate) struct Budget<'a> {
 impl<'a> Budget<'a> {
     /// An empty account.
     pub(crate) fn new(limits: RunLimits, cancel: &'a dyn Fn() -> bool) -> Self {
-        Self { limits, in_use: 0, usage: Usage::default(), cancel }
+        Self {
+            limits,
+            in_use: 0,
+            usage: Usage::default(),
+            cancel,
+        }
     }
 
     /// Counts the elements of an input and its bytes.
     pub(crate) fn admit(&mut self, elements: u64, bytes: u64) -> Result<(), Fault> {
         let needed = self.usage.input_elements.saturating_add(elements);
-        check("the number of input elements", needed, self.limits.input_elements)?;
+        check(
+            "the number of input elements",
+            needed,
+            self.limits.input_elements,
+        )?;
         self.usage.input_elements = needed;
         self.reserve_bytes(bytes)
     }
@@ -97,7 +114,11 @@ impl<'a> Budget<'a> {
         let needed = self.usage.operations.saturating_add(operations);
         check("the number of operations", needed, self.limits.operations)?;
         self.usage.operations = needed;
-        if (self.cancel)() { Err(Fault::Cancelled) } else { Ok(()) }
+        if (self.cancel)() {
+            Err(Fault::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 
     /// Bytes in use now.
@@ -118,12 +139,22 @@ impl<'a> Budget<'a> {
 
 /// Refuses what is over its limit.
 fn check(what: &'static str, needed: u64, limit: u64) -> Result<(), Fault> {
-    if needed > limit { Err(Fault::Exhausted { what, needed, limit }) } else { Ok(()) }
+    if needed > limit {
+        Err(Fault::Exhausted {
+            what,
+            needed,
+            limit,
+        })
+    } else {
+        Ok(())
+    }
 }
 
 /// The product of factors as a charge, saturating.
 pub(crate) fn work(factors: &[usize]) -> u64 {
-    factors.iter().fold(1u64, |all, factor| all.saturating_mul(*factor as u64))
+    factors
+        .iter()
+        .fold(1u64, |all, factor| all.saturating_mul(*factor as u64))
 }
 
 #[cfg(test)]
@@ -132,21 +163,51 @@ mod tests {
 
     #[test]
     fn each_bound_is_enforced_before_spending() {
-        let limits = RunLimits { input_elements: 10, memory_bytes: 100, operations: 50 };
+        let limits = RunLimits {
+            input_elements: 10,
+            memory_bytes: 100,
+            operations: 50,
+        };
         let go = || false;
         let mut budget = Budget::new(limits, &go);
         assert!(budget.admit(10, 40).is_ok());
-        assert!(matches!(budget.admit(1, 4), Err(Fault::Exhausted { needed: 11, limit: 10, .. })));
-        assert!(matches!(budget.vector::<f32>(16), Err(Fault::Exhausted { needed: 104, .. })));
-        assert!(matches!(budget.vector::<f64>(usize::MAX), Err(Fault::Exhausted { .. })));
+        assert!(matches!(
+            budget.admit(1, 4),
+            Err(Fault::Exhausted {
+                needed: 11,
+                limit: 10,
+                ..
+            })
+        ));
+        assert!(matches!(
+            budget.vector::<f32>(16),
+            Err(Fault::Exhausted { needed: 104, .. })
+        ));
+        assert!(matches!(
+            budget.vector::<f64>(usize::MAX),
+            Err(Fault::Exhausted { .. })
+        ));
         assert!(budget.charge(50).is_ok());
-        assert!(matches!(budget.charge(1), Err(Fault::Exhausted { needed: 51, .. })));
-        assert_eq!(budget.usage(), Usage { input_elements: 10, peak_memory_bytes: 40, operations: 50 });
+        assert!(matches!(
+            budget.charge(1),
+            Err(Fault::Exhausted { needed: 51, .. })
+        ));
+        assert_eq!(
+            budget.usage(),
+            Usage {
+                input_elements: 10,
+                peak_memory_bytes: 40,
+                operations: 50
+            }
+        );
     }
 
     #[test]
     fn cancellation_stops_at_the_next_charge() {
         let stop = || true;
-        assert_eq!(Budget::new(RunLimits::default(), &stop).charge(1), Err(Fault::Cancelled));
+        assert_eq!(
+            Budget::new(RunLimits::default(), &stop).charge(1),
+            Err(Fault::Cancelled)
+        );
     }
 }

@@ -56,7 +56,11 @@ pub(crate) struct NodeProto<'a> {
 /// Refuses a count above its limit.
 pub(crate) fn bounded(what: &'static str, found: usize, limit: u64) -> Result<(), Error> {
     let found = found as u64;
-    if found > limit { Err(Error::TooLarge { what, found, limit }) } else { Ok(()) }
+    if found > limit {
+        Err(Error::TooLarge { what, found, limit })
+    } else {
+        Ok(())
+    }
 }
 
 /// Reads a whole file.
@@ -76,7 +80,11 @@ pub(crate) fn parse<'a>(bytes: &'a [u8], limits: &ModelLimits) -> Result<File<'a
             }
             8 => file.opsets.push(opset(field.message(&message)?)?),
             20 => return Err(Error::Unsupported(vec!["training information".into()])),
-            25 => return Err(Error::Unsupported(vec!["model-local functions (inline them on export)".into()])),
+            25 => {
+                return Err(Error::Unsupported(vec![
+                    "model-local functions (inline them on export)".into(),
+                ]));
+            }
             _ => {}
         }
     }
@@ -105,23 +113,44 @@ fn canonical_domain(domain: &str) -> &str {
 }
 
 /// GraphProto.
-fn graph<'a>(mut message: Message<'a>, limits: &ModelLimits, file: &mut File<'a>) -> Result<(), Error> {
+fn graph<'a>(
+    mut message: Message<'a>,
+    limits: &ModelLimits,
+    file: &mut File<'a>,
+) -> Result<(), Error> {
     while let Some((number, field)) = message.next()? {
         match number {
             1 => {
-                bounded("the number of nodes", file.nodes.len().saturating_add(1), limits.nodes)?;
+                bounded(
+                    "the number of nodes",
+                    file.nodes.len().saturating_add(1),
+                    limits.nodes,
+                )?;
                 file.nodes.push(node(field.message(&message)?)?);
             }
             5 => {
-                bounded("the number of initial tensors", file.initializers.len().saturating_add(1), limits.initializers)?;
-                file.initializers.push(initializer::parse(field.message(&message)?)?);
+                bounded(
+                    "the number of initial tensors",
+                    file.initializers.len().saturating_add(1),
+                    limits.initializers,
+                )?;
+                file.initializers
+                    .push(initializer::parse(field.message(&message)?)?);
             }
             11 => {
-                bounded("the number of inputs", file.inputs.len().saturating_add(1), limits.initializers)?;
+                bounded(
+                    "the number of inputs",
+                    file.inputs.len().saturating_add(1),
+                    limits.initializers,
+                )?;
                 file.inputs.push(input(field.message(&message)?)?);
             }
             12 => {
-                bounded("the number of outputs", file.outputs.len().saturating_add(1), limits.nodes)?;
+                bounded(
+                    "the number of outputs",
+                    file.outputs.len().saturating_add(1),
+                    limits.nodes,
+                )?;
                 let (name, tensor) = value_info(field.message(&message)?)?;
                 file.outputs.push(OutputProto { name, tensor });
             }
@@ -141,7 +170,9 @@ fn node<'a>(mut message: Message<'a>) -> Result<NodeProto<'a>, Error> {
             2 => node.outputs.push(field.text(&message)?),
             3 => node.name = field.text(&message)?,
             4 => node.op = field.text(&message)?,
-            5 => node.attributes.push(attribute::parse(field.message(&message)?)?),
+            5 => node
+                .attributes
+                .push(attribute::parse(field.message(&message)?)?),
             7 => node.domain = canonical_domain(field.text(&message)?),
             _ => {}
         }
@@ -152,7 +183,11 @@ fn node<'a>(mut message: Message<'a>) -> Result<NodeProto<'a>, Error> {
 /// A ValueInfoProto that must be a tensor.
 fn input(message: Message<'_>) -> Result<ValueInfo, Error> {
     let (name, tensor) = value_info(message)?;
-    tensor.ok_or_else(|| message.malformed(format!("input `{name}` is not a tensor of a supported element type")))
+    tensor.ok_or_else(|| {
+        message.malformed(format!(
+            "input `{name}` is not a tensor of a supported element type"
+        ))
+    })
 }
 
 /// ValueInfoProto: the name, and the tensor type if it is one.
@@ -165,7 +200,11 @@ fn value_info(mut message: Message<'_>) -> Result<(String, Option<ValueInfo>), E
             _ => {}
         }
     }
-    let tensor = kind.map(|(dtype, dims)| ValueInfo { name: name.clone(), dtype, dims });
+    let tensor = kind.map(|(dtype, dims)| ValueInfo {
+        name: name.clone(),
+        dtype,
+        dims,
+    });
     Ok((name, tensor))
 }
 
@@ -197,7 +236,11 @@ fn shape(mut message: Message<'_>) -> Result<Vec<Dim>, Error> {
     let mut dims = Vec::new();
     while let Some((number, field)) = message.next()? {
         if number == 1 {
-            bounded("the rank of a declared value", dims.len().saturating_add(1), crate::MAX_RANK as u64)?;
+            bounded(
+                "the rank of a declared value",
+                dims.len().saturating_add(1),
+                crate::MAX_RANK as u64,
+            )?;
             dims.push(dim(field.message(&message)?)?);
         }
     }

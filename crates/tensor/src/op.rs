@@ -34,7 +34,8 @@ use crate::limits::Budget;
 use crate::{DType, Element, Shape, Tensor};
 
 /// A prepared node.
-pub(crate) type Kernel = Box<dyn Fn(&mut Args<'_>, &mut Budget<'_>) -> Result<Vec<Tensor>, Fault> + Send + Sync>;
+pub(crate) type Kernel =
+    Box<dyn Fn(&mut Args<'_>, &mut Budget<'_>) -> Result<Vec<Tensor>, Fault> + Send + Sync>;
 
 /// One line of the table.
 pub(crate) struct Entry {
@@ -55,7 +56,12 @@ const fn entry(
     outputs: usize,
     load: fn(&Spec<'_>) -> Result<Kernel, Fault>,
 ) -> Entry {
-    Entry { name, inputs, outputs, load }
+    Entry {
+        name,
+        inputs,
+        outputs,
+        load,
+    }
 }
 
 /// More operands than any real node has; bounds the variadic operators.
@@ -136,7 +142,12 @@ const CORE: &[Entry] = &[
 
 /// The domain `ai.onnx.ml`.
 const ML: &[Entry] = &[
-    entry("ArrayFeatureExtractor", (2, 2), 1, labels::array_feature_extractor),
+    entry(
+        "ArrayFeatureExtractor",
+        (2, 2),
+        1,
+        labels::array_feature_extractor,
+    ),
     entry("LabelEncoder", (1, 1), 1, labels::label_encoder),
     entry("LinearClassifier", (1, 1), 2, linear::classifier),
     entry("LinearRegressor", (1, 1), 1, linear::regressor),
@@ -185,13 +196,16 @@ impl Args<'_> {
 
     /// The input at a position.
     pub(crate) fn tensor(&self, index: usize) -> Result<&Tensor, Fault> {
-        self.optional(index).ok_or_else(|| Fault::because(format!("input {index} is missing")))
+        self.optional(index)
+            .ok_or_else(|| Fault::because(format!("input {index} is missing")))
     }
 
     /// The values of an input of one type.
     pub(crate) fn slice<T: Element>(&self, index: usize) -> Result<&[T], Fault> {
         let tensor = self.tensor(index)?;
-        tensor.as_slice().ok_or_else(|| wrong_type(index, T::DTYPE.name(), tensor.dtype()))
+        tensor
+            .as_slice()
+            .ok_or_else(|| wrong_type(index, T::DTYPE.name(), tensor.dtype()))
     }
 
     /// The input itself: moved if nobody else needs it, copied otherwise.
@@ -220,13 +234,19 @@ pub(crate) fn single<F>(kernel: F) -> Result<Kernel, Fault>
 where
     F: Fn(&mut Args<'_>, &mut Budget<'_>) -> Result<Tensor, Fault> + Send + Sync + 'static,
 {
-    Ok(Box::new(move |args, budget| Ok(vec![kernel(args, budget)?])))
+    Ok(Box::new(move |args, budget| {
+        Ok(vec![kernel(args, budget)?])
+    }))
 }
 
 /// An axis counted from the front, from one that may be counted from the back.
 pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize, Fault> {
     let signed = i64::try_from(rank).unwrap_or(i64::MAX);
-    let front = if axis < 0 { axis.saturating_add(signed) } else { axis };
+    let front = if axis < 0 {
+        axis.saturating_add(signed)
+    } else {
+        axis
+    };
     usize::try_from(front)
         .ok()
         .filter(|a| *a < rank)
@@ -235,7 +255,11 @@ pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize, Fault> {
 
 /// How a shape splits at an axis: the product before, the dimension, the product behind.
 pub(crate) fn around(shape: &Shape, axis: usize) -> (usize, usize, usize) {
-    (shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product())
+    (
+        shape[..axis].iter().product(),
+        shape[axis],
+        shape[axis + 1..].iter().product(),
+    )
 }
 
 /// Integers of an i64 or i32 tensor.

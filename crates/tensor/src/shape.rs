@@ -24,15 +24,26 @@ impl Shape {
         /// Above any memory, below any overflow of element counts times element sizes.
         const MAX_ELEMENTS: usize = 1 << 47;
         if dims.len() > MAX_RANK {
-            return Err(Error::Tensor(format!("{} dimensions, at most {MAX_RANK} are supported", dims.len())));
+            return Err(Error::Tensor(format!(
+                "{} dimensions, at most {MAX_RANK} are supported",
+                dims.len()
+            )));
         }
-        let product = dims.iter().filter(|d| **d != 0).try_fold(1usize, |all, d| all.checked_mul(*d));
+        let product = dims
+            .iter()
+            .filter(|d| **d != 0)
+            .try_fold(1usize, |all, d| all.checked_mul(*d));
         if product.is_none_or(|p| p > MAX_ELEMENTS) {
-            return Err(Error::Tensor(format!("the dimensions {dims:?} multiply to more elements than can exist")));
+            return Err(Error::Tensor(format!(
+                "the dimensions {dims:?} multiply to more elements than can exist"
+            )));
         }
         let mut own = [0; MAX_RANK];
         own[..dims.len()].copy_from_slice(dims);
-        Ok(Self { rank: dims.len(), dims: own })
+        Ok(Self {
+            rank: dims.len(),
+            dims: own,
+        })
     }
 
     /// The number of elements: the product of the dimensions, 1 for a scalar.
@@ -87,8 +98,16 @@ mod tests {
 
     #[test]
     fn impossible_shapes_are_refused() {
-        for dims in [&[1; 9][..], &[usize::MAX, 2], &[1 << 30, 1 << 30], &[0, usize::MAX, usize::MAX]] {
-            assert!(matches!(Shape::new(dims), Err(Error::Tensor(_))), "{dims:?}");
+        for dims in [
+            &[1; 9][..],
+            &[usize::MAX, 2],
+            &[1 << 30, 1 << 30],
+            &[0, usize::MAX, usize::MAX],
+        ] {
+            assert!(
+                matches!(Shape::new(dims), Err(Error::Tensor(_))),
+                "{dims:?}"
+            );
         }
     }
 }

@@ -65,23 +65,37 @@ impl Signature {
     pub fn check(&self, inputs: &NamedTensors) -> Result<(), Error> {
         let mut bound: Vec<(&str, usize)> = Vec::new();
         for info in &self.inputs {
-            let wrong = |found: String| Error::Input { name: info.name.clone(), expected: info.to_string(), found };
+            let wrong = |found: String| Error::Input {
+                name: info.name.clone(),
+                expected: info.to_string(),
+                found,
+            };
             let mut same = inputs.iter().filter(|(name, _)| *name == info.name);
-            let Some((_, tensor)) = same.next() else { return Err(wrong("nothing of that name".into())) };
+            let Some((_, tensor)) = same.next() else {
+                return Err(wrong("nothing of that name".into()));
+            };
             if same.next().is_some() {
                 return Err(wrong("two tensors of that name".into()));
             }
             let found = || format!("{} {}", tensor.dtype(), tensor.shape());
-            let fits = tensor.dtype() == info.dtype && dims_fit(info.dims.as_deref(), tensor.shape(), &mut bound);
+            let fits = tensor.dtype() == info.dtype
+                && dims_fit(info.dims.as_deref(), tensor.shape(), &mut bound);
             if !fits {
                 return Err(wrong(found()));
             }
         }
-        match inputs.iter().find(|(name, _)| self.inputs.iter().all(|info| info.name != *name)) {
+        match inputs
+            .iter()
+            .find(|(name, _)| self.inputs.iter().all(|info| info.name != *name))
+        {
             Some((name, tensor)) => {
                 let known: Vec<&str> = self.inputs.iter().map(|info| info.name.as_str()).collect();
                 let expected = format!("one of the model's inputs ({})", known.join(", "));
-                Err(Error::Input { name: name.into(), expected, found: format!("{} {}", tensor.dtype(), tensor.shape()) })
+                Err(Error::Input {
+                    name: name.into(),
+                    expected,
+                    found: format!("{} {}", tensor.dtype(), tensor.shape()),
+                })
             }
             None => Ok(()),
         }
@@ -113,10 +127,17 @@ mod tests {
     use crate::Tensor;
 
     fn signature() -> Signature {
-        let input = |name: &str, dtype, dims: &[Dim]| ValueInfo { name: name.into(), dtype, dims: Some(dims.to_vec()) };
+        let input = |name: &str, dtype, dims: &[Dim]| ValueInfo {
+            name: name.into(),
+            dtype,
+            dims: Some(dims.to_vec()),
+        };
         let n = Dim::Named("N".into());
         Signature {
-            inputs: vec![input("x", DType::F32, &[n.clone(), Dim::Fixed(2)]), input("k", DType::I64, &[n])],
+            inputs: vec![
+                input("x", DType::F32, &[n.clone(), Dim::Fixed(2)]),
+                input("k", DType::I64, &[n]),
+            ],
             outputs: vec![],
         }
     }
@@ -144,12 +165,24 @@ mod tests {
             ("x", vec![("x", floats(&[6])), ("k", ints(3))]),
             ("x", vec![("x", ints(3)), ("k", ints(3))]),
             ("k", vec![("x", floats(&[3, 2])), ("k", ints(4))]),
-            ("y", vec![("x", floats(&[3, 2])), ("k", ints(3)), ("y", ints(1))]),
-            ("k", vec![("x", floats(&[3, 2])), ("k", ints(3)), ("k", ints(3))]),
+            (
+                "y",
+                vec![("x", floats(&[3, 2])), ("k", ints(3)), ("y", ints(1))],
+            ),
+            (
+                "k",
+                vec![("x", floats(&[3, 2])), ("k", ints(3)), ("k", ints(3))],
+            ),
         ];
         for (blamed, pairs) in cases {
-            let inputs = pairs.into_iter().map(|(name, tensor)| (name.to_string(), tensor)).collect();
-            assert!(matches!(signature().check(&inputs), Err(Error::Input { name, .. }) if name == blamed), "{blamed}");
+            let inputs = pairs
+                .into_iter()
+                .map(|(name, tensor)| (name.to_string(), tensor))
+                .collect();
+            assert!(
+                matches!(signature().check(&inputs), Err(Error::Input { name, .. }) if name == blamed),
+                "{blamed}"
+            );
         }
     }
 }

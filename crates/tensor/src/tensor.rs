@@ -39,7 +39,17 @@ impl DType {
 
     /// The type of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::F32, Self::F64, Self::I64, Self::I32, Self::U8, Self::Bool, Self::Str].into_iter().find(|d| d.name() == name)
+        [
+            Self::F32,
+            Self::F64,
+            Self::I64,
+            Self::I32,
+            Self::U8,
+            Self::Bool,
+            Self::Str,
+        ]
+        .into_iter()
+        .find(|d| d.name() == name)
     }
 
     /// The type of an ONNX `TensorProto.DataType` number.
@@ -130,11 +140,19 @@ macro_rules! element {
             }
 
             fn slice(values: &Values) -> Option<&[Self]> {
-                if let Values::$tag(inner) = values { Some(inner) } else { None }
+                if let Values::$tag(inner) = values {
+                    Some(inner)
+                } else {
+                    None
+                }
             }
 
             fn vector(values: Values) -> Option<Vec<Self>> {
-                if let Values::$tag(inner) = values { Some(inner) } else { None }
+                if let Values::$tag(inner) = values {
+                    Some(inner)
+                } else {
+                    None
+                }
             }
         }
     };
@@ -162,15 +180,24 @@ impl Tensor {
     pub fn new<T: Element>(dims: &[usize], values: Vec<T>) -> Result<Self, Error> {
         let shape = Shape::new(dims)?;
         if shape.elements() != values.len() {
-            return Err(Error::Tensor(format!("{} values for the shape {shape}", values.len())));
+            return Err(Error::Tensor(format!(
+                "{} values for the shape {shape}",
+                values.len()
+            )));
         }
-        Ok(Self { shape, values: T::wrap(values) })
+        Ok(Self {
+            shape,
+            values: T::wrap(values),
+        })
     }
 
     /// The same, for a shape and values that a kernel has made to fit.
     pub(crate) fn of<T: Element>(shape: Shape, values: Vec<T>) -> Self {
         debug_assert_eq!(shape.elements(), values.len());
-        Self { shape, values: T::wrap(values) }
+        Self {
+            shape,
+            values: T::wrap(values),
+        }
     }
 
     /// The dimensions.
@@ -217,9 +244,15 @@ impl Tensor {
     /// [`Error::Tensor`] if the number of elements differs.
     pub fn reshaped(self, shape: Shape) -> Result<Self, Error> {
         if shape.elements() != self.shape.elements() {
-            return Err(Error::Tensor(format!("{} cannot become {shape}: the numbers of elements differ", self.shape)));
+            return Err(Error::Tensor(format!(
+                "{} cannot become {shape}: the numbers of elements differ",
+                self.shape
+            )));
         }
-        Ok(Self { shape, values: self.values })
+        Ok(Self {
+            shape,
+            values: self.values,
+        })
     }
 
     /// Rows `from..to` of the outermost dimension, copied.
@@ -229,7 +262,10 @@ impl Tensor {
     pub fn rows(&self, from: usize, to: usize) -> Result<Self, Error> {
         let outer = self.shape.first().copied().unwrap_or(0);
         if from > to || to > outer {
-            return Err(Error::Tensor(format!("rows {from}..{to} of a tensor of shape {}", self.shape)));
+            return Err(Error::Tensor(format!(
+                "rows {from}..{to} of a tensor of shape {}",
+                self.shape
+            )));
         }
         let row: usize = self.shape[1..].iter().product();
         let mut dims = self.shape.to_vec();
@@ -240,7 +276,11 @@ impl Tensor {
 
     /// Bytes that the values occupy, text included.
     pub fn bytes(&self) -> u64 {
-        let text = if let Values::Str(v) = &self.values { v.iter().map(String::len).sum() } else { 0 };
+        let text = if let Values::Str(v) = &self.values {
+            v.iter().map(String::len).sum()
+        } else {
+            0
+        };
         (self.shape.elements() * self.dtype().size() + text) as u64
     }
 
@@ -257,8 +297,14 @@ impl Tensor {
     /// sign and payload of the NaN that an operation makes.
     pub(crate) fn canonical_nan(&mut self) {
         match &mut self.values {
-            Values::F32(v) => v.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = f32::from_bits(0x7FC0_0000)),
-            Values::F64(v) => v.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = f64::from_bits(0x7FF8_0000_0000_0000)),
+            Values::F32(v) => v
+                .iter_mut()
+                .filter(|x| x.is_nan())
+                .for_each(|x| *x = f32::from_bits(0x7FC0_0000)),
+            Values::F64(v) => v
+                .iter_mut()
+                .filter(|x| x.is_nan())
+                .for_each(|x| *x = f64::from_bits(0x7FF8_0000_0000_0000)),
             _ => {}
         }
     }
@@ -281,7 +327,10 @@ impl NamedTensors {
 
     /// The first tensor of that name.
     pub fn find(&self, name: &str) -> Option<&Tensor> {
-        self.0.iter().find(|(own, _)| own == name).map(|(_, tensor)| tensor)
+        self.0
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, tensor)| tensor)
     }
 
     /// The tensor at a position of the order.
@@ -324,14 +373,20 @@ mod tests {
     fn values_must_fit_the_shape() {
         assert!(Tensor::new(&[2, 2], vec![1f32; 4]).is_ok());
         for (dims, n) in [(&[2usize, 2][..], 3), (&[2, 2], 5), (&[], 0), (&[0], 1)] {
-            assert!(matches!(Tensor::new(dims, vec![1f32; n]), Err(Error::Tensor(_))), "{dims:?} {n}");
+            assert!(
+                matches!(Tensor::new(dims, vec![1f32; n]), Err(Error::Tensor(_))),
+                "{dims:?} {n}"
+            );
         }
     }
 
     #[test]
     fn rows_copies_the_outer_range_and_refuses_others() {
         let tensor = Tensor::new(&[3, 2], vec![1i64, 2, 3, 4, 5, 6]).unwrap();
-        assert_eq!(tensor.rows(1, 3).unwrap(), Tensor::new(&[2, 2], vec![3i64, 4, 5, 6]).unwrap());
+        assert_eq!(
+            tensor.rows(1, 3).unwrap(),
+            Tensor::new(&[2, 2], vec![3i64, 4, 5, 6]).unwrap()
+        );
         assert!(tensor.rows(2, 4).is_err() && tensor.rows(2, 1).is_err());
     }
 
@@ -345,7 +400,15 @@ mod tests {
 
     #[test]
     fn names_of_types_round_trip() {
-        for dtype in [DType::F32, DType::F64, DType::I64, DType::I32, DType::U8, DType::Bool, DType::Str] {
+        for dtype in [
+            DType::F32,
+            DType::F64,
+            DType::I64,
+            DType::I32,
+            DType::U8,
+            DType::Bool,
+            DType::Str,
+        ] {
             assert_eq!(DType::from_name(dtype.name()), Some(dtype));
         }
         assert_eq!(DType::from_name("f16"), None);

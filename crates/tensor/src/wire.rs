@@ -31,7 +31,10 @@ pub(crate) enum Field<'a> {
 impl<'a> Message<'a> {
     /// The outermost message: the file.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, offset: 0 }
+        Self {
+            rest: bytes,
+            offset: 0,
+        }
     }
 
     /// The bytes that are left.
@@ -41,7 +44,10 @@ impl<'a> Message<'a> {
 
     /// An error at the cursor.
     pub(crate) fn malformed(&self, reason: impl Into<String>) -> Error {
-        Error::Malformed { offset: self.offset, reason: reason.into() }
+        Error::Malformed {
+            offset: self.offset,
+            reason: reason.into(),
+        }
     }
 
     /// The next field's number and value, or `None` at the end.
@@ -97,11 +103,19 @@ impl<'a> Message<'a> {
 
     /// The next `length` bytes as a message of their own.
     fn take(&mut self, length: u64) -> Result<Message<'a>, Error> {
-        let cut = usize::try_from(length).ok().and_then(|n| self.rest.split_at_checked(n));
+        let cut = usize::try_from(length)
+            .ok()
+            .and_then(|n| self.rest.split_at_checked(n));
         let Some((head, tail)) = cut else {
-            return Err(self.malformed(format!("{length} bytes are announced, {} are left", self.rest.len())));
+            return Err(self.malformed(format!(
+                "{length} bytes are announced, {} are left",
+                self.rest.len()
+            )));
         };
-        let inner = Message { rest: head, offset: self.offset };
+        let inner = Message {
+            rest: head,
+            offset: self.offset,
+        };
         self.offset = self.offset.saturating_add(head.len());
         self.rest = tail;
         Ok(inner)
@@ -159,7 +173,11 @@ impl<'a> Field<'a> {
         };
         let (chunks, rest) = packed.rest.as_chunks::<4>();
         into.extend(chunks.iter().map(|c| f32::from_le_bytes(*c)));
-        if rest.is_empty() { Ok(()) } else { Err(packed.malformed("a packed list of floats that is cut off")) }
+        if rest.is_empty() {
+            Ok(())
+        } else {
+            Err(packed.malformed("a packed list of floats that is cut off"))
+        }
     }
 
     /// Appends one double or a packed list of them.
@@ -194,7 +212,10 @@ mod tests {
 
     #[test]
     fn known_wire_types_are_read() {
-        assert_eq!(fields(&[0x08, 0x96, 0x01, 0x12, 0x01, b'x', 0x1D, 0, 0, 0, 0]).unwrap(), [1, 2, 3]);
+        assert_eq!(
+            fields(&[0x08, 0x96, 0x01, 0x12, 0x01, b'x', 0x1D, 0, 0, 0, 0]).unwrap(),
+            [1, 2, 3]
+        );
     }
 
     #[test]
@@ -205,11 +226,16 @@ mod tests {
             &[0x12, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 1],
             &[0x0B, 0],
             &[0x00, 0],
-            &[0x08, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x02],
+            &[
+                0x08, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x02,
+            ],
             &[0x1D, 0, 0],
         ];
         for case in cases {
-            assert!(matches!(fields(case), Err(Error::Malformed { .. })), "{case:?}");
+            assert!(
+                matches!(fields(case), Err(Error::Malformed { .. })),
+                "{case:?}"
+            );
         }
     }
 
@@ -221,6 +247,10 @@ mod tests {
         assert!(packed.floats(&at, &mut into).is_err());
         assert!(Field::Varint(1).floats(&at, &mut into).is_err());
         let mut ints = Vec::new();
-        assert!(Field::Bytes(Message::new(&[0x81])).ints(&at, &mut ints).is_err());
+        assert!(
+            Field::Bytes(Message::new(&[0x81]))
+                .ints(&at, &mut ints)
+                .is_err()
+        );
     }
 }

@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn overrides_are_refused_and_their_absence_is_not() {
-        let check = |json| refuse_overrides(&Params::new(Some(json)));
+        let check = |json: &str| refuse_overrides(&Params::new(Some(json)));
         for fine in ["[{}]", "[{}, \"latest\"]", "[{}, \"latest\", {}]", "[{}, null, null]"] {
             assert!(check(fine).is_ok(), "{fine}");
         }

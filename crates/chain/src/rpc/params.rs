@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn missing_null_and_wrong_parameters_are_told_apart() {
-        let read = |json| one_and_maybe::<Address, bool>(&Params::new(Some(json)));
+        let read = |json: &str| one_and_maybe::<Address, bool>(&Params::new(Some(json)));
         let address = Address::repeat_byte(1);
         assert_eq!(read(&format!("[\"{address}\"]")).unwrap(), (address, None));
         assert_eq!(read(&format!("[\"{address}\", null]")).unwrap(), (address, None));

@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn heads_and_logs_can_be_subscribed_to_and_nothing_else() {
-        let read = |json| topic(&Params::new(Some(json)));
+        let read = |json: &str| topic(&Params::new(Some(json)));
         assert!(matches!(read(r#"["newHeads"]"#), Ok(Topic::Heads)));
         assert!(matches!(read(r#"["newHeads", {}]"#), Ok(Topic::Heads)));
         assert!(matches!(read(r#"["logs"]"#), Ok(Topic::Logs(_))));

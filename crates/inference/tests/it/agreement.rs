@@ -4,12 +4,25 @@ use assay_inference::{Tensor, Values};
 
 use crate::corpus;
 
-/// The allowed distance: relative, and absolute for values near zero on the scale of the output.
-fn close(ours: f64, theirs: f64, scale: f64, relative: f64) -> bool {
-    (ours - theirs).abs() <= relative * theirs.abs().max(1e-3 * scale)
+/// The allowed distance: `relative` to the value, or to a `floor` on the scale of the output for values near zero.
+#[derive(Clone, Copy)]
+struct Tolerance {
+    relative: f64,
+    floor: f64,
 }
 
-fn check(name: &str, index: usize, ours: &Tensor, theirs: &Tensor, relative: f64) {
+/// Rounding differs in every sum: 1e-4 of the value, of a thousandth of the output's range for values near zero.
+const SUMS: Tolerance = Tolerance {
+    relative: 1e-4,
+    floor: 1e-3,
+};
+/// Trees compare exactly; only their votes are rounded: 1e-5 of the output's range, which is 1 for probabilities.
+const TREES: Tolerance = Tolerance {
+    relative: 1e-5,
+    floor: 1.0,
+};
+
+fn check(name: &str, index: usize, ours: &Tensor, theirs: &Tensor, tolerance: Tolerance) {
     assert_eq!(ours.shape(), theirs.shape(), "{name} output {index}");
     let wide = |tensor: &Tensor| -> Option<Vec<f64>> {
         match tensor.values() {
@@ -19,12 +32,20 @@ fn check(name: &str, index: usize, ours: &Tensor, theirs: &Tensor, relative: f64
         }
     };
     let (Some(ours), Some(theirs)) = (wide(ours), wide(theirs)) else {
-        assert_eq!(ours.values(), theirs.values(), "{name} output {index}: classes");
+        assert_eq!(
+            ours.values(),
+            theirs.values(),
+            "{name} output {index}: classes"
+        );
         return;
     };
     let scale = theirs.iter().fold(0f64, |m, x| m.max(x.abs()));
     for (at, (x, y)) in ours.iter().zip(&theirs).enumerate() {
-        assert!(close(*x, *y, scale, relative), "{name} output {index} element {at}: {x} and {y}");
+        let allowed = tolerance.relative * y.abs().max(tolerance.floor * scale);
+        assert!(
+            (x - y).abs() <= allowed,
+            "{name} output {index} element {at}: {x} and {y}"
+        );
     }
 }
 
@@ -33,12 +54,22 @@ fn every_model_answers_like_onnxruntime() {
     let cases = corpus::all();
     assert!(cases.len() >= 12, "{} models", cases.len());
     for case in cases {
-        let trees = case.engine.operators().iter().any(|op| op.contains("TreeEnsemble"));
-        let relative = if trees { 1e-5 } else { 1e-4 };
+        let trees = case
+            .engine
+            .operators()
+            .iter()
+            .any(|op| op.contains("TreeEnsemble"));
+        let tolerance = if trees { TREES } else { SUMS };
         let outputs = case.run(&case.inputs);
         assert_eq!(outputs.len(), case.expected.len(), "{}", case.name);
         for (index, expected) in case.expected.iter().enumerate() {
-            check(&case.name, index, outputs.at(index).unwrap(), expected, relative);
+            check(
+                &case.name,
+                index,
+                outputs.at(index).unwrap(),
+                expected,
+                tolerance,
+            );
         }
     }
 }

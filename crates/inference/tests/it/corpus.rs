@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use assay_inference::{Engine, ModelLimits, NamedTensors, OnnxEngine, Revision, RevisionLimits, RunLimits, Tensor, npy};
+use assay_inference::{
+    Engine, ModelLimits, NamedTensors, OnnxEngine, Revision, RevisionLimits, RunLimits, Tensor, npy,
+};
 
 /// A loaded model with its test vectors.
 pub struct Case {
@@ -27,12 +29,22 @@ fn vector(revision: &Revision, kind: &str, index: usize) -> Tensor {
 /// One model by name.
 pub fn load(name: &str) -> Case {
     let revision = Revision::open(&directory().join(name), &RevisionLimits::default()).unwrap();
-    let engine = OnnxEngine::load(&revision, &ModelLimits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let engine = OnnxEngine::load(&revision, &ModelLimits::default())
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
     let signature = engine.signature();
-    let input = |(index, info): (usize, &assay_inference::ValueInfo)| (info.name.clone(), vector(&revision, "input", index));
+    let input = |(index, info): (usize, &assay_inference::ValueInfo)| {
+        (info.name.clone(), vector(&revision, "input", index))
+    };
     let inputs = signature.inputs.iter().enumerate().map(input).collect();
-    let expected = (0..signature.outputs.len()).map(|index| vector(&revision, "output", index)).collect();
-    Case { name: name.into(), engine, inputs, expected }
+    let expected = (0..signature.outputs.len())
+        .map(|index| vector(&revision, "output", index))
+        .collect();
+    Case {
+        name: name.into(),
+        engine,
+        inputs,
+        expected,
+    }
 }
 
 /// All of them, by name.
@@ -51,7 +63,8 @@ impl Case {
     /// The outputs for some inputs.
     pub fn run(&self, inputs: &NamedTensors) -> NamedTensors {
         let run = self.engine.run(inputs, &RunLimits::default(), &|| false);
-        run.unwrap_or_else(|error| panic!("{}: {error}", self.name)).outputs
+        run.unwrap_or_else(|error| panic!("{}: {error}", self.name))
+            .outputs
     }
 
     /// Rows of the test inputs.
@@ -61,11 +74,17 @@ impl Case {
 
     /// The inputs of some rows.
     pub fn slice(&self, from: usize, to: usize) -> NamedTensors {
-        self.inputs.iter().map(|(name, tensor)| (name.to_string(), tensor.rows(from, to).unwrap())).collect()
+        self.inputs
+            .iter()
+            .map(|(name, tensor)| (name.to_string(), tensor.rows(from, to).unwrap()))
+            .collect()
     }
 
     /// True if the model takes any number of rows.
     pub fn takes_any_batch(&self) -> bool {
-        !matches!(self.engine.signature().inputs[0].dims.as_ref().unwrap()[0], assay_inference::Dim::Fixed(_))
+        !matches!(
+            self.engine.signature().inputs[0].dims.as_ref().unwrap()[0],
+            assay_inference::Dim::Fixed(_)
+        )
     }
 }

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use assay_inference::{NamedTensors, RunLimits, Engine, npy};
+use assay_inference::{Engine, NamedTensors, RunLimits, npy};
 
 use crate::corpus::{self, Case};
 
 /// The canonical bytes of every output.
 fn bytes(outputs: &NamedTensors) -> Vec<Vec<u8>> {
-    outputs.iter().map(|(_, tensor)| npy::canonical_bytes(tensor)).collect()
+    outputs
+        .iter()
+        .map(|(_, tensor)| npy::canonical_bytes(tensor))
+        .collect()
 }
 
 /// BLAKE3 over the canonical bytes of all outputs.
@@ -26,8 +29,10 @@ fn a_row_alone_has_the_bits_that_it_has_in_a_batch() {
         let together = case.run(&case.inputs);
         for row in 0..case.rows() {
             let alone = case.run(&case.slice(row, row + 1));
-            let cut: NamedTensors =
-                together.iter().map(|(name, tensor)| (name.to_string(), tensor.rows(row, row + 1).unwrap())).collect();
+            let cut: NamedTensors = together
+                .iter()
+                .map(|(name, tensor)| (name.to_string(), tensor.rows(row, row + 1).unwrap()))
+                .collect();
             assert_eq!(bytes(&alone), bytes(&cut), "{} row {row}", case.name);
         }
     }
@@ -38,7 +43,9 @@ fn threads_see_the_same_bits() {
     for case in corpus::all() {
         let expected = bytes(&case.run(&case.inputs));
         std::thread::scope(|scope| {
-            let runs: Vec<_> = (0..2).map(|_| scope.spawn(|| bytes(&case.run(&case.inputs)))).collect();
+            let runs: Vec<_> = (0..2)
+                .map(|_| scope.spawn(|| bytes(&case.run(&case.inputs))))
+                .collect();
             for run in runs {
                 assert_eq!(run.join().unwrap(), expected, "{}", case.name);
             }
@@ -49,7 +56,12 @@ fn threads_see_the_same_bits() {
 #[test]
 fn usage_is_the_same_every_time() {
     for case in corpus::all() {
-        let usage = || case.engine.run(&case.inputs, &RunLimits::default(), &|| false).unwrap().usage;
+        let usage = || {
+            case.engine
+                .run(&case.inputs, &RunLimits::default(), &|| false)
+                .unwrap()
+                .usage
+        };
         assert_eq!(usage(), usage(), "{}", case.name);
     }
 }
@@ -59,8 +71,14 @@ fn usage_is_the_same_every_time() {
 #[test]
 fn the_bits_are_the_frozen_ones() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/digests.txt");
-    let found: BTreeMap<String, String> = corpus::all().iter().map(|case| (case.name.clone(), digest(case))).collect();
-    let text: String = found.iter().map(|(name, digest)| format!("{digest}  {name}\n")).collect();
+    let found: BTreeMap<String, String> = corpus::all()
+        .iter()
+        .map(|case| (case.name.clone(), digest(case)))
+        .collect();
+    let text: String = found
+        .iter()
+        .map(|(name, digest)| format!("{digest}  {name}\n"))
+        .collect();
     if std::env::var_os("ASSAY_BLESS").is_some() {
         std::fs::write(&path, &text).unwrap();
     }

@@ -20,7 +20,11 @@ fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let target = to.join(entry.file_name());
-        if entry.path().is_dir() { copy_tree(&entry.path(), &target) } else { fs::copy(entry.path(), target).map(drop).unwrap() }
+        if entry.path().is_dir() {
+            copy_tree(&entry.path(), &target)
+        } else {
+            fs::copy(entry.path(), target).map(drop).unwrap()
+        }
     }
 }
 
@@ -54,7 +58,9 @@ fn every_flipped_byte_of_the_model_is_noticed() {
         let mut altered = bytes.clone();
         altered[at] ^= 1;
         fs::write(&path, altered).unwrap();
-        assert!(matches!(open(&directory), Err(Error::Altered { path, .. }) if path == "model.onnx"));
+        assert!(
+            matches!(open(&directory), Err(Error::Altered { path, .. }) if path == "model.onnx")
+        );
     }
 }
 
@@ -72,21 +78,29 @@ fn longer_shorter_missing_and_linked_files_are_refused() {
     fs::create_dir(&path).unwrap();
     assert!(matches!(open(&directory), Err(Error::File { .. })));
     fs::remove_dir(&path).unwrap();
-    std::os::unix::fs::symlink(corpus::directory().join("diabetes-ridge/model.onnx"), &path).unwrap();
+    std::os::unix::fs::symlink(corpus::directory().join("diabetes-ridge/model.onnx"), &path)
+        .unwrap();
     assert!(matches!(open(&directory), Err(Error::File { .. })));
 }
 
 #[test]
 fn a_path_out_of_the_directory_is_refused() {
     let (_keep, directory) = copy();
-    edit_manifest(&directory, "\"path\":\"README.md\"", "\"path\":\"../README.md\"");
+    edit_manifest(
+        &directory,
+        "\"path\":\"README.md\"",
+        "\"path\":\"../README.md\"",
+    );
     assert!(matches!(open(&directory), Err(Error::Manifest(_))));
 }
 
 #[test]
 fn a_manifest_that_contradicts_the_model_does_not_load() {
     for (from, to) in [
-        ("\"dtype\":\"f32\",\"name\":\"X\"", "\"dtype\":\"f64\",\"name\":\"X\""),
+        (
+            "\"dtype\":\"f32\",\"name\":\"X\"",
+            "\"dtype\":\"f64\",\"name\":\"X\"",
+        ),
         ("\"name\":\"X\"", "\"name\":\"Y\""),
         ("[null,10]", "[null,11]"),
         ("\"name\":\"variable\"", "\"name\":\"other\""),
@@ -105,14 +119,29 @@ fn limits_of_a_revision_hold() {
     let directory = corpus::directory().join("diabetes-ridge");
     let base = RevisionLimits::default();
     for limits in [
-        RevisionLimits { manifest_bytes: 100, ..base },
+        RevisionLimits {
+            manifest_bytes: 100,
+            ..base
+        },
         RevisionLimits { files: 1, ..base },
-        RevisionLimits { total_bytes: 100, ..base },
+        RevisionLimits {
+            total_bytes: 100,
+            ..base
+        },
     ] {
-        assert!(matches!(Revision::open(&directory, &limits), Err(Error::TooLarge { .. })));
+        assert!(matches!(
+            Revision::open(&directory, &limits),
+            Err(Error::TooLarge { .. })
+        ));
     }
     let revision = open(&directory).unwrap();
-    let limits = ModelLimits { file_bytes: 100, ..ModelLimits::default() };
+    let limits = ModelLimits {
+        file_bytes: 100,
+        ..ModelLimits::default()
+    };
     assert!(OnnxEngine::load(&revision, &limits).is_err());
-    assert!(matches!(revision.read("manifest.json"), Err(Error::File { .. })));
+    assert!(matches!(
+        revision.read("manifest.json"),
+        Err(Error::File { .. })
+    ));
 }

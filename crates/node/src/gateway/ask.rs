@@ -1,7 +1,10 @@
 //! One question to one node, and what its reply means for the next step.
 
 use crate::{
-    api::{INFER_PATH, InferRequest, InferResponse, MODELS_PATH, ModelList, RECEIPTS_PATH, ReceiptReport},
+    api::{
+        INFER_PATH, InferRequest, InferResponse, MODELS_PATH, ModelList, RECEIPTS_PATH,
+        ReceiptReport,
+    },
     problem::{Kind, Problem},
 };
 use assay_receipt::ReceiptId;
@@ -56,7 +59,13 @@ impl Asker {
     /// Puts a question to the node at `endpoint`.
     pub async fn infer(&self, endpoint: &str, request: &InferRequest) -> Reply {
         let url = format!("{endpoint}{INFER_PATH}");
-        let sent = self.http.post(url).timeout(self.run_time).json(request).send().await;
+        let sent = self
+            .http
+            .post(url)
+            .timeout(self.run_time)
+            .json(request)
+            .send()
+            .await;
         let (status, body) = match read(sent).await {
             Ok(reply) => reply,
             Err(reason) => return Reply::Failed(reason),
@@ -79,7 +88,9 @@ impl Asker {
     /// # Errors
     /// Why there is no answer.
     pub async fn models(&self, endpoint: &str) -> Result<ModelList, String> {
-        self.fetch(&format!("{endpoint}{MODELS_PATH}")).await?.ok_or_else(|| "no such path".into())
+        self.fetch(&format!("{endpoint}{MODELS_PATH}"))
+            .await?
+            .ok_or_else(|| "no such path".into())
     }
 
     /// What the node at `endpoint` knows of a receipt; `None` if nothing.
@@ -93,16 +104,17 @@ impl Asker {
         with_proof: bool,
     ) -> Result<Option<ReceiptReport>, String> {
         let query = if with_proof { "?proof=1" } else { "" };
-        self.fetch(&format!("{endpoint}{RECEIPTS_PATH}/{id}{query}")).await
+        self.fetch(&format!("{endpoint}{RECEIPTS_PATH}/{id}{query}"))
+            .await
     }
 
     async fn fetch<T: DeserializeOwned>(&self, url: &str) -> Result<Option<T>, String> {
         let sent = self.http.get(url).timeout(PROBE_TIMEOUT).send().await;
         match read(sent).await? {
             (StatusCode::NOT_FOUND, _) => Ok(None),
-            (status, body) if status.is_success() => {
-                serde_json::from_slice(&body).map(Some).map_err(|error| error.to_string())
-            }
+            (status, body) if status.is_success() => serde_json::from_slice(&body)
+                .map(Some)
+                .map_err(|error| error.to_string()),
             (status, _) => Err(format!("status {status}")),
         }
     }
@@ -111,7 +123,9 @@ impl Asker {
 /// Whether the question is to blame for a refusal. A node that does not serve the revision any more, is full,
 /// limits its clients or is broken blames itself.
 fn blames_question(problem: &Problem) -> bool {
-    let Some(kind) = problem.kind() else { return false };
+    let Some(kind) = problem.kind() else {
+        return false;
+    };
     match kind {
         Kind::BadRequest
         | Kind::BadInput
@@ -165,10 +179,21 @@ mod tests {
 
     #[test]
     fn what_the_client_did_wrong_is_not_asked_twice() {
-        for kind in [Kind::BadInput, Kind::UnsupportedRung, Kind::OverBudget, Kind::Timeout, Kind::TooLarge] {
+        for kind in [
+            Kind::BadInput,
+            Kind::UnsupportedRung,
+            Kind::OverBudget,
+            Kind::Timeout,
+            Kind::TooLarge,
+        ] {
             assert!(blames_question(&Problem::new(kind, "x")), "{kind:?}");
         }
-        for kind in [Kind::Unavailable, Kind::Internal, Kind::UnknownModel, Kind::RateLimited] {
+        for kind in [
+            Kind::Unavailable,
+            Kind::Internal,
+            Kind::UnknownModel,
+            Kind::RateLimited,
+        ] {
             assert!(!blames_question(&Problem::new(kind, "x")), "{kind:?}");
         }
         let mut foreign = Problem::new(Kind::BadInput, "x");

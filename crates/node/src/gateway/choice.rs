@@ -12,7 +12,10 @@ pub struct Load {
 
 /// Index of the candidate that is asked; `None` for no candidates.
 pub fn least_loaded(candidates: impl Iterator<Item = Load>) -> Option<usize> {
-    candidates.enumerate().min_by_key(|(_, load)| *load).map(|(index, _)| index)
+    candidates
+        .enumerate()
+        .min_by_key(|(_, load)| *load)
+        .map(|(index, _)| index)
 }
 
 #[cfg(test)]

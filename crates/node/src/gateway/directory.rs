@@ -45,7 +45,10 @@ impl Known {
     }
 
     fn models(&self) -> Arc<[ModelEntry]> {
-        self.models.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.models
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn serves(&self, revision: RevisionId) -> bool {
@@ -84,6 +87,15 @@ impl Chosen {
         self.0.record.endpoint.trim_end_matches('/')
     }
 
+    /// What it says of a model that it serves.
+    pub fn model(&self, revision: RevisionId) -> Option<ModelEntry> {
+        self.0
+            .models()
+            .iter()
+            .find(|model| model.revision == revision)
+            .cloned()
+    }
+
     /// It failed: nobody is sent there until it answers a probe.
     pub fn failed(&self) {
         self.0.live.store(false, Ordering::Relaxed);
@@ -117,7 +129,12 @@ pub struct Directory {
 impl Directory {
     /// A directory that knows nobody yet.
     pub fn new(rpc: RpcClient, asker: Asker) -> Self {
-        Self { rpc, asker, turns: AtomicU64::new(0), view: RwLock::default() }
+        Self {
+            rpc,
+            asker,
+            turns: AtomicU64::new(0),
+            view: RwLock::default(),
+        }
     }
 
     /// Chooses a live node that serves `revision` and is none of `tried`.
@@ -144,10 +161,15 @@ impl Directory {
 
     /// Addresses of the live nodes, the one with key `first` before the others.
     pub fn live_endpoints(&self, first: Option<NodeAddress>) -> Vec<String> {
-        let mut live: Vec<Arc<Known>> =
-            self.nodes().into_iter().filter(|known| known.is_live()).collect();
+        let mut live: Vec<Arc<Known>> = self
+            .nodes()
+            .into_iter()
+            .filter(|known| known.is_live())
+            .collect();
         live.sort_by_key(|known| Some(known.record.node) != first);
-        live.iter().map(|known| known.record.endpoint.trim_end_matches('/').to_owned()).collect()
+        live.iter()
+            .map(|known| known.record.endpoint.trim_end_matches('/').to_owned())
+            .collect()
     }
 
     /// How many nodes answered the last probe.
@@ -158,11 +180,18 @@ impl Directory {
     /// How many validators answered the last question.
     pub fn live_validators(&self) -> usize {
         let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
-        view.validators.iter().filter(|validator| validator.live).count()
+        view.validators
+            .iter()
+            .filter(|validator| validator.live)
+            .count()
     }
 
     fn nodes(&self) -> Vec<Arc<Known>> {
-        self.view.read().unwrap_or_else(PoisonError::into_inner).nodes.clone()
+        self.view
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .nodes
+            .clone()
     }
 
     /// Every revision that a live node serves, with its published names and number of nodes, in order of name.
@@ -233,13 +262,21 @@ impl Directory {
     }
 
     async fn probe_validators(&self) -> Vec<(String, Option<(u64, u64)>)> {
-        let probes = self.rpc.urls().iter().enumerate().map(async |(index, url)| {
-            let health = match self.rpc.only(index) {
-                Some(one) => one.health().await.ok(),
-                None => None,
-            };
-            (url.clone(), health.map(|health| (health.height, health.timestamp_ms)))
-        });
+        let probes = self
+            .rpc
+            .urls()
+            .iter()
+            .enumerate()
+            .map(async |(index, url)| {
+                let health = match self.rpc.only(index) {
+                    Some(one) => one.health().await.ok(),
+                    None => None,
+                };
+                (
+                    url.clone(),
+                    health.map(|health| (health.height, health.timestamp_ms)),
+                )
+            });
         join_all(probes).await
     }
 
@@ -252,7 +289,8 @@ impl Directory {
         let listings = registry::listings(&self.rpc).await?;
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
         let known = std::mem::take(&mut view.nodes);
-        let same = |record: &NodeRecord| known.iter().find(|known| known.record == *record).cloned();
+        let same =
+            |record: &NodeRecord| known.iter().find(|known| known.record == *record).cloned();
         view.nodes = records
             .into_iter()
             .filter(|record| record.standing.is_bonded())
@@ -264,9 +302,17 @@ impl Directory {
 }
 
 fn names_of(listings: &[Listing], revision: RevisionId) -> Vec<String> {
-    let published = listings.iter().filter(|listing| listing.revision == revision);
+    let published = listings
+        .iter()
+        .filter(|listing| listing.revision == revision);
     published
-        .map(|listing| format!("0x{}/{}", alloy_primitives::hex::encode(listing.publisher), listing.name))
+        .map(|listing| {
+            format!(
+                "0x{}/{}",
+                alloy_primitives::hex::encode(listing.publisher),
+                listing.name
+            )
+        })
         .collect()
 }
 

@@ -49,25 +49,49 @@ impl Default for GatewayMetrics {
 impl GatewayMetrics {
     /// Counts an answer to a request for inference.
     pub fn answered(&self, status: StatusCode, took: Duration) {
-        self.requests.get_or_create(&Status { status: status.as_u16() }).inc();
+        self.requests
+            .get_or_create(&Status {
+                status: status.as_u16(),
+            })
+            .inc();
         self.answer_seconds.observe(took.as_secs_f64());
     }
 
     /// All metrics as text.
     pub fn page(&self) -> Response {
         let mut registry = Registry::with_prefix("assay_gateway");
-        registry.register("requests", "Requests for inference by status", self.requests.clone());
+        registry.register(
+            "requests",
+            "Requests for inference by status",
+            self.requests.clone(),
+        );
         let counters: [(&str, &str, &Counter); 2] = [
-            ("failovers", "Questions that went to another node", &self.failovers),
-            ("bad_answers", "Answers whose receipt did not hold", &self.bad_answers),
+            (
+                "failovers",
+                "Questions that went to another node",
+                &self.failovers,
+            ),
+            (
+                "bad_answers",
+                "Answers whose receipt did not hold",
+                &self.bad_answers,
+            ),
         ];
         for (name, words, counter) in counters {
             registry.register(name, words, counter.clone());
         }
         let gauges: [(&str, &str, &Gauge); 3] = [
             ("running", "Requests that run or wait", &self.running),
-            ("live_nodes", "Nodes that answered the last probe", &self.live_nodes),
-            ("live_validators", "Validators that answered the last probe", &self.live_validators),
+            (
+                "live_nodes",
+                "Nodes that answered the last probe",
+                &self.live_nodes,
+            ),
+            (
+                "live_validators",
+                "Validators that answered the last probe",
+                &self.live_validators,
+            ),
         ];
         for (name, words, gauge) in gauges {
             registry.register(name, words, gauge.clone());

@@ -36,7 +36,10 @@ struct Resolved {
 impl Names {
     /// Names of the chain that `rpc` asks.
     pub fn new(rpc: RpcClient) -> Self {
-        Self { rpc, known: Mutex::default() }
+        Self {
+            rpc,
+            known: Mutex::default(),
+        }
     }
 
     /// The revision that `name` stands for now.
@@ -55,14 +58,27 @@ impl Names {
             None => {
                 let found = registry::latest_revision(&self.rpc, key.0, &key.1).await;
                 let revision = found.map_err(|error| {
-                    Problem::new(Kind::Unavailable, format!("the chain cannot be asked: {error}")).retry_after(1)
+                    Problem::new(
+                        Kind::Unavailable,
+                        format!("the chain cannot be asked: {error}"),
+                    )
+                    .retry_after(1)
                 })?;
-                self.remember(key, Resolved { revision, at: Instant::now() });
+                self.remember(
+                    key,
+                    Resolved {
+                        revision,
+                        at: Instant::now(),
+                    },
+                );
                 revision
             }
         };
         revision.ok_or_else(|| {
-            Problem::new(Kind::UnknownModel, format!("nothing is published under {name}"))
+            Problem::new(
+                Kind::UnknownModel,
+                format!("nothing is published under {name}"),
+            )
         })
     }
 
@@ -94,9 +110,18 @@ mod tests {
     async fn a_revision_needs_no_look_and_a_name_does() {
         let revision = RevisionId::from_bytes([7; 32]);
         let names = names();
-        assert_eq!(names.resolve(&ModelName::Revision(revision)).await, Ok(revision));
-        let name = ModelName::Published { publisher: Address::ZERO, name: "m".into() };
-        assert_eq!(names.resolve(&name).await.unwrap_err().kind(), Some(Kind::Unavailable));
+        assert_eq!(
+            names.resolve(&ModelName::Revision(revision)).await,
+            Ok(revision)
+        );
+        let name = ModelName::Published {
+            publisher: Address::ZERO,
+            name: "m".into(),
+        };
+        assert_eq!(
+            names.resolve(&name).await.unwrap_err().kind(),
+            Some(Kind::Unavailable)
+        );
     }
 
     #[tokio::test]
@@ -105,11 +130,23 @@ mod tests {
         let revision = RevisionId::from_bytes([7; 32]);
         let key = |name: &str| (Address::ZERO, name.to_owned());
         let at = Instant::now();
-        names.remember(key("m"), Resolved { revision: Some(revision), at });
+        names.remember(
+            key("m"),
+            Resolved {
+                revision: Some(revision),
+                at,
+            },
+        );
         names.remember(key("none"), Resolved { revision: None, at });
         assert_eq!(names.fresh(&key("m"), at), Some(Some(revision)));
         assert_eq!(names.fresh(&key("m"), at + FRESH), None);
-        let unknown = ModelName::Published { publisher: Address::ZERO, name: "none".into() };
-        assert_eq!(names.resolve(&unknown).await.unwrap_err().kind(), Some(Kind::UnknownModel));
+        let unknown = ModelName::Published {
+            publisher: Address::ZERO,
+            name: "none".into(),
+        };
+        assert_eq!(
+            names.resolve(&unknown).await.unwrap_err().kind(),
+            Some(Kind::UnknownModel)
+        );
     }
 }

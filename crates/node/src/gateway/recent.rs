@@ -25,7 +25,10 @@ struct Kept {
 impl Recent {
     /// Remembers at most `most` receipts.
     pub fn new(most: usize) -> Self {
-        Self { kept: Mutex::default(), most }
+        Self {
+            kept: Mutex::default(),
+            most,
+        }
     }
 
     /// Remembers a receipt.
@@ -79,7 +82,10 @@ mod tests {
             sequence: 0,
             previous: ReceiptId::ZERO,
         };
-        SignedReceipt { receipt, signature: Signature::from_bytes(signature).unwrap() }
+        SignedReceipt {
+            receipt,
+            signature: Signature::from_bytes(signature).unwrap(),
+        }
     }
 
     #[test]

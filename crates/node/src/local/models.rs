@@ -23,15 +23,34 @@ macro_rules! revision {
 const EMBEDDED: [(&str, &[Embedded]); 3] = [
     revision!(
         "cancer-boosting",
-        ["manifest.json", "README.md", "model.onnx", "test/input.0.npy", "test/output.0.npy", "test/output.1.npy"]
+        [
+            "manifest.json",
+            "README.md",
+            "model.onnx",
+            "test/input.0.npy",
+            "test/output.0.npy",
+            "test/output.1.npy"
+        ]
     ),
     revision!(
         "digits-cnn",
-        ["manifest.json", "README.md", "model.onnx", "test/input.0.npy", "test/output.0.npy"]
+        [
+            "manifest.json",
+            "README.md",
+            "model.onnx",
+            "test/input.0.npy",
+            "test/output.0.npy"
+        ]
     ),
     revision!(
         "diabetes-ridge",
-        ["manifest.json", "README.md", "model.onnx", "test/input.0.npy", "test/output.0.npy"]
+        [
+            "manifest.json",
+            "README.md",
+            "model.onnx",
+            "test/input.0.npy",
+            "test/output.0.npy"
+        ]
     ),
 ];
 
@@ -44,13 +63,23 @@ pub fn find(folder: Option<&Path>, data: &Path) -> Result<Vec<PathBuf>, Error> {
     if let Some(folder) = folder {
         let found = revisions_in(folder);
         return match found.len() {
-            0 => Err(Error::config(folder, format!("no folder in it has a {MANIFEST_FILE}"))),
+            0 => Err(Error::config(
+                folder,
+                format!("no folder in it has a {MANIFEST_FILE}"),
+            )),
             1..=MAX_MODELS => Ok(found),
-            many => Err(Error::config(folder, format!("it has {many} models; {MAX_MODELS} are possible"))),
+            many => Err(Error::config(
+                folder,
+                format!("it has {many} models; {MAX_MODELS} are possible"),
+            )),
         };
     }
     let here = revisions_in(Path::new("models"));
-    if (1..=MAX_MODELS).contains(&here.len()) { Ok(here) } else { unpack(&data.join("models")) }
+    if (1..=MAX_MODELS).contains(&here.len()) {
+        Ok(here)
+    } else {
+        unpack(&data.join("models"))
+    }
 }
 
 /// The revision directories in `folder`, by name, as absolute paths.
@@ -99,7 +128,10 @@ mod tests {
         let mut shown = SHOWN.map(str::to_owned);
         shown.sort();
         assert_eq!(names, shown);
-        assert_eq!(find(Some(folder.path()), Path::new("unused")).unwrap(), found);
+        assert_eq!(
+            find(Some(folder.path()), Path::new("unused")).unwrap(),
+            found
+        );
     }
 
     #[test]

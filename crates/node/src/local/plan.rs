@@ -53,7 +53,9 @@ pub struct AccountKey {
 
 impl std::fmt::Debug for AccountKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AccountKey").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("AccountKey")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -62,7 +64,10 @@ impl AccountKey {
         let mut secret = [0; 32];
         rand::rng().fill_bytes(&mut secret);
         let address = NodeKey::from_bytes(secret)?.address();
-        Ok(Self { address, secret: secret.into() })
+        Ok(Self {
+            address,
+            secret: secret.into(),
+        })
     }
 
     /// The key that signs for the account.
@@ -114,7 +119,9 @@ impl Plan {
         if !data.join(MADE).exists() {
             make(data, ports.unwrap_or_default())?;
         }
-        let data = data.canonicalize().map_err(|error| Error::config(data, error))?;
+        let data = data
+            .canonicalize()
+            .map_err(|error| Error::config(data, error))?;
         let made: Made = read_json(&data.join(MADE))?;
         if ports.is_some_and(|ports| ports != made.ports) {
             let reason = "the network in this folder has other ports, which its nodes registered on chain; \
@@ -134,7 +141,10 @@ impl Plan {
     /// The roles, in the order in which they start.
     pub fn roles() -> Vec<RoleName> {
         let validators = (0..VALIDATORS).map(RoleName::Validator);
-        validators.chain((0..NODES).map(RoleName::Node)).chain([RoleName::Gateway]).collect()
+        validators
+            .chain((0..NODES).map(RoleName::Node))
+            .chain([RoleName::Gateway])
+            .collect()
     }
 
     /// Folder of a role.
@@ -154,7 +164,9 @@ impl Plan {
 
     /// JSON-RPC of every validator.
     pub fn rpc_urls(&self) -> Vec<String> {
-        (0..VALIDATORS).map(|index| format!("http://{}", self.ports.rpc(index))).collect()
+        (0..VALIDATORS)
+            .map(|index| format!("http://{}", self.ports.rpc(index)))
+            .collect()
     }
 
     /// The gateway's address.
@@ -178,7 +190,10 @@ impl Plan {
     /// What node `index` says that it shares with others: nodes of one machine share everything, and are told
     /// apart by made-up data centres that say so.
     pub fn domains(index: u16) -> FailureDomains {
-        FailureDomains { data_centre: format!("local-{index}"), ..FailureDomains::default() }
+        FailureDomains {
+            data_centre: format!("local-{index}"),
+            ..FailureDomains::default()
+        }
     }
 
     fn configure(&self, models: &[PathBuf]) -> Result<(), Error> {
@@ -203,10 +218,13 @@ impl Plan {
             key: "key.json".into(),
             data: "data".into(),
             listen: self.ports.peer(index),
-            validators: (0..VALIDATORS).map(|index| self.ports.peer(index)).collect(),
+            validators: (0..VALIDATORS)
+                .map(|index| self.ports.peer(index))
+                .collect(),
             rpc: self.ports.rpc(index),
             metrics: self.ports.metrics(index),
             workers: 1,
+            idle_ms: validator::default_idle_ms(),
         }
     }
 
@@ -215,7 +233,8 @@ impl Plan {
         let mut rpc = self.rpc_urls();
         rpc.rotate_left(usize::from(index % VALIDATORS));
         let operator = self.accounts.operators.get(usize::from(index));
-        let operator = operator.ok_or_else(|| Error::config("accounts.json", "a node has no operator"))?;
+        let operator =
+            operator.ok_or_else(|| Error::config("accounts.json", "a node has no operator"))?;
         Ok(NodeConfig {
             data: "data".into(),
             key: NODE_KEY.into(),
@@ -233,23 +252,38 @@ impl Plan {
     }
 
     fn gateway(&self) -> gateway::Config {
-        gateway::Config::new("../network.json".into(), self.ports.gateway(), self.rpc_urls())
+        gateway::Config::new(
+            "../network.json".into(),
+            self.ports.gateway(),
+            self.rpc_urls(),
+        )
     }
 }
 
 /// Deals keys and writes everything but the configurations. `made.json` comes last: without it there is no network.
 fn make(data: &Path, ports: Ports) -> Result<(), Error> {
     let developer = AccountKey::random()?;
-    let operators = (0..NODES).map(|_| AccountKey::random()).collect::<Result<Vec<_>, _>>()?;
-    let nodes = (0..NODES).map(|_| AccountKey::random()).collect::<Result<Vec<_>, _>>()?;
+    let operators = (0..NODES)
+        .map(|_| AccountKey::random())
+        .collect::<Result<Vec<_>, _>>()?;
+    let nodes = (0..NODES)
+        .map(|_| AccountKey::random())
+        .collect::<Result<Vec<_>, _>>()?;
     let paying = [&developer].into_iter().chain(&operators);
     let mut accounts: Vec<Account> = paying.map(|key| endowed(key, MICROCREDITS)).collect();
     accounts.extend(nodes.iter().map(|key| endowed(key, 0)));
-    let (genesis, secrets) =
-        genesis::deal(rand::rng(), NETWORK_NAME, CHAIN_ID, VALIDATORS.into(), accounts)?;
+    let (genesis, secrets) = genesis::deal(
+        rand::rng(),
+        NETWORK_NAME,
+        CHAIN_ID,
+        VALIDATORS.into(),
+        accounts,
+    )?;
     write_genesis(data, &genesis)?;
     for (index, secret) in (0..).zip(&secrets) {
-        let path = data.join(RoleName::Validator(index).to_string()).join("key.json");
+        let path = data
+            .join(RoleName::Validator(index).to_string())
+            .join("key.json");
         write_json(&path, secret, Access::Owner)?;
     }
     for (index, key) in (0..).zip(&nodes) {
@@ -257,17 +291,32 @@ fn make(data: &Path, ports: Ports) -> Result<(), Error> {
         write_key(&path, &key.secret.0)?;
     }
     write_key(&data.join("developer.key"), &developer.secret.0)?;
-    write_json(&data.join("accounts.json"), &Accounts { developer, operators }, Access::Owner)?;
+    write_json(
+        &data.join("accounts.json"),
+        &Accounts {
+            developer,
+            operators,
+        },
+        Access::Owner,
+    )?;
     write_json(&data.join(MADE), &Made { ports }, Access::Public)
 }
 
 fn endowed(key: &AccountKey, credits: u64) -> Account {
-    Account { address: key.address.to_address(), wei: U256::from(WEI), credits: U256::from(credits) }
+    Account {
+        address: key.address.to_address(),
+        wei: U256::from(WEI),
+        credits: U256::from(credits),
+    }
 }
 
 fn write_genesis(data: &Path, genesis: &Genesis) -> Result<(), Error> {
     write_json(&data.join("genesis.json"), genesis, Access::Public)?;
-    write_json(&data.join("network.json"), &genesis.network()?, Access::Public)
+    write_json(
+        &data.join("network.json"),
+        &genesis.network()?,
+        Access::Public,
+    )
 }
 
 /// What else lies in the folder of a local network.
@@ -326,10 +375,15 @@ impl Plan {
     /// The network's addresses, with the processes given.
     pub fn endpoints(&self, pids: impl Iterator<Item = (RoleName, u32)>) -> Endpoints {
         let rpc = self.rpc_urls();
-        let ws = (0..VALIDATORS).map(|index| format!("ws://{}", self.ports.rpc(index))).collect();
+        let ws = (0..VALIDATORS)
+            .map(|index| format!("ws://{}", self.ports.rpc(index)))
+            .collect();
         let nodes: Vec<String> = (0..NODES).map(|index| self.node_url(index)).collect();
-        let validators = (0..VALIDATORS).map(|index| format!("http://{}", self.ports.metrics(index)));
-        let metrics = validators.chain(nodes.iter().cloned()).chain([self.gateway_url()]);
+        let validators =
+            (0..VALIDATORS).map(|index| format!("http://{}", self.ports.metrics(index)));
+        let metrics = validators
+            .chain(nodes.iter().cloned())
+            .chain([self.gateway_url()]);
         Endpoints {
             gateway: self.gateway_url(),
             rpc,
@@ -356,7 +410,11 @@ impl Plan {
             endpoints.gateway,
             self.accounts.developer.secret
         );
-        write_text(&self.data.join("endpoints.env"), &environment, Access::Owner)
+        write_text(
+            &self.data.join("endpoints.env"),
+            &environment,
+            Access::Owner,
+        )
     }
 
     /// Removes what [`Self::write_endpoints`] wrote: the network no longer answers.

@@ -29,7 +29,13 @@ pub struct Ports {
 impl Default for Ports {
     /// The well-known ports of DESIGN.md.
     fn default() -> Self {
-        Self { gateway: 8080, rpc: 8545, node: 8101, peer: 9001, metrics: 9101 }
+        Self {
+            gateway: 8080,
+            rpc: 8545,
+            node: 8101,
+            peer: 9001,
+            metrics: 9101,
+        }
     }
 }
 
@@ -102,7 +108,13 @@ mod tests {
             assert!(all.iter().all(|address| address.ip().is_loopback()));
         }
         let range = 20_000..20_000 + PORTS_FROM_BASE;
-        assert!(Ports::from_base(20_000).unwrap().all().iter().all(|a| range.contains(&a.port())));
+        assert!(
+            Ports::from_base(20_000)
+                .unwrap()
+                .all()
+                .iter()
+                .all(|a| range.contains(&a.port()))
+        );
     }
 
     #[test]

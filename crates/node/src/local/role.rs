@@ -78,14 +78,25 @@ pub struct Role {
 
 #[derive(Debug)]
 enum Running {
-    Thread { trigger: shutdown::Trigger, thread: JoinHandle<Result<(), Error>> },
-    Process { child: Child, lifeline: Option<ChildStdin> },
+    Thread {
+        trigger: shutdown::Trigger,
+        thread: JoinHandle<Result<(), Error>>,
+    },
+    Process {
+        child: Child,
+        lifeline: Option<ChildStdin>,
+    },
 }
 
 impl Role {
     /// A role that does not run yet, with its configuration file and the file for its log.
     pub fn new(name: RoleName, config: PathBuf, log: PathBuf) -> Self {
-        Self { name, config, log, running: None }
+        Self {
+            name,
+            config,
+            log,
+            running: None,
+        }
     }
 
     /// Starts it.
@@ -97,7 +108,10 @@ impl Role {
             Isolation::Threads => self.spawn_thread(),
             Isolation::Processes { program } => self.spawn_process(program),
         };
-        let running = running.map_err(|source| Error::System { what: "starting a role", source })?;
+        let running = running.map_err(|source| Error::System {
+            what: "starting a role",
+            source,
+        })?;
         self.running = Some(running);
         Ok(())
     }
@@ -112,7 +126,10 @@ impl Role {
     }
 
     fn spawn_process(&self, program: &Path) -> io::Result<Running> {
-        let log: File = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let log: File = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)?;
         let mut child = Command::new(program)
             .arg(self.name.subcommand())
             .arg("--config")
@@ -161,7 +178,10 @@ impl Role {
             },
             Running::Process { .. } => {
                 let last = last_line(&self.log).unwrap_or_default();
-                format!("{name} ended; its log, {}, says last: {last}", self.log.display())
+                format!(
+                    "{name} ended; its log, {}, says last: {last}",
+                    self.log.display()
+                )
             }
         })
     }
@@ -172,10 +192,16 @@ impl Role {
     /// [`Error::System`] if the system refuses.
     pub async fn kill(&mut self) -> Result<(), Error> {
         match self.running.take() {
-            Some(Running::Process { mut child, lifeline }) => {
+            Some(Running::Process {
+                mut child,
+                lifeline,
+            }) => {
                 let killed = child.kill().and_then(|()| child.wait());
                 drop(lifeline);
-                killed.map(|_| ()).map_err(|source| Error::System { what: "killing a role", source })
+                killed.map(|_| ()).map_err(|source| Error::System {
+                    what: "killing a role",
+                    source,
+                })
             }
             Some(thread) => {
                 self.running = Some(thread);
@@ -199,7 +225,9 @@ impl Role {
     /// Stops it: it drains for [`STOP_TIMEOUT`], then a process is killed.
     pub async fn stop(&mut self) {
         self.ask_to_stop();
-        let Some(mut running) = self.running.take() else { return };
+        let Some(mut running) = self.running.take() else {
+            return;
+        };
         let started = Instant::now();
         while started.elapsed() < STOP_TIMEOUT {
             let ended = match &mut running {
@@ -252,13 +280,18 @@ fn on_runtime<T>(role: impl Future<Output = T>) -> Result<T, Error> {
         .worker_threads(THREADS)
         .enable_all()
         .build()
-        .map_err(|source| Error::System { what: "starting a runtime", source })?;
+        .map_err(|source| Error::System {
+            what: "starting a runtime",
+            source,
+        })?;
     Ok(runtime.block_on(role))
 }
 
 fn last_line(log: &Path) -> Option<String> {
     let text = std::fs::read_to_string(log).ok()?;
-    text.lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned)
+    text.lines()
+        .rfind(|line| !line.trim().is_empty())
+        .map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -310,8 +343,13 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let isolation = Isolation::Processes { program: folder.path().join("no-program") };
-        assert!(matches!(role(folder.path()).start(&isolation), Err(Error::System { .. })));
+        let isolation = Isolation::Processes {
+            program: folder.path().join("no-program"),
+        };
+        assert!(matches!(
+            role(folder.path()).start(&isolation),
+            Err(Error::System { .. })
+        ));
     }
 
     fn make_executable(path: &Path) {

@@ -65,7 +65,14 @@ pub(crate) async fn live(
     let domain = client.stage.site.spec.domain;
     let batcher = Batcher::new(domain, key.address(), POLICY);
     let sequencer = Sequencer::default();
-    let mut node = Node { client, key, logs, sequencer, batcher, submitted: BTreeMap::new() };
+    let mut node = Node {
+        client,
+        key,
+        logs,
+        sequencer,
+        batcher,
+        submitted: BTreeMap::new(),
+    };
     node.take(Input::Tick(now_ns(context))).await?;
     node.restore().await?;
     loop {
@@ -98,11 +105,21 @@ impl Node {
             let revision = revision(self.client.rng.random_range(0..REVISIONS));
             let at = self.sequencer.next(revision);
             let (sequence, previous) = (at.sequence, at.previous);
-            let place = Place { node: self.key.address(), revision, sequence, previous };
+            let place = Place {
+                node: self.key.address(),
+                revision,
+                sequence,
+                previous,
+            };
             let receipt = draft(place, now_ns(context), &mut self.client.rng);
-            let signed = self.key.sign(receipt, &domain).map_err(|e| Error::Setup(e.to_string()))?;
+            let signed = self
+                .key
+                .sign(receipt, &domain)
+                .map_err(|e| Error::Setup(e.to_string()))?;
             self.logs.append(signed.clone());
-            self.sequencer.record(&signed.receipt, signed.receipt.id(&domain)).map_err(own)?;
+            self.sequencer
+                .record(&signed.receipt, signed.receipt.id(&domain))
+                .map_err(own)?;
             // Here a crash finds the receipt acknowledged and nothing else done.
             reschedule().await;
             self.take(Input::ReceiptDurable(Box::new(signed))).await?;
@@ -115,15 +132,25 @@ impl Node {
         let (blocks, fates) = self.client.observe()?;
         for block in blocks {
             for batch in block.settled {
-                self.take(Input::Settled { root: batch.root, height: block.height }).await?;
+                self.take(Input::Settled {
+                    root: batch.root,
+                    height: block.height,
+                })
+                .await?;
             }
         }
         for (hash, fate) in fates {
-            let Some(root) = self.submitted.remove(&hash) else { continue };
+            let Some(root) = self.submitted.remove(&hash) else {
+                continue;
+            };
             match fate {
                 Fate::Succeeded => {}
                 Fate::Failed => {
-                    self.take(Input::Rejected { root, cause: RejectCause::OutOfStep }).await?;
+                    self.take(Input::Rejected {
+                        root,
+                        cause: RejectCause::OutOfStep,
+                    })
+                    .await?;
                 }
                 Fate::Replaced => self.take(Input::SubmitFailed(root)).await?,
             }
@@ -158,7 +185,11 @@ impl Node {
         let call = contract::stream(self.key.address(), revision);
         let output = self.client.ask(SETTLEMENT, call).await?;
         let stream = streamsCall::abi_decode_returns(&output).ok()?;
-        Some(Input::ChainHead { revision, next: stream.next, head: ReceiptId::from(stream.head) })
+        Some(Input::ChainHead {
+            revision,
+            next: stream.next,
+            head: ReceiptId::from(stream.head),
+        })
     }
 }
 

@@ -38,10 +38,19 @@ pub(crate) async fn live(context: &Context, mut client: Client) -> Result<(), Er
         let pending = client.pending_batches();
         let replay = match client.rng.random_range(0..5u32) {
             0 => settled.choose(&mut client.rng).map(Batch::encode),
-            1 => settled.choose(&mut client.rng).cloned().and_then(|b| end_of(&client, &b)),
-            2 => pending.choose(&mut client.rng).or(settled.last()).and_then(repeated),
+            1 => settled
+                .choose(&mut client.rng)
+                .cloned()
+                .and_then(|b| end_of(&client, &b)),
+            2 => pending
+                .choose(&mut client.rng)
+                .or(settled.last())
+                .and_then(repeated),
             3 => pending.choose(&mut client.rng).map(Batch::encode),
-            _ => pending.choose(&mut client.rng).cloned().and_then(|b| beginning_of(&client, &b)),
+            _ => pending
+                .choose(&mut client.rng)
+                .cloned()
+                .and_then(|b| beginning_of(&client, &b)),
         };
         if let Some(batch) = replay {
             client.send(SETTLEMENT, settle_call(batch)).await;
@@ -86,7 +95,10 @@ fn repeated(batch: &Batch) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{receipts::{Pen, revision}, wallet};
+    use crate::{
+        receipts::{Pen, revision},
+        wallet,
+    };
     use assay_receipt::{Domain, NetworkId};
     use rand::{SeedableRng as _, rngs::StdRng};
     use std::sync::Arc;
@@ -96,12 +108,22 @@ mod tests {
         let domain = Domain::new(1, NetworkId::from_bytes([3; 32]), SETTLEMENT);
         let key = Arc::new(wallet::key(1, "node").unwrap());
         let mut pen = Pen::new(key, domain, revision(0));
-        let receipts = pen.write(3, 1_000_000_000_000, &mut StdRng::seed_from_u64(1)).unwrap();
+        let receipts = pen
+            .write(3, 1_000_000_000_000, &mut StdRng::seed_from_u64(1))
+            .unwrap();
         let batch = Batch::pack(receipts, &domain).unwrap();
         let twice = Batch::decode(&repeated(&batch).unwrap()).unwrap();
         assert_eq!(twice.count(), 6);
         let signed = twice.unpack(&domain);
-        assert!(signed[..3].iter().all(|(_, receipt)| receipt.verify(&domain).is_ok()));
-        assert!(signed[3..].iter().all(|(_, receipt)| receipt.verify(&domain).is_err()));
+        assert!(
+            signed[..3]
+                .iter()
+                .all(|(_, receipt)| receipt.verify(&domain).is_ok())
+        );
+        assert!(
+            signed[3..]
+                .iter()
+                .all(|(_, receipt)| receipt.verify(&domain).is_err())
+        );
     }
 }

@@ -1,12 +1,7 @@
 //! How a node, honest or not, comes onto the chain.
 
 use super::pause;
-use crate::{
-    client::Client,
-    contract,
-    error::Error,
-    receipts::revision,
-};
+use crate::{client::Client, contract, error::Error, receipts::revision};
 use alloy_primitives::{Bytes, U256};
 use assay_chain::spec::{CREDIT, MODEL_REGISTRY, NODE_REGISTRY};
 use assay_receipt::NodeKey;
@@ -36,7 +31,9 @@ pub(crate) async fn register(
             client.send(CREDIT, contract::approve_bond()).await;
             client.send(NODE_REGISTRY, call).await;
             for number in 0..REVISIONS {
-                client.send(MODEL_REGISTRY, contract::publish(revision(number))).await;
+                client
+                    .send(MODEL_REGISTRY, contract::publish(revision(number)))
+                    .await;
             }
             sent = true;
         }
@@ -46,12 +43,16 @@ pub(crate) async fn register(
 }
 
 async fn registered(client: &mut Client, key: &NodeKey) -> bool {
-    let bonded = client.ask(NODE_REGISTRY, contract::is_bonded(key.address())).await;
+    let bonded = client
+        .ask(NODE_REGISTRY, contract::is_bonded(key.address()))
+        .await;
     if !is_true(bonded) {
         return false;
     }
     for number in 0..REVISIONS {
-        let known = client.ask(MODEL_REGISTRY, contract::is_known(revision(number))).await;
+        let known = client
+            .ask(MODEL_REGISTRY, contract::is_known(revision(number)))
+            .await;
         if !is_true(known) {
             return false;
         }

@@ -27,26 +27,45 @@ pub(crate) async fn start(
     friends: BTreeSet<ValidatorKey>,
 ) -> Result<[Handle<()>; 2], Error> {
     let lines = lines(&site.links, &first.key).await?;
-    let split = Split { context, others, friends };
-    let ((votes, votes2), (certificates, certificates2)) =
-        (split.pair(lines.engine.votes), split.pair(lines.engine.certificates));
-    let ((resolver, resolver2), (broadcast, broadcast2)) =
-        (split.pair(lines.engine.resolver), split.pair(lines.engine.broadcast));
-    let ((backfill, backfill2), (state, state2)) =
-        (split.pair(lines.engine.backfill), split.pair(lines.engine.state));
-    let (spread, spread2) = split.pair(lines.spread);
-    let one = Channels { votes, certificates, resolver, broadcast, backfill, state };
-    let two = Channels {
-        votes: votes2,
-        certificates: certificates2,
-        resolver: resolver2,
-        broadcast: broadcast2,
-        backfill: backfill2,
-        state: state2,
+    let split = Split {
+        context,
+        others,
+        friends,
     };
+    let Lines { engine, spread } = lines;
+    let (votes, certificates) = (split.pair(engine.votes), split.pair(engine.certificates));
+    let (resolver, broadcast) = (split.pair(engine.resolver), split.pair(engine.broadcast));
+    let (backfill, state) = (split.pair(engine.backfill), split.pair(engine.state));
+    let spread = split.pair(spread);
+    let one = Channels {
+        votes: votes.0,
+        certificates: certificates.0,
+        resolver: resolver.0,
+        broadcast: broadcast.0,
+        backfill: backfill.0,
+        state: state.0,
+    };
+    let two = Channels {
+        votes: votes.1,
+        certificates: certificates.1,
+        resolver: resolver.1,
+        broadcast: broadcast.1,
+        backfill: backfill.1,
+        state: state.1,
+    };
+    let (one, two) = (
+        Lines {
+            engine: one,
+            spread: spread.0,
+        },
+        Lines {
+            engine: two,
+            spread: spread.1,
+        },
+    );
     Ok([
-        start_on(context, site, first, Lines { engine: one, spread }),
-        start_on(context, site, second, Lines { engine: two, spread: spread2 }),
+        start_on(context, site, first, one),
+        start_on(context, site, second, two),
     ])
 }
 
@@ -64,8 +83,14 @@ impl Split<'_> {
         &self,
         (sender, receiver): (Sends, Receives),
     ) -> (
-        (SplitSender<ValidatorKey, Context, impl SplitForwarder<ValidatorKey>>, Receives),
-        (SplitSender<ValidatorKey, Context, impl SplitForwarder<ValidatorKey>>, Receives),
+        (
+            SplitSender<ValidatorKey, Context, impl SplitForwarder<ValidatorKey>>,
+            Receives,
+        ),
+        (
+            SplitSender<ValidatorKey, Context, impl SplitForwarder<ValidatorKey>>,
+            Receives,
+        ),
     ) {
         let (others, friends) = (self.others.clone(), self.friends.clone());
         let forward = move |origin: SplitOrigin, recipients: &Recipients<ValidatorKey>, _: &_| {
@@ -75,14 +100,20 @@ impl Split<'_> {
                 Recipients::One(one) => vec![one.clone()],
             };
             let first = origin == SplitOrigin::Primary;
-            let mine = wanted.into_iter().filter(|key| friends.contains(key) == first);
+            let mine = wanted
+                .into_iter()
+                .filter(|key| friends.contains(key) == first);
             Some(Recipients::Some(mine.collect()))
         };
         let friends = self.friends.clone();
         let (sender1, sender2) = sender.split_with(forward);
         let (receiver1, receiver2) =
             receiver.split_with(self.context.child("twin_router"), move |(from, _)| {
-                if friends.contains(from) { SplitTarget::Primary } else { SplitTarget::Secondary }
+                if friends.contains(from) {
+                    SplitTarget::Primary
+                } else {
+                    SplitTarget::Secondary
+                }
             });
         ((sender1, receiver1), (sender2, receiver2))
     }

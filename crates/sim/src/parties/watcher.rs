@@ -32,7 +32,9 @@ pub(crate) async fn live(context: &Context, mut client: Client) -> Result<(), Er
         pause(context, &mut client).await;
         let (blocks, _) = client.observe()?;
         for (first, second) in notebook.contradictions(&blocks, &client) {
-            client.send(SETTLEMENT, slash_call(first.encode(), second.encode())).await;
+            client
+                .send(SETTLEMENT, slash_call(first.encode(), second.encode()))
+                .await;
         }
         client.retry().await;
     }

@@ -11,6 +11,7 @@ use crate::{
 };
 use assay_chain::{settlement::settle_call, spec::SETTLEMENT};
 use assay_receipt::SignedReceipt;
+use assay_settle::verify::SETTLEMENT_GRACE_NS;
 use commonware_runtime::deterministic::Context;
 use rand::RngExt as _;
 
@@ -53,12 +54,12 @@ async fn submit(client: &mut Client, receipts: Vec<SignedReceipt>) {
     }
 }
 
-/// Submits a receipt whose deadline is over before any block can take it.
+/// Submits a receipt whose deadline passed so long ago that no block may take it.
 async fn submit_late(context: &Context, client: &mut Client, pen: &mut Pen) -> Result<(), Error> {
-    let mut receipt = draft(pen.place, now_ns(context), &mut client.rng);
+    let long_ago_ns = now_ns(context).saturating_sub(SETTLEMENT_GRACE_NS.saturating_mul(2));
+    let mut receipt = draft(pen.place, long_ago_ns, &mut client.rng);
     receipt.deadline_ns = receipt.times.end_ns;
     let signed = pen.sign_draft(receipt)?;
-    pause(context, client).await;
     submit(client, vec![signed]).await;
     Ok(())
 }

@@ -4,7 +4,14 @@ use assay_sim::{Dishonest, Faults, Fraud, Options, Report, run};
 
 fn alone(fraud: Fraud) -> Report {
     let dishonest = Dishonest::These(vec![fraud]);
-    let report = run(77, &Options { faults: Faults::Never, dishonest, ..Options::default() });
+    let report = run(
+        77,
+        &Options {
+            faults: Faults::Never,
+            dishonest,
+            ..Options::default()
+        },
+    );
     assert_eq!(report.failure, None, "{report}");
     assert!(report.tally.acknowledged > 10, "{report}");
     report
@@ -12,7 +19,14 @@ fn alone(fraud: Fraud) -> Report {
 
 fn honest() -> Report {
     let dishonest = Dishonest::These(Vec::new());
-    run(77, &Options { faults: Faults::Never, dishonest, ..Options::default() })
+    run(
+        77,
+        &Options {
+            faults: Faults::Never,
+            dishonest,
+            ..Options::default()
+        },
+    )
 }
 
 #[test]

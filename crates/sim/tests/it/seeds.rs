@@ -13,8 +13,16 @@ fn no_seed_breaks_a_promise() {
         format!("{report}\nrepeat: cargo run -p assay-sim --example campaign -- --seeds {seed}..{next} --verbose")
     }).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert!(summary.settled > 10 * SEEDS, "only {} receipts settled", summary.settled);
-    assert!(summary.refused > SEEDS, "only {} transactions were refused", summary.refused);
+    assert!(
+        summary.settled > 10 * SEEDS,
+        "only {} receipts settled",
+        summary.settled
+    );
+    assert!(
+        summary.refused > SEEDS,
+        "only {} transactions were refused",
+        summary.refused
+    );
     assert!(summary.faults > SEEDS / 2, "only {} faults", summary.faults);
 }
 

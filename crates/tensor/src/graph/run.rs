@@ -12,7 +12,12 @@ use crate::{Error, NamedTensors, RunLimits, RunOutput, Tensor};
 type Slots<'a> = Vec<Option<Cow<'a, Tensor>>>;
 
 /// See [`Model::run`].
-pub(super) fn run(model: &Model, inputs: &NamedTensors, limits: &RunLimits, cancel: &dyn Fn() -> bool) -> Result<RunOutput, Error> {
+pub(super) fn run(
+    model: &Model,
+    inputs: &NamedTensors,
+    limits: &RunLimits,
+    cancel: &dyn Fn() -> bool,
+) -> Result<RunOutput, Error> {
     model.signature.check(inputs)?;
     let mut budget = Budget::new(*limits, cancel);
     let mut slots: Slots<'_> = Vec::with_capacity(model.slots);
@@ -26,13 +31,19 @@ pub(super) fn run(model: &Model, inputs: &NamedTensors, limits: &RunLimits, canc
     }
     slots.resize_with(model.slots, || None);
     for node in &model.nodes {
-        step(model, node, &mut slots, &mut budget).map_err(|fault| fault.at(&node.name, &node.op))?;
+        step(model, node, &mut slots, &mut budget)
+            .map_err(|fault| fault.at(&node.name, &node.op))?;
     }
     collect(model, slots, &mut budget)
 }
 
 /// Runs one node.
-fn step<'a>(model: &'a Model, node: &Node, slots: &mut Slots<'a>, budget: &mut Budget<'_>) -> Result<(), Fault> {
+fn step<'a>(
+    model: &'a Model,
+    node: &Node,
+    slots: &mut Slots<'a>,
+    budget: &mut Budget<'_>,
+) -> Result<(), Fault> {
     budget.charge(1)?;
     let before = budget.in_use();
     let mut moved = 0u64;
@@ -40,7 +51,9 @@ fn step<'a>(model: &'a Model, node: &Node, slots: &mut Slots<'a>, budget: &mut B
         .inputs
         .iter()
         .map(|place| {
-            let Place::Slot { index, last: true } = place else { return None };
+            let Place::Slot { index, last: true } = place else {
+                return None;
+            };
             match slots.get_mut(*index)?.take()? {
                 Cow::Owned(tensor) => {
                     moved = moved.saturating_add(tensor.bytes());
@@ -53,17 +66,31 @@ fn step<'a>(model: &'a Model, node: &Node, slots: &mut Slots<'a>, budget: &mut B
             }
         })
         .collect();
-    let args = node.inputs.iter().zip(taken).map(|(place, taken)| match (taken, place) {
-        (Some(tensor), _) => Arg::Owned(tensor),
-        (None, Place::Constant(index)) => model.constants.get(*index).map_or(Arg::Missing, Arg::Shared),
-        (None, Place::Slot { index, .. }) => slots.get(*index).and_then(Option::as_deref).map_or(Arg::Missing, Arg::Shared),
-        (None, Place::Missing) => Arg::Missing,
-    });
+    let args = node
+        .inputs
+        .iter()
+        .zip(taken)
+        .map(|(place, taken)| match (taken, place) {
+            (Some(tensor), _) => Arg::Owned(tensor),
+            (None, Place::Constant(index)) => model
+                .constants
+                .get(*index)
+                .map_or(Arg::Missing, Arg::Shared),
+            (None, Place::Slot { index, .. }) => slots
+                .get(*index)
+                .and_then(Option::as_deref)
+                .map_or(Arg::Missing, Arg::Shared),
+            (None, Place::Missing) => Arg::Missing,
+        });
     let mut args = Args(args.collect());
     let outputs = (node.kernel)(&mut args, budget)?;
     drop(args);
     if outputs.len() < node.outputs.len() {
-        return Err(Fault::because(format!("{} outputs are named, {} exist", node.outputs.len(), outputs.len())));
+        return Err(Fault::because(format!(
+            "{} outputs are named, {} exist",
+            node.outputs.len(),
+            outputs.len()
+        )));
     }
     let mut in_use = before.saturating_sub(moved);
     for (slot, tensor) in node.outputs.iter().zip(outputs) {
@@ -78,12 +105,19 @@ fn step<'a>(model: &'a Model, node: &Node, slots: &mut Slots<'a>, budget: &mut B
 }
 
 /// The named outputs, with canonical NaNs.
-fn collect(model: &Model, mut slots: Slots<'_>, budget: &mut Budget<'_>) -> Result<RunOutput, Error> {
+fn collect(
+    model: &Model,
+    mut slots: Slots<'_>,
+    budget: &mut Budget<'_>,
+) -> Result<RunOutput, Error> {
     let mut outputs = NamedTensors::default();
     for (info, place) in model.signature.outputs.iter().zip(&model.outputs) {
         let tensor = match place {
             Place::Constant(index) => model.constants.get(*index).cloned(),
-            Place::Slot { index, last: true } => slots.get_mut(*index).and_then(Option::take).map(Cow::into_owned),
+            Place::Slot { index, last: true } => slots
+                .get_mut(*index)
+                .and_then(Option::take)
+                .map(Cow::into_owned),
             Place::Slot { index, .. } => slots.get(*index).and_then(|s| s.as_deref().cloned()),
             Place::Missing => None,
         };
@@ -92,5 +126,8 @@ fn collect(model: &Model, mut slots: Slots<'_>, budget: &mut Budget<'_>) -> Resu
         tensor.canonical_nan();
         outputs.push(info.name.clone(), tensor);
     }
-    Ok(RunOutput { outputs, usage: budget.usage() })
+    Ok(RunOutput {
+        outputs,
+        usage: budget.usage(),
+    })
 }

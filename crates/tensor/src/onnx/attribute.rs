@@ -46,7 +46,11 @@ pub(super) fn parse<'a>(mut message: Message<'a>) -> Result<(&'a str, Attribute<
             8 => field.ints(&message, &mut parts.ints)?,
             9 => parts.texts.push(field.message(&message)?.bytes()),
             20 => parts.kind = field.int(&message)?,
-            21 => return Err(message.malformed("an attribute that refers to a function's parameter, outside of a function")),
+            21 => {
+                return Err(message.malformed(
+                    "an attribute that refers to a function's parameter, outside of a function",
+                ));
+            }
             _ => {}
         }
     }
@@ -55,7 +59,12 @@ pub(super) fn parse<'a>(mut message: Message<'a>) -> Result<(&'a str, Attribute<
         (2, _) => Attribute::Int(parts.int),
         (3, _) => Attribute::Text(parts.text),
         (4, Some(tensor)) => Attribute::Tensor(tensor),
-        (4, None) => return Err(message.malformed(format!("the tensor of attribute `{}` is missing", parts.name))),
+        (4, None) => {
+            return Err(message.malformed(format!(
+                "the tensor of attribute `{}` is missing",
+                parts.name
+            )));
+        }
         (6, _) => Attribute::Floats(parts.floats),
         (7, _) => Attribute::Ints(parts.ints),
         (8, _) => Attribute::Texts(parts.texts),

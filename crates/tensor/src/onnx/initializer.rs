@@ -26,7 +26,11 @@ pub(super) fn parse<'a>(mut message: Message<'a>) -> Result<(&'a str, Tensor), E
         match (number, field) {
             (1, _) => field.ints(&message, &mut parts.dims)?,
             (2, _) => parts.kind = field.int(&message)?,
-            (3, _) => return Err(Error::Unsupported(vec!["tensors stored in segments".into()])),
+            (3, _) => {
+                return Err(Error::Unsupported(vec![
+                    "tensors stored in segments".into(),
+                ]));
+            }
             (4, _) => field.floats(&message, &mut parts.floats)?,
             (5, _) => field.ints(&message, &mut parts.ints32)?,
             (6, _) => parts.texts.push(field.message(&message)?.bytes()),
@@ -36,7 +40,10 @@ pub(super) fn parse<'a>(mut message: Message<'a>) -> Result<(&'a str, Tensor), E
             (10, _) => field.doubles(&message, &mut parts.doubles)?,
             (14, Field::Varint(0)) => {}
             (13 | 14, _) => {
-                let what = format!("tensor `{}` with data outside of the file (export with external_data=False)", parts.name);
+                let what = format!(
+                    "tensor `{}` with data outside of the file (export with external_data=False)",
+                    parts.name
+                );
                 return Err(Error::Unsupported(vec![what]));
             }
             _ => {}
@@ -49,16 +56,24 @@ impl Parts<'_> {
     /// Checks the claim against the data and builds the tensor.
     fn tensor(&self, at: &Message<'_>) -> Result<Tensor, Error> {
         let Some(dtype) = DType::from_onnx(self.kind) else {
-            return Err(Error::Unsupported(vec![format!("element type {} of tensor `{}`", self.kind, self.name)]));
+            return Err(Error::Unsupported(vec![format!(
+                "element type {} of tensor `{}`",
+                self.kind, self.name
+            )]));
         };
         let (dims, elements) = self.dims(at)?;
         let present = match self.raw {
             Some(raw) if dtype != DType::Str => raw.len().checked_div(dtype.size()).unwrap_or(0),
             _ => self.listed(dtype),
         };
-        let exact = self.raw.is_none_or(|raw| dtype == DType::Str || Some(raw.len()) == elements.checked_mul(dtype.size()));
+        let exact = self.raw.is_none_or(|raw| {
+            dtype == DType::Str || Some(raw.len()) == elements.checked_mul(dtype.size())
+        });
         if present != elements || !exact {
-            let reason = format!("tensor `{}` claims {dims:?} = {elements} {dtype} values, the file holds {present}", self.name);
+            let reason = format!(
+                "tensor `{}` claims {dims:?} = {elements} {dtype} values, the file holds {present}",
+                self.name
+            );
             return Err(at.malformed(reason));
         }
         match self.raw {
@@ -70,13 +85,22 @@ impl Parts<'_> {
     /// The dimensions and their checked product.
     fn dims(&self, at: &Message<'_>) -> Result<(Vec<usize>, usize), Error> {
         if self.dims.len() > MAX_RANK {
-            return Err(at.malformed(format!("tensor `{}` has {} dimensions, at most {MAX_RANK}", self.name, self.dims.len())));
+            return Err(at.malformed(format!(
+                "tensor `{}` has {} dimensions, at most {MAX_RANK}",
+                self.name,
+                self.dims.len()
+            )));
         }
         let dims: Option<Vec<usize>> = self.dims.iter().map(|d| usize::try_from(*d).ok()).collect();
-        let product = dims.as_ref().and_then(|dims| dims.iter().try_fold(1usize, |all, d| all.checked_mul(*d)));
+        let product = dims
+            .as_ref()
+            .and_then(|dims| dims.iter().try_fold(1usize, |all, d| all.checked_mul(*d)));
         match (dims, product) {
             (Some(dims), Some(product)) => Ok((dims, product)),
-            _ => Err(at.malformed(format!("tensor `{}` has impossible dimensions {:?}", self.name, self.dims))),
+            _ => Err(at.malformed(format!(
+                "tensor `{}` has impossible dimensions {:?}",
+                self.name, self.dims
+            ))),
         }
     }
 
@@ -108,20 +132,30 @@ impl Parts<'_> {
 
     /// The list fields.
     fn from_lists(&self, dtype: DType, dims: &[usize], at: &Message<'_>) -> Result<Tensor, Error> {
-        let range = || at.malformed(format!("a value of tensor `{}` does not fit {dtype}", self.name));
+        let range = || {
+            at.malformed(format!(
+                "a value of tensor `{}` does not fit {dtype}",
+                self.name
+            ))
+        };
         match dtype {
             DType::F32 => Tensor::new(dims, self.floats.clone()),
             DType::F64 => Tensor::new(dims, self.doubles.clone()),
             DType::I64 => Tensor::new(dims, self.ints64.clone()),
             DType::I32 => {
-                let values: Option<Vec<i32>> = self.ints32.iter().map(|v| i32::try_from(*v).ok()).collect();
+                let values: Option<Vec<i32>> =
+                    self.ints32.iter().map(|v| i32::try_from(*v).ok()).collect();
                 Tensor::new(dims, values.ok_or_else(range)?)
             }
             DType::U8 => {
-                let values: Option<Vec<u8>> = self.ints32.iter().map(|v| u8::try_from(*v).ok()).collect();
+                let values: Option<Vec<u8>> =
+                    self.ints32.iter().map(|v| u8::try_from(*v).ok()).collect();
                 Tensor::new(dims, values.ok_or_else(range)?)
             }
-            DType::Bool => Tensor::new(dims, self.ints32.iter().map(|v| *v != 0).collect::<Vec<bool>>()),
+            DType::Bool => Tensor::new(
+                dims,
+                self.ints32.iter().map(|v| *v != 0).collect::<Vec<bool>>(),
+            ),
             DType::Str => {
                 let text = |bytes: &&[u8]| std::str::from_utf8(bytes).map(str::to_string).ok();
                 let values: Option<Vec<String>> = self.texts.iter().map(text).collect();

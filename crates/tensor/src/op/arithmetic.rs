@@ -40,14 +40,20 @@ fn checked<T: Element>(
         })
     });
     if failed.get() {
-        return Err(Fault::because("an integer result overflows or a divisor is 0"));
+        return Err(Fault::because(
+            "an integer result overflows or a divisor is 0",
+        ));
     }
     Ok(Tensor::of(plan.shape(), out))
 }
 
 /// The fault of operands whose types do not go together.
 pub(super) fn mismatch(a: &Tensor, b: &Tensor) -> Fault {
-    Fault::because(format!("the operands must be numbers of one type, they are {} and {}", a.dtype(), b.dtype()))
+    Fault::because(format!(
+        "the operands must be numbers of one type, they are {} and {}",
+        a.dtype(),
+        b.dtype()
+    ))
 }
 
 /// A kernel from one expression over reals and one over integers.
@@ -165,7 +171,9 @@ pub(super) fn pow(_: &Spec<'_>) -> Result<Kernel, Fault> {
         match a.values() {
             Values::F32(v) => {
                 let mut out = budget.vector(plan.shape().elements())?;
-                plan.combine(v, &exponents, &mut out, |x, y| elementary::pow(f64::from(*x), *y) as f32);
+                plan.combine(v, &exponents, &mut out, |x, y| {
+                    elementary::pow(f64::from(*x), *y) as f32
+                });
                 Ok(Tensor::of(plan.shape(), out))
             }
             Values::F64(v) => {

@@ -8,7 +8,8 @@ use crate::{Shape, Tensor};
 
 /// Constant: a tensor, a number, a text or a list of them.
 pub(super) fn constant(spec: &Spec<'_>) -> Result<Kernel, Fault> {
-    let tensor = constant_value(spec)?.ok_or_else(|| Fault::because("a dense value is expected"))?;
+    let tensor =
+        constant_value(spec)?.ok_or_else(|| Fault::because("a dense value is expected"))?;
     single(move |_, budget| {
         budget.reserve_bytes(tensor.bytes())?;
         Ok(tensor.clone())
@@ -36,8 +37,16 @@ fn constant_value(spec: &Spec<'_>) -> Result<Option<Tensor>, Fault> {
     if !floats.is_empty() {
         return Ok(Some(Tensor::new(&[floats.len()], floats.to_vec())?));
     }
-    let texts: Vec<String> = spec.texts("value_strings")?.into_iter().map(str::to_string).collect();
-    if texts.is_empty() { Ok(None) } else { Ok(Some(Tensor::new(&[texts.len()], texts)?)) }
+    let texts: Vec<String> = spec
+        .texts("value_strings")?
+        .into_iter()
+        .map(str::to_string)
+        .collect();
+    if texts.is_empty() {
+        Ok(None)
+    } else {
+        Ok(Some(Tensor::new(&[texts.len()], texts)?))
+    }
 }
 
 /// A shape from integers that a run or file supplies.
@@ -54,7 +63,10 @@ pub(super) fn constant_of_shape(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         None => Tensor::new(&[1], vec![0f32])?,
     };
     if value.shape().elements() != 1 {
-        return Err(Fault::because(format!("`value` must be one element, its shape is {}", value.shape())));
+        return Err(Fault::because(format!(
+            "`value` must be one element, its shape is {}",
+            value.shape()
+        )));
     }
     single(move |args, budget| {
         let shape = shape_of(&integers(args.tensor(0)?, 0)?)?;
@@ -65,11 +77,15 @@ pub(super) fn constant_of_shape(spec: &Spec<'_>) -> Result<Kernel, Fault> {
 
 /// Shape, or a part of it from `start` to `end` (opset 15).
 pub(super) fn shape(spec: &Spec<'_>) -> Result<Kernel, Fault> {
-    let (start, end) = (spec.int("start")?.unwrap_or(0), spec.int("end")?.unwrap_or(i64::MAX));
+    let (start, end) = (
+        spec.int("start")?.unwrap_or(0),
+        spec.int("end")?.unwrap_or(i64::MAX),
+    );
     single(move |args, budget| {
         let shape = args.tensor(0)?.shape();
         let rank = shape.len() as i64;
-        let clamp = |at: i64| (if at < 0 { at.saturating_add(rank) } else { at }).clamp(0, rank) as usize;
+        let clamp =
+            |at: i64| (if at < 0 { at.saturating_add(rank) } else { at }).clamp(0, rank) as usize;
         let (from, to) = (clamp(start), clamp(end));
         let mut out = budget.vector(rank as usize)?;
         out.extend(shape[from..to.max(from)].iter().map(|d| *d as i64));

@@ -12,13 +12,17 @@ use crate::{Element, Shape, Tensor};
 /// Conv in one or two dimensions, with groups.
 pub(super) fn conv(spec: &Spec<'_>) -> Result<Kernel, Fault> {
     let weights = spec.adopt(1).cloned();
-    let rank = match &weights {
-        Some(weights) => weights.shape().len().checked_sub(2),
-        None => spec.ints("kernel_shape")?.map(<[i64]>::len),
-    };
-    let window = Window::new(spec, rank)?;
+    let window = Window::new(
+        spec,
+        weights
+            .as_ref()
+            .map(|weights| weights.shape().len().saturating_sub(2)),
+    )?;
     let groups = spec.int("group")?.unwrap_or(1);
-    let groups = usize::try_from(groups).ok().filter(|g| *g > 0).ok_or_else(|| Fault::because(format!("group {groups}")))?;
+    let groups = usize::try_from(groups)
+        .ok()
+        .filter(|g| *g > 0)
+        .ok_or_else(|| Fault::because(format!("group {groups}")))?;
     if let Some(weights) = &weights {
         checked_kernel(&window, weights.shape(), groups)?;
     }
@@ -37,10 +41,17 @@ pub(super) fn conv(spec: &Spec<'_>) -> Result<Kernel, Fault> {
 fn checked_kernel(window: &Window, weights: &Shape, groups: usize) -> Result<(), Fault> {
     let kernel = weights.get(2..).unwrap_or(&[]);
     let named = window.kernel().is_none_or(|own| own == kernel);
-    if named && (1..=2).contains(&kernel.len()) && weights[0] % groups == 0 && weights.elements() > 0 {
+    if named
+        && (1..=2).contains(&kernel.len())
+        && weights[0] % groups == 0
+        && weights.elements() > 0
+    {
         return Ok(());
     }
-    Err(Fault::because(format!("weights of shape {weights} for {groups} groups and kernel_shape {:?}", window.kernel())))
+    Err(Fault::because(format!(
+        "weights of shape {weights} for {groups} groups and kernel_shape {:?}",
+        window.kernel()
+    )))
 }
 
 /// What one group of a convolution needs.
@@ -66,11 +77,19 @@ fn convolve<T: Real + Element>(
     let placed = window.place(shape, &kernel[2..])?;
     let (batch, channels, depth, outputs) = (shape[0], shape[1], kernel[1], kernel[0]);
     if channels != depth * groups {
-        return Err(Fault::because(format!("{channels} channels for weights {kernel} and {groups} groups")));
+        return Err(Fault::because(format!(
+            "{channels} channels for weights {kernel} and {groups} groups"
+        )));
     }
-    let bias: Option<&[T]> = if args.optional(2).is_some() { Some(args.slice(2)?) } else { None };
+    let bias: Option<&[T]> = if args.optional(2).is_some() {
+        Some(args.slice(2)?)
+    } else {
+        None
+    };
     if bias.is_some_and(|b| b.len() != outputs) {
-        return Err(Fault::because(format!("the bias must have {outputs} values")));
+        return Err(Fault::because(format!(
+            "the bias must have {outputs} values"
+        )));
     }
     let (rows, columns) = (placed.rows, placed.columns);
     let mut dims = vec![batch, outputs];
@@ -80,7 +99,10 @@ fn convolve<T: Real + Element>(
     let inner = depth * rows.kernel * columns.kernel;
     budget.charge(work(&[out_shape.elements(), inner]))?;
     let mut out = budget.filled(out_shape.elements(), T::default())?;
-    let (height, pitch) = (rows.input + rows.before + rows.after, columns.input + columns.before + columns.after);
+    let (height, pitch) = (
+        rows.input + rows.before + rows.after,
+        columns.input + columns.before + columns.after,
+    );
     let plane = Shape::new(&[channels, height, pitch])?.elements() / channels.max(1);
     // The slack lets sixteen lanes read past the last position; what they find there is not stored.
     let mut padded = budget.filled(channels * plane + COLUMNS, T::default())?;
@@ -90,7 +112,10 @@ fn convolve<T: Real + Element>(
         return Ok(Tensor::of(out_shape, out));
     }
     let size = rows.input * columns.input;
-    for (image, out) in image.chunks(channels * size).zip(out.chunks_mut(outputs * positions)) {
+    for (image, out) in image
+        .chunks(channels * size)
+        .zip(out.chunks_mut(outputs * positions))
+    {
         budget.charge(0)?; // a point at which the run can be cancelled
         pad(image, &placed, plane, pitch, &mut padded);
         for (index, out) in out.chunks_mut(per_group * positions).enumerate() {
@@ -114,7 +139,10 @@ fn taps(placed: &Placed, depth: usize, plane: usize, pitch: usize) -> Vec<usize>
     let mut taps = Vec::with_capacity(depth * rows.kernel * columns.kernel);
     for channel in 0..depth {
         for y in 0..rows.kernel {
-            taps.extend((0..columns.kernel).map(|x| channel * plane + y * rows.dilation * pitch + x * columns.dilation));
+            taps.extend(
+                (0..columns.kernel)
+                    .map(|x| channel * plane + y * rows.dilation * pitch + x * columns.dilation),
+            );
         }
     }
     taps
@@ -123,9 +151,14 @@ fn taps(placed: &Placed, depth: usize, plane: usize, pitch: usize) -> Vec<usize>
 /// Copies an image into its zero margin.
 fn pad<T: Copy>(image: &[T], placed: &Placed, plane: usize, pitch: usize, padded: &mut [T]) {
     let (rows, columns) = (placed.rows, placed.columns);
-    let channels = image.chunks(rows.input * columns.input).zip(padded.chunks_mut(plane));
+    let channels = image
+        .chunks(rows.input * columns.input)
+        .zip(padded.chunks_mut(plane));
     for (from, to) in channels {
-        for (row, to) in from.chunks(columns.input).zip(to.chunks_mut(pitch).skip(rows.before)) {
+        for (row, to) in from
+            .chunks(columns.input)
+            .zip(to.chunks_mut(pitch).skip(rows.before))
+        {
             to[columns.before..columns.before + columns.input].copy_from_slice(row);
         }
     }
@@ -140,8 +173,15 @@ impl<T: Real> Group<'_, T> {
         for (start, lanes) in self.blocks() {
             panel.clear();
             self.fill(padded, start, lanes, &mut panel);
-            for (pair, out) in self.weights.chunks(2 * inner).zip(out.chunks_mut(2 * positions)) {
-                match pair.split_at_checked(inner).filter(|(_, bottom)| !bottom.is_empty()) {
+            for (pair, out) in self
+                .weights
+                .chunks(2 * inner)
+                .zip(out.chunks_mut(2 * positions))
+            {
+                match pair
+                    .split_at_checked(inner)
+                    .filter(|(_, bottom)| !bottom.is_empty())
+                {
                     Some((top, bottom)) => {
                         let tile = two_rows(top, bottom, &panel);
                         let (upper, lower) = out.split_at_mut(positions);
@@ -163,17 +203,27 @@ impl<T: Real> Group<'_, T> {
     /// run of memory and only the few positions in the margins are wasted; otherwise along output rows.
     fn blocks(&self) -> impl Iterator<Item = (usize, usize)> + use<T> {
         let total = self.width() * (self.placed.rows.output - 1) + self.placed.columns.output;
-        (0..total).step_by(COLUMNS).map(move |start| (start, COLUMNS.min(total - start)))
+        (0..total)
+            .step_by(COLUMNS)
+            .map(move |start| (start, COLUMNS.min(total - start)))
     }
 
     /// Positions per row of the numbering.
     fn width(&self) -> usize {
-        if self.contiguous() { self.pitch } else { self.placed.columns.output }
+        if self.contiguous() {
+            self.pitch
+        } else {
+            self.placed.columns.output
+        }
     }
 
-    /// True if a block of positions is one run of the padded image.
+    /// True if a block of positions is to be one run of the padded image: possible with strides of 1, and not worth it
+    /// for tiny images, whose margins would take half as many blocks again. The sums are the same either way.
     fn contiguous(&self) -> bool {
-        self.placed.columns.stride == 1 && self.placed.rows.stride == 1
+        let (rows, columns) = (self.placed.rows, self.placed.columns);
+        let along_padding = (self.pitch * (rows.output - 1) + columns.output).div_ceil(COLUMNS);
+        let along_output = (columns.output * rows.output).div_ceil(COLUMNS);
+        columns.stride == 1 && rows.stride == 1 && 2 * along_padding < 3 * along_output
     }
 
     /// Gathers the inputs of one block: one line of lanes per weight.
@@ -192,10 +242,17 @@ impl<T: Real> Group<'_, T> {
         let (rows, columns) = (self.placed.rows, self.placed.columns);
         let mut origins = [0usize; COLUMNS];
         for (lane, origin) in origins.iter_mut().enumerate().take(lanes) {
-            let (y, x) = ((start + lane) / columns.output, (start + lane) % columns.output);
+            let (y, x) = (
+                (start + lane) / columns.output,
+                (start + lane) % columns.output,
+            );
             *origin = y * rows.stride * self.pitch + x * columns.stride;
         }
-        panel.extend(self.taps.iter().map(|tap| origins.map(|origin| padded[origin + tap])));
+        panel.extend(
+            self.taps
+                .iter()
+                .map(|tap| origins.map(|origin| padded[origin + tap])),
+        );
     }
 
     /// Writes the positions of a block that are outputs.

@@ -38,9 +38,13 @@ fn elementary(f: impl Fn(f64) -> f64 + Copy + Send + Sync + 'static) -> Result<K
 fn map_ints(tensor: &mut Tensor, f: impl Fn(i64) -> Option<i64>) -> Result<bool, Fault> {
     let overflow = || Fault::because("a value overflows its integer type");
     match tensor.values_mut() {
-        Values::I64(v) => v.iter_mut().try_for_each(|x| f(*x).map(|y| *x = y).ok_or_else(overflow))?,
+        Values::I64(v) => v
+            .iter_mut()
+            .try_for_each(|x| f(*x).map(|y| *x = y).ok_or_else(overflow))?,
         Values::I32(v) => v.iter_mut().try_for_each(|x| {
-            let y = f(i64::from(*x)).and_then(|y| i32::try_from(y).ok()).ok_or_else(overflow)?;
+            let y = f(i64::from(*x))
+                .and_then(|y| i32::try_from(y).ok())
+                .ok_or_else(overflow)?;
             *x = y;
             Ok::<(), Fault>(())
         })?,
@@ -82,14 +86,22 @@ pub(super) fn neg(_: &Spec<'_>) -> Result<Kernel, Fault> {
 
 /// Relu: a negative value becomes +0, NaN stays.
 pub(super) fn relu(_: &Spec<'_>) -> Result<Kernel, Fault> {
-    signed(|x| if x < 0.0 { 0.0 } else { x }, |x| if x < 0.0 { 0.0 } else { x }, |x| Some(x.max(0)))
+    signed(
+        |x| if x < 0.0 { 0.0 } else { x },
+        |x| if x < 0.0 { 0.0 } else { x },
+        |x| Some(x.max(0)),
+    )
 }
 
 /// LeakyRelu.
 pub(super) fn leaky_relu(spec: &Spec<'_>) -> Result<Kernel, Fault> {
     let alpha = spec.float("alpha")?.unwrap_or(0.01);
     let wide = f64::from(alpha);
-    map(1, move |x| if x < 0.0 { alpha * x } else { x }, move |x| if x < 0.0 { wide * x } else { x })
+    map(
+        1,
+        move |x| if x < 0.0 { alpha * x } else { x },
+        move |x| if x < 0.0 { wide * x } else { x },
+    )
 }
 
 /// Sqrt, correctly rounded.
@@ -114,7 +126,11 @@ pub(super) fn ceil(_: &Spec<'_>) -> Result<Kernel, Fault> {
 
 /// Exp.
 pub(super) fn exp(_: &Spec<'_>) -> Result<Kernel, Fault> {
-    elementary(elementary::exp)
+    map(
+        ELEMENTARY,
+        |x| elementary::exp_narrow(f64::from(x)) as f32,
+        elementary::exp,
+    )
 }
 
 /// Log.
@@ -140,18 +156,27 @@ pub(super) fn erf(_: &Spec<'_>) -> Result<Kernel, Fault> {
 /// Gelu, exact (by erf) or with the tanh approximation.
 pub(super) fn gelu(spec: &Spec<'_>) -> Result<Kernel, Fault> {
     match spec.text("approximate")?.unwrap_or("none") {
-        "none" => elementary(|x| 0.5 * x * (1.0 + elementary::erf(x * std::f64::consts::FRAC_1_SQRT_2))),
+        "none" => {
+            elementary(|x| 0.5 * x * (1.0 + elementary::erf(x * std::f64::consts::FRAC_1_SQRT_2)))
+        }
         "tanh" => {
             const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
-            elementary(|x| 0.5 * x * (1.0 + elementary::tanh(SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x))))
+            elementary(|x| {
+                0.5 * x * (1.0 + elementary::tanh(SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x)))
+            })
         }
-        other => Err(Fault::because(format!("approximate=`{other}`: none or tanh is expected"))),
+        other => Err(Fault::because(format!(
+            "approximate=`{other}`: none or tanh is expected"
+        ))),
     }
 }
 
 /// Clip, with bounds as attributes (to opset 10) or inputs.
 pub(super) fn clip(spec: &Spec<'_>) -> Result<Kernel, Fault> {
-    let (low, high) = (spec.float("min")?.map(f64::from), spec.float("max")?.map(f64::from));
+    let (low, high) = (
+        spec.float("min")?.map(f64::from),
+        spec.float("max")?.map(f64::from),
+    );
     single(move |args, budget| {
         let bound = |index| args.optional(index).map(|t| scalar(t, index)).transpose();
         let low = bound(1)?.or(low).unwrap_or(f64::NEG_INFINITY);
@@ -165,9 +190,12 @@ pub(super) fn clip(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         match tensor.values_mut() {
             Values::F32(v) => {
                 let (low, high) = (low as f32, high as f32);
-                v.iter_mut().for_each(|x| *x = lesser(greater(*x, low), high));
+                v.iter_mut()
+                    .for_each(|x| *x = lesser(greater(*x, low), high));
             }
-            Values::F64(v) => v.iter_mut().for_each(|x| *x = lesser(greater(*x, low), high)),
+            Values::F64(v) => v
+                .iter_mut()
+                .for_each(|x| *x = lesser(greater(*x, low), high)),
             _ => return Err(wrong_type(0, "a signed number", tensor.dtype())),
         }
         Ok(tensor)

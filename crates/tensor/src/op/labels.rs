@@ -17,8 +17,15 @@ pub(super) fn array_feature_extractor(_: &Spec<'_>) -> Result<Kernel, Fault> {
         let Some((size, outer)) = tensor.shape().split_last() else {
             return Err(Fault::because("input 0 is a scalar"));
         };
-        let columns: Vec<usize> = columns.iter().map(|c| axis(*c, *size)).collect::<Result<_, _>>()?;
-        let dims = if outer.is_empty() { vec![1, columns.len()] } else { [outer, &[columns.len()]].concat() };
+        let columns: Vec<usize> = columns
+            .iter()
+            .map(|c| axis(*c, *size))
+            .collect::<Result<_, _>>()?;
+        let dims = if outer.is_empty() {
+            vec![1, columns.len()]
+        } else {
+            [outer, &[columns.len()]].concat()
+        };
         let shape = Shape::new(&dims)?;
         budget.charge(work(&[shape.elements()]))?;
         with_values!(tensor.values(), v => {
@@ -39,7 +46,11 @@ pub(super) fn zip_map(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         let tensor = args.take(0, budget)?;
         match tensor.shape().last() {
             Some(columns) if *columns == labels.len() => Ok(tensor),
-            _ => Err(Fault::because(format!("{} labels for scores of shape {}", labels.len(), tensor.shape()))),
+            _ => Err(Fault::because(format!(
+                "{} labels for scores of shape {}",
+                labels.len(),
+                tensor.shape()
+            ))),
         }
     })
 }
@@ -77,8 +88,15 @@ pub(super) fn one_hot_encoder(spec: &Spec<'_>) -> Result<Kernel, Fault> {
 
 /// The position of each value among the categories.
 fn places<T: Eq + std::hash::Hash>(categories: &[T], values: &[T]) -> Vec<Option<usize>> {
-    let index: HashMap<&T, usize> = categories.iter().enumerate().map(|(place, category)| (category, place)).collect();
-    values.iter().map(|value| index.get(value).copied()).collect()
+    let index: HashMap<&T, usize> = categories
+        .iter()
+        .enumerate()
+        .map(|(place, category)| (category, place))
+        .collect();
+    values
+        .iter()
+        .map(|value| index.get(value).copied())
+        .collect()
 }
 
 /// One column of a LabelEncoder's table.
@@ -99,7 +117,10 @@ impl Column {
             (false, true, true) => Ok(Self::Ints(ints.to_vec())),
             (true, false, true) => Ok(Self::Texts(texts.into_iter().map(str::to_string).collect())),
             (true, true, false) => Ok(Self::Floats(floats.to_vec())),
-            _ => Err(Fault::because(format!("exactly one of {} is expected", names.join(", ")))),
+            _ => Err(Fault::because(format!(
+                "exactly one of {} is expected",
+                names.join(", ")
+            ))),
         }
     }
 
@@ -117,15 +138,30 @@ pub(super) fn label_encoder(spec: &Spec<'_>) -> Result<Kernel, Fault> {
     let classes = spec.texts("classes_strings")?;
     let (keys, values) = if classes.is_empty() {
         let keys = Column::read(spec, ["keys_int64s", "keys_strings", "keys_floats"])?;
-        (keys, Column::read(spec, ["values_int64s", "values_strings", "values_floats"])?)
+        (
+            keys,
+            Column::read(spec, ["values_int64s", "values_strings", "values_floats"])?,
+        )
     } else {
         let ints = (0..classes.len() as i64).collect();
-        (Column::Texts(classes.into_iter().map(str::to_string).collect()), Column::Ints(ints))
+        (
+            Column::Texts(classes.into_iter().map(str::to_string).collect()),
+            Column::Ints(ints),
+        )
     };
     if keys.len() != values.len() {
-        return Err(Fault::because(format!("{} keys for {} values", keys.len(), values.len())));
+        return Err(Fault::because(format!(
+            "{} keys for {} values",
+            keys.len(),
+            values.len()
+        )));
     }
-    let (int, text) = (spec.int("default_int64")?.unwrap_or(-1), spec.text("default_string")?.unwrap_or("_Unused").to_string());
+    let (int, text) = (
+        spec.int("default_int64")?.unwrap_or(-1),
+        spec.text("default_string")?
+            .unwrap_or("_Unused")
+            .to_string(),
+    );
     let float = spec.float("default_float")?.unwrap_or(-0.0);
     single(move |args, budget| {
         let tensor = args.tensor(0)?;
@@ -137,7 +173,12 @@ pub(super) fn label_encoder(spec: &Spec<'_>) -> Result<Kernel, Fault> {
                 let bits = |v: &[f32]| -> Vec<u32> { v.iter().map(|x| x.to_bits()).collect() };
                 places(&bits(own), &bits(v))
             }
-            _ => return Err(Fault::because(format!("input 0 ({}) is not of the type of the keys", tensor.dtype()))),
+            _ => {
+                return Err(Fault::because(format!(
+                    "input 0 ({}) is not of the type of the keys",
+                    tensor.dtype()
+                )));
+            }
         };
         match &values {
             Column::Ints(v) => looked_up(tensor.shape(), &places, v, &int, budget),
@@ -156,6 +197,10 @@ fn looked_up<T: Element>(
     budget: &mut Budget<'_>,
 ) -> Result<Tensor, Fault> {
     let mut out = budget.vector(places.len())?;
-    out.extend(places.iter().map(|p| p.and_then(|p| values.get(p)).unwrap_or(default).clone()));
+    out.extend(
+        places
+            .iter()
+            .map(|p| p.and_then(|p| values.get(p)).unwrap_or(default).clone()),
+    );
     Ok(Tensor::of(*shape, out))
 }

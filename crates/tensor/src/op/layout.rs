@@ -15,8 +15,14 @@ pub(super) fn identity(_: &Spec<'_>) -> Result<Kernel, Fault> {
 pub(super) fn dropout(spec: &Spec<'_>) -> Result<Kernel, Fault> {
     spec.ignore(&["ratio", "seed", "is_test"]);
     single(|args, budget| {
-        if args.optional(2).and_then(|t| t.as_slice::<bool>()).is_some_and(|mode| mode.contains(&true)) {
-            return Err(Fault::because("training_mode is true: dropout would be random"));
+        if args
+            .optional(2)
+            .and_then(|t| t.as_slice::<bool>())
+            .is_some_and(|mode| mode.contains(&true))
+        {
+            return Err(Fault::because(
+                "training_mode is true: dropout would be random",
+            ));
         }
         args.take(0, budget)
     })
@@ -29,7 +35,11 @@ pub(super) fn flatten(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         let tensor = args.take(0, budget)?;
         let shape = *tensor.shape();
         let rank = shape.len();
-        let at = if at == rank as i64 { rank } else { axis(at, rank)? };
+        let at = if at == rank as i64 {
+            rank
+        } else {
+            axis(at, rank)?
+        };
         let dims = [shape[..at].iter().product(), shape[at..].iter().product()];
         Ok(tensor.reshaped(Shape::new(&dims)?)?)
     })
@@ -55,7 +65,11 @@ fn reshaped(from: &Shape, wanted: &[i64], zeros_stay: bool) -> Result<Shape, Fau
         dims[index] = from.elements().checked_div(known).unwrap_or(0);
     }
     let shape = Shape::new(&dims)?;
-    if shape.elements() == from.elements() { Ok(shape) } else { Err(wrong()) }
+    if shape.elements() == from.elements() {
+        Ok(shape)
+    } else {
+        Err(wrong())
+    }
 }
 
 /// Reshape.
@@ -90,14 +104,24 @@ pub(super) fn squeeze(spec: &Spec<'_>) -> Result<Kernel, Fault> {
                 for at in axes {
                     let at = axis(at, shape.len())?;
                     if shape[at] != 1 {
-                        return Err(Fault::because(format!("axis {at} of the shape {shape} is not 1")));
+                        return Err(Fault::because(format!(
+                            "axis {at} of the shape {shape} is not 1"
+                        )));
                     }
                     gone[at] = true;
                 }
             }
-            None => shape.iter().enumerate().for_each(|(at, dim)| gone[at] = *dim == 1),
+            None => shape
+                .iter()
+                .enumerate()
+                .for_each(|(at, dim)| gone[at] = *dim == 1),
         }
-        let kept: Vec<usize> = shape.iter().enumerate().filter(|(at, _)| !gone[*at]).map(|(_, dim)| *dim).collect();
+        let kept: Vec<usize> = shape
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !gone[*at])
+            .map(|(_, dim)| *dim)
+            .collect();
         Ok(tensor.reshaped(Shape::new(&kept)?)?)
     })
 }
@@ -106,12 +130,16 @@ pub(super) fn squeeze(spec: &Spec<'_>) -> Result<Kernel, Fault> {
 pub(super) fn unsqueeze(spec: &Spec<'_>) -> Result<Kernel, Fault> {
     let axes = spec.list_or_input("axes", 1)?;
     single(move |args, budget| {
-        let axes = axes.resolve(args)?.ok_or_else(|| Fault::because("the axes are missing"))?;
+        let axes = axes
+            .resolve(args)?
+            .ok_or_else(|| Fault::because("the axes are missing"))?;
         let tensor = args.take(0, budget)?;
         let shape = *tensor.shape();
         let rank = shape.len() + axes.len();
         if rank > MAX_RANK {
-            return Err(Fault::because(format!("{rank} dimensions, at most {MAX_RANK} are supported")));
+            return Err(Fault::because(format!(
+                "{rank} dimensions, at most {MAX_RANK} are supported"
+            )));
         }
         let mut added = [false; MAX_RANK];
         for at in axes {
@@ -121,7 +149,15 @@ pub(super) fn unsqueeze(spec: &Spec<'_>) -> Result<Kernel, Fault> {
             }
         }
         let mut own = shape.iter();
-        let dims: Vec<usize> = (0..rank).map(|at| if added[at] { 1 } else { own.next().copied().unwrap_or(1) }).collect();
+        let dims: Vec<usize> = (0..rank)
+            .map(|at| {
+                if added[at] {
+                    1
+                } else {
+                    own.next().copied().unwrap_or(1)
+                }
+            })
+            .collect();
         Ok(tensor.reshaped(Shape::new(&dims)?)?)
     })
 }
@@ -133,20 +169,29 @@ pub(super) fn transpose(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         let tensor = args.tensor(0)?;
         let rank = tensor.shape().len();
         let order: Vec<usize> = match &order {
-            Some(order) => order.iter().map(|at| axis(*at, rank)).collect::<Result<_, _>>()?,
+            Some(order) => order
+                .iter()
+                .map(|at| axis(*at, rank))
+                .collect::<Result<_, _>>()?,
             None => (0..rank).rev().collect(),
         };
         let mut seen = order.clone();
         seen.sort_unstable();
         if seen.len() != rank || seen.iter().enumerate().any(|(at, own)| at != *own) {
-            return Err(Fault::because(format!("perm {order:?} does not order {rank} dimensions")));
+            return Err(Fault::because(format!(
+                "perm {order:?} does not order {rank} dimensions"
+            )));
         }
         transposed(tensor, &order, budget)
     })
 }
 
 /// The tensor with its dimensions in another order, a permutation of `0..rank`.
-pub(super) fn transposed(tensor: &Tensor, order: &[usize], budget: &mut Budget<'_>) -> Result<Tensor, Fault> {
+pub(super) fn transposed(
+    tensor: &Tensor,
+    order: &[usize],
+    budget: &mut Budget<'_>,
+) -> Result<Tensor, Fault> {
     let from = tensor.shape();
     let dims: Vec<usize> = order.iter().map(|at| from[*at]).collect();
     let strides = from.strides();
@@ -168,7 +213,9 @@ pub(super) fn walk(dims: &[usize], steps: &[usize], mut row: impl FnMut(usize, u
     if dims.contains(&0) {
         return;
     }
-    let Some((length, outer)) = dims.split_last() else { return row(0, 1, 1) };
+    let Some((length, outer)) = dims.split_last() else {
+        return row(0, 1, 1);
+    };
     let step = steps[outer.len()];
     let mut position = [0usize; MAX_RANK];
     let mut offset = 0;
@@ -176,7 +223,9 @@ pub(super) fn walk(dims: &[usize], steps: &[usize], mut row: impl FnMut(usize, u
         row(offset, *length, step);
         let mut at = outer.len();
         loop {
-            let Some(next) = at.checked_sub(1) else { return };
+            let Some(next) = at.checked_sub(1) else {
+                return;
+            };
             at = next;
             position[at] += 1;
             offset += steps[at];
@@ -195,7 +244,11 @@ mod tests {
 
     fn check(from: &[usize], wanted: &[i64], zeros_stay: bool, expect: Option<&[usize]>) {
         let shape = reshaped(&Shape::new(from).unwrap(), wanted, zeros_stay);
-        assert_eq!(shape.ok().map(|s| s.to_vec()), expect.map(<[usize]>::to_vec), "{from:?} {wanted:?}");
+        assert_eq!(
+            shape.ok().map(|s| s.to_vec()),
+            expect.map(<[usize]>::to_vec),
+            "{from:?} {wanted:?}"
+        );
     }
 
     #[test]

@@ -22,19 +22,30 @@ impl Weights {
         let whole = features > 0 && features.checked_mul(targets) == Some(coefficients.len());
         if !whole || !(intercepts.is_empty() || intercepts.len() == targets) {
             let (c, i) = (coefficients.len(), intercepts.len());
-            return Err(Fault::because(format!("{c} coefficients and {i} intercepts for {targets} targets")));
+            return Err(Fault::because(format!(
+                "{c} coefficients and {i} intercepts for {targets} targets"
+            )));
         }
-        Ok(Self { panels: Panels::from_columns(coefficients, features, targets), intercepts })
+        Ok(Self {
+            panels: Panels::from_columns(coefficients, features, targets),
+            intercepts,
+        })
     }
 
     /// The scores of all rows.
     fn scores(&self, features: &Features<'_>, budget: &mut Budget<'_>) -> Result<Vec<f32>, Fault> {
         features.expect_columns(self.panels.inner())?;
-        budget.charge(work(&[features.rows, self.panels.inner(), self.panels.columns()]))?;
+        budget.charge(work(&[
+            features.rows,
+            self.panels.inner(),
+            self.panels.columns(),
+        ]))?;
         let mut scores = self.panels.multiply(&features.values, budget)?;
         if !self.intercepts.is_empty() {
             for row in scores.chunks_mut(self.intercepts.len()) {
-                row.iter_mut().zip(&self.intercepts).for_each(|(s, i)| *s += i);
+                row.iter_mut()
+                    .zip(&self.intercepts)
+                    .for_each(|(s, i)| *s += i);
             }
         }
         Ok(scores)
@@ -62,7 +73,9 @@ pub(super) fn classifier(spec: &Spec<'_>) -> Result<Kernel, Fault> {
     let post = PostTransform::read(spec)?;
     let one_row = labels.len() == 2 && spec.floats("intercepts")?.len() == 1;
     if one_row && post != PostTransform::Logistic {
-        return Err(Fault::because("two labels with one row of coefficients need post_transform LOGISTIC"));
+        return Err(Fault::because(
+            "two labels with one row of coefficients need post_transform LOGISTIC",
+        ));
     }
     let weights = Weights::new(spec, if one_row { 1 } else { labels.len() })?;
     Ok(Box::new(move |args, budget| {
@@ -71,7 +84,10 @@ pub(super) fn classifier(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         let mut classes = budget.vector(features.rows)?;
         if one_row {
             classes.extend(scores.iter().map(|s| usize::from(*s > 0.0)));
-            scores = scores.iter().flat_map(|s| [logistic(-s), logistic(*s)]).collect();
+            scores = scores
+                .iter()
+                .flat_map(|s| [logistic(-s), logistic(*s)])
+                .collect();
         } else {
             for row in scores.chunks_mut(labels.len()) {
                 classes.push(first_greatest(row));
@@ -79,6 +95,9 @@ pub(super) fn classifier(spec: &Spec<'_>) -> Result<Kernel, Fault> {
             }
         }
         let shape = Shape::new(&[features.rows, labels.len()])?;
-        Ok(vec![labels.tensor(&classes, budget)?, Tensor::of(shape, scores)])
+        Ok(vec![
+            labels.tensor(&classes, budget)?,
+            Tensor::of(shape, scores),
+        ])
     }))
 }

@@ -9,7 +9,12 @@ use crate::tensor::with_values;
 use crate::{Element, Shape, Tensor, Values};
 
 /// Applies a predicate to every pair.
-fn compare<T>(a: (&Tensor, &[T]), b: (&Tensor, &[T]), budget: &mut Budget<'_>, f: impl Fn(&T, &T) -> bool) -> Result<Tensor, Fault> {
+fn compare<T>(
+    a: (&Tensor, &[T]),
+    b: (&Tensor, &[T]),
+    budget: &mut Budget<'_>,
+    f: impl Fn(&T, &T) -> bool,
+) -> Result<Tensor, Fault> {
     let plan = Broadcast::new(a.0.shape(), b.0.shape())?;
     let mut out = budget.vector(plan.shape().elements())?;
     budget.charge(work(&[plan.shape().elements()]))?;
@@ -68,7 +73,12 @@ pub(super) fn equal(_: &Spec<'_>) -> Result<Kernel, Fault> {
 fn truth(f: impl Fn(bool, bool) -> bool + Send + Sync + 'static) -> Result<Kernel, Fault> {
     single(move |args, budget| {
         let (a, b) = (args.tensor(0)?, args.tensor(1)?);
-        compare((a, args.slice::<bool>(0)?), (b, args.slice::<bool>(1)?), budget, |x, y| f(*x, *y))
+        compare(
+            (a, args.slice::<bool>(0)?),
+            (b, args.slice::<bool>(1)?),
+            budget,
+            |x, y| f(*x, *y),
+        )
     })
 }
 
@@ -87,14 +97,21 @@ pub(super) fn not(_: &Spec<'_>) -> Result<Kernel, Fault> {
     single(|args, budget| {
         let mut tensor = args.take(0, budget)?;
         budget.charge(work(&[tensor.shape().elements()]))?;
-        let Values::Bool(values) = tensor.values_mut() else { return Err(wrong_type(0, "bool", tensor.dtype())) };
+        let Values::Bool(values) = tensor.values_mut() else {
+            return Err(wrong_type(0, "bool", tensor.dtype()));
+        };
         values.iter_mut().for_each(|v| *v = !*v);
         Ok(tensor)
     })
 }
 
 /// A tensor's values repeated to a shape.
-fn stretched<T: Element>(shape: &Shape, own: &Shape, values: &[T], budget: &mut Budget<'_>) -> Result<Vec<T>, Fault> {
+fn stretched<T: Element>(
+    shape: &Shape,
+    own: &Shape,
+    values: &[T],
+    budget: &mut Budget<'_>,
+) -> Result<Vec<T>, Fault> {
     let plan = Broadcast::new(own, shape)?;
     let mut out = budget.vector(plan.shape().elements())?;
     plan.stretch(values, &mut out);

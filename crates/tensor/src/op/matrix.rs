@@ -17,7 +17,9 @@ enum Packed {
 impl Packed {
     /// Packs a constant matrix; `turned` says that it is stored transposed.
     fn new(tensor: &Tensor, turned: bool) -> Option<Self> {
-        let [rows, columns] = **tensor.shape() else { return None };
+        let [rows, columns] = **tensor.shape() else {
+            return None;
+        };
         match tensor.values() {
             Values::F32(v) => Some(Self::Narrow(pack(v, rows, columns, turned))),
             Values::F64(v) => Some(Self::Wide(pack(v, rows, columns, turned))),
@@ -28,15 +30,25 @@ impl Packed {
 
 /// The panels of a stored matrix or of its transpose.
 fn pack<T: Real>(values: &[T], rows: usize, columns: usize, turned: bool) -> Panels<T> {
-    if turned { Panels::from_columns(values, columns, rows) } else { Panels::from_rows(values, rows, columns) }
+    if turned {
+        Panels::from_columns(values, columns, rows)
+    } else {
+        Panels::from_rows(values, rows, columns)
+    }
 }
 
 /// MatMul as numpy defines it.
 pub(super) fn mat_mul(spec: &Spec<'_>) -> Result<Kernel, Fault> {
-    let packed = spec.adopt(1).map(|weights| (Packed::new(weights, false), weights.clone()));
+    let packed = spec
+        .adopt(1)
+        .map(|weights| (Packed::new(weights, false), weights.clone()));
     single(move |args, budget| match &packed {
-        Some((Some(Packed::Narrow(panels)), weights)) => times(args, args.slice::<f32>(0)?, panels, weights.shape(), budget),
-        Some((Some(Packed::Wide(panels)), weights)) => times(args, args.slice::<f64>(0)?, panels, weights.shape(), budget),
+        Some((Some(Packed::Narrow(panels)), weights)) => {
+            times(args, args.slice::<f32>(0)?, panels, weights.shape(), budget)
+        }
+        Some((Some(Packed::Wide(panels)), weights)) => {
+            times(args, args.slice::<f64>(0)?, panels, weights.shape(), budget)
+        }
         Some((None, weights)) => product(args.tensor(0)?, weights, budget),
         None => product(args.tensor(0)?, args.tensor(1)?, budget),
     })
@@ -56,13 +68,20 @@ fn times<T: Real + Element>(
     budget: &mut Budget<'_>,
 ) -> Result<Tensor, Fault> {
     let shape = args.tensor(0)?.shape();
-    let Some((inner, outer)) = shape.split_last().filter(|(inner, _)| **inner == panels.inner()) else {
+    let Some((inner, outer)) = shape
+        .split_last()
+        .filter(|(inner, _)| **inner == panels.inner())
+    else {
         return Err(shapes(shape, weights));
     };
     let dims = [outer, &[panels.columns()]].concat();
     let out = Shape::new(&dims)?;
     budget.charge(work(&[out.elements(), *inner]))?;
-    let values = if *inner == 0 { budget.filled(out.elements(), T::default())? } else { panels.multiply(rows, budget)? };
+    let values = if *inner == 0 {
+        budget.filled(out.elements(), T::default())?
+    } else {
+        panels.multiply(rows, budget)?
+    };
     Ok(Tensor::of(out, values))
 }
 
@@ -80,8 +99,12 @@ fn multiplied<T: Real + Element>(
     (b, right): (&Shape, &[T]),
     budget: &mut Budget<'_>,
 ) -> Result<Tensor, Fault> {
-    let (Some((inner, a_outer)), false) = (a.split_last(), b.is_empty()) else { return Err(shapes(a, b)) };
-    let (a_batch, m) = a_outer.split_last().map_or((&[][..], 1), |(m, batch)| (batch, *m));
+    let (Some((inner, a_outer)), false) = (a.split_last(), b.is_empty()) else {
+        return Err(shapes(a, b));
+    };
+    let (a_batch, m) = a_outer
+        .split_last()
+        .map_or((&[][..], 1), |(m, batch)| (batch, *m));
     let (b_batch, k, n) = match **b {
         [k] => (&[][..], k, 1),
         _ => (&b[..b.len() - 2], b[b.len() - 2], b[b.len() - 1]),
@@ -101,9 +124,18 @@ fn multiplied<T: Real + Element>(
         return Ok(Tensor::of(shape, out));
     }
     budget.reserve_bytes(Panels::<T>::bytes(k, n))?;
-    let index: Vec<usize> = (0..a_batch.iter().product::<usize>().max(b_batch.iter().product())).collect();
+    let index: Vec<usize> = (0..a_batch
+        .iter()
+        .product::<usize>()
+        .max(b_batch.iter().product()))
+        .collect();
     let mut order = budget.vector(batches)?;
-    plan.combine(&index[..a_batch.iter().product()], &index[..b_batch.iter().product()], &mut order, |x, y| (*x, *y));
+    plan.combine(
+        &index[..a_batch.iter().product()],
+        &index[..b_batch.iter().product()],
+        &mut order,
+        |x, y| (*x, *y),
+    );
     for ((x, y), out) in order.into_iter().zip(out.chunks_mut(m * n)) {
         budget.charge(0)?; // a point at which the run can be cancelled
         let panels = Panels::from_rows(&right[y * k * n..(y + 1) * k * n], k, n);
@@ -114,33 +146,65 @@ fn multiplied<T: Real + Element>(
 
 /// Gemm: alpha A' B' + beta C.
 pub(super) fn gemm(spec: &Spec<'_>) -> Result<Kernel, Fault> {
-    let (alpha, beta) = (spec.float("alpha")?.unwrap_or(1.0), spec.float("beta")?.unwrap_or(1.0));
+    let (alpha, beta) = (
+        spec.float("alpha")?.unwrap_or(1.0),
+        spec.float("beta")?.unwrap_or(1.0),
+    );
     let (turn_a, turn_b) = (spec.flag("transA", false)?, spec.flag("transB", false)?);
     let packed = match spec.adopt(1) {
         Some(weights) => {
-            let wrong = || Fault::because(format!("input 1 must be a matrix of f32 or f64, it is {}", weights.shape()));
+            let wrong = || {
+                Fault::because(format!(
+                    "input 1 must be a matrix of f32 or f64, it is {}",
+                    weights.shape()
+                ))
+            };
             Some(Packed::new(weights, turn_b).ok_or_else(wrong)?)
         }
         None => None,
     };
-    let scale = Scale { alpha: f64::from(alpha), beta: f64::from(beta), turn_a };
+    let scale = Scale {
+        alpha: f64::from(alpha),
+        beta: f64::from(beta),
+        turn_a,
+    };
     single(move |args, budget| {
         let a = args.tensor(0)?;
         match (&packed, a.values()) {
             (Some(Packed::Narrow(panels)), Values::F32(v)) => scale.apply(args, v, panels, budget),
             (Some(Packed::Wide(panels)), Values::F64(v)) => scale.apply(args, v, panels, budget),
-            (None, Values::F32(v)) => scale.apply(args, v, &unpacked(args, turn_b, budget)?, budget),
-            (None, Values::F64(v)) => scale.apply(args, v, &unpacked(args, turn_b, budget)?, budget),
-            _ => Err(Fault::because(format!("input 0 must be of the weights' type, it is {}", a.dtype()))),
+            (None, Values::F32(v)) => {
+                scale.apply(args, v, &unpacked(args, turn_b, budget)?, budget)
+            }
+            (None, Values::F64(v)) => {
+                scale.apply(args, v, &unpacked(args, turn_b, budget)?, budget)
+            }
+            _ => Err(Fault::because(format!(
+                "input 0 must be of the weights' type, it is {}",
+                a.dtype()
+            ))),
         }
     })
 }
 
 /// Packs the right operand of a run.
-fn unpacked<T: Real + Element>(args: &Args<'_>, turned: bool, budget: &mut Budget<'_>) -> Result<Panels<T>, Fault> {
+fn unpacked<T: Real + Element>(
+    args: &Args<'_>,
+    turned: bool,
+    budget: &mut Budget<'_>,
+) -> Result<Panels<T>, Fault> {
     let b = args.tensor(1)?;
-    let [rows, columns] = **b.shape() else { return Err(Fault::because(format!("input 1 must be a matrix, it is {}", b.shape()))) };
-    let (inner, wide) = if turned { (columns, rows) } else { (rows, columns) };
+    let [rows, columns] = **b.shape() else {
+        return Err(Fault::because(format!(
+            "input 1 must be a matrix, it is {}",
+            b.shape()
+        )));
+    };
+    let (inner, wide) = if turned {
+        (columns, rows)
+    } else {
+        (rows, columns)
+    };
     budget.reserve_bytes(Panels::<T>::bytes(inner, wide))?;
     Ok(pack(args.slice(1)?, rows, columns, turned))
 }
@@ -154,13 +218,29 @@ struct Scale {
 
 impl Scale {
     /// The whole of Gemm once the weights are packed.
-    fn apply<T: Real + Element>(&self, args: &Args<'_>, a: &[T], panels: &Panels<T>, budget: &mut Budget<'_>) -> Result<Tensor, Fault> {
+    fn apply<T: Real + Element>(
+        &self,
+        args: &Args<'_>,
+        a: &[T],
+        panels: &Panels<T>,
+        budget: &mut Budget<'_>,
+    ) -> Result<Tensor, Fault> {
         let shape = args.tensor(0)?.shape();
-        let [rows, columns] = **shape else { return Err(Fault::because(format!("input 0 must be a matrix, it is {shape}"))) };
-        let (m, k) = if self.turn_a { (columns, rows) } else { (rows, columns) };
+        let [rows, columns] = **shape else {
+            return Err(Fault::because(format!(
+                "input 0 must be a matrix, it is {shape}"
+            )));
+        };
+        let (m, k) = if self.turn_a {
+            (columns, rows)
+        } else {
+            (rows, columns)
+        };
         if k != panels.inner() {
             let weights = format!("{} by {}", panels.inner(), panels.columns());
-            return Err(Fault::because(format!("input 0 ({shape}) does not multiply weights of {weights}")));
+            return Err(Fault::because(format!(
+                "input 0 ({shape}) does not multiply weights of {weights}"
+            )));
         }
         let out = Shape::new(&[m, panels.columns()])?;
         budget.charge(work(&[out.elements(), k.max(1)]))?;
@@ -170,7 +250,11 @@ impl Scale {
             turned.extend((0..m).flat_map(|i| (0..k).map(move |j| a[j * m + i])));
         }
         let left = if self.turn_a { &turned } else { a };
-        let mut values = if k == 0 { budget.filled(out.elements(), T::default())? } else { panels.multiply(left, budget)? };
+        let mut values = if k == 0 {
+            budget.filled(out.elements(), T::default())?
+        } else {
+            panels.multiply(left, budget)?
+        };
         if self.alpha != 1.0 {
             let alpha = T::from_f64(self.alpha);
             values.iter_mut().for_each(|v| *v = alpha * *v);
@@ -179,19 +263,32 @@ impl Scale {
     }
 
     /// Adds beta C, which broadcasts to the product.
-    fn bias<T: Real + Element>(&self, args: &Args<'_>, out: Shape, mut values: Vec<T>, budget: &mut Budget<'_>) -> Result<Tensor, Fault> {
-        let Some(c) = args.optional(2) else { return Ok(Tensor::of(out, values)) };
+    fn bias<T: Real + Element>(
+        &self,
+        args: &Args<'_>,
+        out: Shape,
+        mut values: Vec<T>,
+        budget: &mut Budget<'_>,
+    ) -> Result<Tensor, Fault> {
+        let Some(c) = args.optional(2) else {
+            return Ok(Tensor::of(out, values));
+        };
         let bias: &[T] = args.slice(2)?;
         let beta = T::from_f64(self.beta);
         if c.shape().len() == 1 && c.shape()[0] == out[1] && out[1] > 0 {
             for row in values.chunks_mut(out[1]) {
-                row.iter_mut().zip(bias).for_each(|(v, c)| *v = *v + beta * *c);
+                row.iter_mut()
+                    .zip(bias)
+                    .for_each(|(v, c)| *v = *v + beta * *c);
             }
             return Ok(Tensor::of(out, values));
         }
         let plan = Broadcast::new(&out, c.shape())?;
         if plan.shape() != out {
-            return Err(Fault::because(format!("input 2 ({}) does not broadcast to {out}", c.shape())));
+            return Err(Fault::because(format!(
+                "input 2 ({}) does not broadcast to {out}",
+                c.shape()
+            )));
         }
         let mut sum = budget.vector(values.len())?;
         plan.combine(&values, bias, &mut sum, |v, c| *v + beta * *c);

@@ -11,7 +11,9 @@ pub(super) fn batch(spec: &Spec<'_>) -> Result<Kernel, Fault> {
     let epsilon = f64::from(spec.float("epsilon")?.unwrap_or(1e-5));
     spec.ignore(&["momentum"]); // for training
     if spec.flag("training_mode", false)? || !spec.flag("spatial", true)? || spec.outputs() != 1 {
-        return Err(Fault::because("only the inference form with one moment per channel is supported"));
+        return Err(Fault::because(
+            "only the inference form with one moment per channel is supported",
+        ));
     }
     single(move |args, budget| {
         let mut image = args.take(0, budget)?;
@@ -21,15 +23,26 @@ pub(super) fn batch(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         budget.charge(work(&[2, shape.elements()]))?;
         macro_rules! apply {
             ($v:expr, $type:ty) => {{
-                let read = |index| args.slice::<$type>(index).ok().filter(|v| v.len() == channels);
-                let (Some(scale), Some(bias), Some(mean), Some(variance)) = (read(1), read(2), read(3), read(4)) else {
-                    return Err(Fault::because(format!("inputs 1 to 4 must be {channels} values of the image's type")));
+                let read = |index| {
+                    args.slice::<$type>(index)
+                        .ok()
+                        .filter(|v| v.len() == channels)
+                };
+                let (Some(scale), Some(bias), Some(mean), Some(variance)) =
+                    (read(1), read(2), read(3), read(4))
+                else {
+                    return Err(Fault::because(format!(
+                        "inputs 1 to 4 must be {channels} values of the image's type"
+                    )));
                 };
                 if size > 0 {
                     for (index, plane) in $v.chunks_mut(size).enumerate() {
                         let at = index % channels.max(1);
-                        let factor = scale[at] / Real::sqrt(variance[at] + <$type>::from_f64(epsilon));
-                        plane.iter_mut().for_each(|x| *x = (*x - mean[at]) * factor + bias[at]);
+                        let factor =
+                            scale[at] / Real::sqrt(variance[at] + <$type>::from_f64(epsilon));
+                        plane
+                            .iter_mut()
+                            .for_each(|x| *x = (*x - mean[at]) * factor + bias[at]);
                     }
                 }
             }};
@@ -48,7 +61,9 @@ pub(super) fn layer(spec: &Spec<'_>) -> Result<Kernel, Fault> {
     let epsilon = f64::from(spec.float("epsilon")?.unwrap_or(1e-5));
     let at = spec.int("axis")?.unwrap_or(-1);
     if spec.int("stash_type")?.unwrap_or(1) != 1 || spec.outputs() != 1 {
-        return Err(Fault::because("only stash_type 1 with one output is supported"));
+        return Err(Fault::because(
+            "only stash_type 1 with one output is supported",
+        ));
     }
     single(move |args, budget| {
         let tensor = args.tensor(0)?;
@@ -80,7 +95,10 @@ fn normalised<T: Real + Element>(
         let mean = lanes::sum(row) / count;
         let variance = lanes::sum_of(row, |x| (x - mean) * (x - mean)) / count;
         let factor = T::ONE / Real::sqrt(variance + T::from_f64(epsilon));
-        let scaled = row.iter().zip(scale).map(|(x, s)| (*x - mean) * factor * *s);
+        let scaled = row
+            .iter()
+            .zip(scale)
+            .map(|(x, s)| (*x - mean) * factor * *s);
         if bias.is_empty() {
             out.extend(scaled);
         } else {

@@ -69,10 +69,16 @@ fn extreme(spec: &Spec<'_>, side: Ordering) -> Result<Kernel, Fault> {
 }
 
 /// The index of the extreme of a row.
-fn first_extreme<'a, T: PartialOrd + 'a>(row: impl Iterator<Item = &'a T>, side: Ordering, last: bool) -> Result<i64, Fault> {
+fn first_extreme<'a, T: PartialOrd + 'a>(
+    row: impl Iterator<Item = &'a T>,
+    side: Ordering,
+    last: bool,
+) -> Result<i64, Fault> {
     let mut best: Option<(i64, &T)> = None;
     for (index, value) in (0i64..).zip(row) {
-        let order = value.partial_cmp(best.map_or(value, |(_, b)| b)).ok_or_else(unordered)?;
+        let order = value
+            .partial_cmp(best.map_or(value, |(_, b)| b))
+            .ok_or_else(unordered)?;
         if best.is_none() || order == side || (last && order == Ordering::Equal) {
             best = Some((index, value));
         }
@@ -83,7 +89,11 @@ fn first_extreme<'a, T: PartialOrd + 'a>(row: impl Iterator<Item = &'a T>, side:
 /// TopK: values and indices, sorted; equal values keep the order of their indices.
 pub(super) fn top_k(spec: &Spec<'_>) -> Result<Kernel, Fault> {
     let at = spec.int("axis")?.unwrap_or(-1);
-    let side = if spec.flag("largest", true)? { Ordering::Greater } else { Ordering::Less };
+    let side = if spec.flag("largest", true)? {
+        Ordering::Greater
+    } else {
+        Ordering::Less
+    };
     spec.ignore(&["sorted"]); // sorted is one of the orders that unsorted allows
     let fixed = spec.int("k")?;
     Ok(Box::new(move |args, budget| {
@@ -135,5 +145,8 @@ fn ranked<T: Element + PartialOrd>(
             }
         }
     }
-    Ok(vec![Tensor::of(out_shape, values), Tensor::of(out_shape, indices)])
+    Ok(vec![
+        Tensor::of(out_shape, values),
+        Tensor::of(out_shape, indices),
+    ])
 }

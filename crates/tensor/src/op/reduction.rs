@@ -3,7 +3,7 @@
 use super::layout::transposed;
 use super::spec::ListOrInput;
 use super::{Args, Kernel, Spec, axis, single};
-use crate::elementary::{exp, ln};
+use crate::elementary::ln;
 use crate::error::Fault;
 use crate::lanes::{self, Real};
 use crate::limits::{Budget, work};
@@ -28,12 +28,17 @@ impl Reduce {
             Self::Sum => lanes::sum(row),
             Self::Mean => lanes::sum(row) / T::from_f64(row.len() as f64),
             Self::Max => lanes::max(row),
-            Self::Min => row.iter().skip(1).fold(row.first().copied().unwrap_or(T::LEAST), |m, v| lanes::lesser(*v, m)),
+            Self::Min => row
+                .iter()
+                .skip(1)
+                .fold(row.first().copied().unwrap_or(T::LEAST), |m, v| {
+                    lanes::lesser(*v, m)
+                }),
             Self::SumSquare => lanes::sum_of(row, |x| x * x),
             Self::L2 => Real::sqrt(lanes::sum_of(row, |x| x * x)),
             Self::LogSumExp => {
                 let greatest = lanes::max(row).to_f64();
-                let wide: Vec<f64> = row.iter().map(|x| exp(x.to_f64() - greatest)).collect();
+                let wide: Vec<f64> = row.iter().map(|x| T::exp(x.to_f64() - greatest)).collect();
                 T::from_f64(greatest + ln(lanes::sum(&wide)))
             }
         }
@@ -45,7 +50,9 @@ impl Reduce {
             Self::Sum => row.iter().try_fold(0i64, |all, x| all.checked_add(*x)),
             Self::Max => row.iter().copied().max(),
             Self::Min => row.iter().copied().min(),
-            Self::SumSquare => row.iter().try_fold(0i64, |all, x| x.checked_mul(*x).and_then(|s| all.checked_add(s))),
+            Self::SumSquare => row.iter().try_fold(0i64, |all, x| {
+                x.checked_mul(*x).and_then(|s| all.checked_add(s))
+            }),
             Self::Mean | Self::L2 | Self::LogSumExp => None,
         }
     }
@@ -86,12 +93,16 @@ fn kernel(spec: &Spec<'_>, reduce: Reduce) -> Result<Kernel, Fault> {
     let axes = Axes::new(spec)?;
     single(move |args, budget| {
         let rank = args.tensor(0)?.shape().len();
-        let Some(gone) = axes.read(args, rank)? else { return args.take(0, budget) };
+        let Some(gone) = axes.read(args, rank)? else {
+            return args.take(0, budget);
+        };
         let tensor = args.tensor(0)?;
         let shape = *tensor.shape();
         let (kept, reduced): (Vec<usize>, Vec<usize>) = (0..rank).partition(|at| !gone[*at]);
         let dims: Vec<usize> = match axes.keep {
-            true => (0..rank).map(|at| if gone[at] { 1 } else { shape[at] }).collect(),
+            true => (0..rank)
+                .map(|at| if gone[at] { 1 } else { shape[at] })
+                .collect(),
             false => kept.iter().map(|at| shape[*at]).collect(),
         };
         let size: usize = reduced.iter().map(|at| shape[*at]).product();
@@ -102,12 +113,24 @@ fn kernel(spec: &Spec<'_>, reduce: Reduce) -> Result<Kernel, Fault> {
         if order.is_sorted() {
             return rows(tensor, size, out, reduce, budget);
         }
-        rows(&transposed(tensor, &order, budget)?, size, out, reduce, budget)
+        rows(
+            &transposed(tensor, &order, budget)?,
+            size,
+            out,
+            reduce,
+            budget,
+        )
     })
 }
 
 /// Reduces rows of `size` neighbours.
-fn rows(tensor: &Tensor, size: usize, shape: Shape, reduce: Reduce, budget: &mut Budget<'_>) -> Result<Tensor, Fault> {
+fn rows(
+    tensor: &Tensor,
+    size: usize,
+    shape: Shape,
+    reduce: Reduce,
+    budget: &mut Budget<'_>,
+) -> Result<Tensor, Fault> {
     fn each<T: Element, R: Element>(
         v: &[T],
         size: usize,
@@ -118,7 +141,9 @@ fn rows(tensor: &Tensor, size: usize, shape: Shape, reduce: Reduce, budget: &mut
         let mut out = budget.vector(shape.elements())?;
         for index in 0..shape.elements() {
             let row = &v[index * size..(index + 1) * size];
-            out.push(f(row).ok_or_else(|| Fault::because("an integer reduction overflows or is not defined"))?);
+            out.push(f(row).ok_or_else(|| {
+                Fault::because("an integer reduction overflows or is not defined")
+            })?);
         }
         Ok(Tensor::of(shape, out))
     }

@@ -9,9 +9,16 @@ use crate::limits::work;
 
 /// Scaler: (x - offset) * scale per feature, or with one offset and scale for all.
 pub(super) fn scaler(spec: &Spec<'_>) -> Result<Kernel, Fault> {
-    let (offset, scale) = (spec.floats("offset")?.to_vec(), spec.floats("scale")?.to_vec());
+    let (offset, scale) = (
+        spec.floats("offset")?.to_vec(),
+        spec.floats("scale")?.to_vec(),
+    );
     if offset.len() != scale.len() || offset.is_empty() {
-        return Err(Fault::because(format!("{} offsets for {} scales", offset.len(), scale.len())));
+        return Err(Fault::because(format!(
+            "{} offsets for {} scales",
+            offset.len(),
+            scale.len()
+        )));
     }
     single(move |args, budget| {
         let shape = *args.tensor(0)?.shape();
@@ -24,7 +31,11 @@ pub(super) fn scaler(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         for row in features.iter() {
             match (&offset[..], &scale[..]) {
                 ([offset], [scale]) => out.extend(row.iter().map(|x| (x - offset) * scale)),
-                _ => out.extend(row.iter().zip(offset.iter().zip(&scale)).map(|(x, (offset, scale))| (x - offset) * scale)),
+                _ => out.extend(
+                    row.iter()
+                        .zip(offset.iter().zip(&scale))
+                        .map(|(x, (offset, scale))| (x - offset) * scale),
+                ),
             }
         }
         Ok(Tensor::of(shape, out))
@@ -45,7 +56,11 @@ pub(super) fn normalizer(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         "MAX" => Norm::Max,
         "L1" => Norm::L1,
         "L2" => Norm::L2,
-        other => return Err(Fault::because(format!("norm `{other}`: MAX, L1 or L2 is expected"))),
+        other => {
+            return Err(Fault::because(format!(
+                "norm `{other}`: MAX, L1 or L2 is expected"
+            )));
+        }
     };
     single(move |args, budget| {
         let shape = *args.tensor(0)?.shape();

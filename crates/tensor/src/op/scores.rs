@@ -23,7 +23,12 @@ impl<'a> Features<'a> {
         let (rows, columns) = match **tensor.shape() {
             [columns] => (1, columns),
             [rows, columns] => (rows, columns),
-            _ => return Err(Fault::because(format!("input 0 must be rows of features, it is {}", tensor.shape()))),
+            _ => {
+                return Err(Fault::because(format!(
+                    "input 0 must be rows of features, it is {}",
+                    tensor.shape()
+                )));
+            }
         };
         let mut narrowed = |n: usize| budget.vector::<f32>(n);
         let values = match tensor.values() {
@@ -33,7 +38,11 @@ impl<'a> Features<'a> {
             Values::I32(v) => Cow::Owned(filled(narrowed(v.len())?, v.iter().map(|x| *x as f32))),
             _ => return Err(wrong_type(0, "a number", tensor.dtype())),
         };
-        Ok(Self { rows, columns, values })
+        Ok(Self {
+            rows,
+            columns,
+            values,
+        })
     }
 
     /// The rows; none if there are no columns.
@@ -46,7 +55,10 @@ impl<'a> Features<'a> {
         if self.columns == expected {
             return Ok(());
         }
-        Err(Fault::because(format!("rows of {expected} features are expected, {} were passed", self.columns)))
+        Err(Fault::because(format!(
+            "rows of {expected} features are expected, {} were passed",
+            self.columns
+        )))
     }
 }
 
@@ -65,13 +77,19 @@ pub(super) enum Labels {
 
 impl Labels {
     /// Reads whichever of two attributes is there.
-    pub(super) fn read(spec: &Spec<'_>, ints: &'static str, texts: &'static str) -> Result<Self, Fault> {
+    pub(super) fn read(
+        spec: &Spec<'_>,
+        ints: &'static str,
+        texts: &'static str,
+    ) -> Result<Self, Fault> {
         let texts = spec.texts(texts)?;
         let ints = spec.ints(ints)?.unwrap_or(&[]);
         match (ints.is_empty(), texts.is_empty()) {
             (false, true) => Ok(Self::Ints(ints.to_vec())),
             (true, false) => Ok(Self::Texts(texts.into_iter().map(str::to_string).collect())),
-            _ => Err(Fault::because("either integer or text class labels are expected")),
+            _ => Err(Fault::because(
+                "either integer or text class labels are expected",
+            )),
         }
     }
 
@@ -84,7 +102,11 @@ impl Labels {
     }
 
     /// The labels of class numbers, which the caller has kept below [`Labels::len`].
-    pub(super) fn tensor(&self, classes: &[usize], budget: &mut Budget<'_>) -> Result<Tensor, Fault> {
+    pub(super) fn tensor(
+        &self,
+        classes: &[usize],
+        budget: &mut Budget<'_>,
+    ) -> Result<Tensor, Fault> {
         let shape = Shape::new(&[classes.len()])?;
         match self {
             Self::Ints(v) => {
@@ -118,27 +140,37 @@ impl PostTransform {
             "LOGISTIC" => Ok(Self::Logistic),
             "SOFTMAX" => Ok(Self::Softmax),
             "SOFTMAX_ZERO" => Ok(Self::SoftmaxZero),
-            other => Err(Fault::because(format!("post_transform `{other}` is not supported"))),
+            other => Err(Fault::because(format!(
+                "post_transform `{other}` is not supported"
+            ))),
         }
     }
 
     /// Applies it to one row of scores, in double precision, rounded once.
     pub(super) fn apply(self, row: &mut [f32]) {
-        let rounded = |row: &mut [f32], wide: &[f64]| row.iter_mut().zip(wide).for_each(|(x, w)| *x = *w as f32);
+        let rounded = |row: &mut [f32], wide: &[f64]| {
+            row.iter_mut().zip(wide).for_each(|(x, w)| *x = *w as f32)
+        };
         match self {
             Self::None => {}
             Self::Logistic => row.iter_mut().for_each(|x| *x = logistic(*x)),
             Self::Softmax => {
                 let mut wide: Vec<f64> = row.iter().map(|x| f64::from(*x)).collect();
-                soft(&mut wide);
+                soft::<f32>(&mut wide);
                 rounded(row, &wide);
             }
             Self::SoftmaxZero => {
                 // Zeros stay zero and take no part.
-                let mut wide: Vec<f64> = row.iter().filter(|x| **x != 0.0).map(|x| f64::from(*x)).collect();
-                soft(&mut wide);
+                let mut wide: Vec<f64> = row
+                    .iter()
+                    .filter(|x| **x != 0.0)
+                    .map(|x| f64::from(*x))
+                    .collect();
+                soft::<f32>(&mut wide);
                 let mut next = wide.into_iter();
-                row.iter_mut().filter(|x| **x != 0.0).for_each(|x| *x = next.next().unwrap_or(0.0) as f32);
+                row.iter_mut()
+                    .filter(|x| **x != 0.0)
+                    .for_each(|x| *x = next.next().unwrap_or(0.0) as f32);
             }
         }
     }

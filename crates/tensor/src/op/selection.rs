@@ -12,7 +12,9 @@ use crate::{MAX_RANK, Shape, Tensor, Values};
 
 /// Concat along an axis.
 pub(super) fn concat(spec: &Spec<'_>) -> Result<Kernel, Fault> {
-    let at = spec.int("axis")?.ok_or_else(|| Fault::because("`axis` is missing"))?;
+    let at = spec
+        .int("axis")?
+        .ok_or_else(|| Fault::because("`axis` is missing"))?;
     single(move |args, budget| {
         let first = args.tensor(0)?;
         let at = axis(at, first.shape().len())?;
@@ -28,7 +30,9 @@ pub(super) fn concat(spec: &Spec<'_>) -> Result<Kernel, Fault> {
             }
             if own != dims || tensor.dtype() != first.dtype() {
                 let (a, b) = (first.shape(), tensor.shape());
-                return Err(Fault::because(format!("input {index} ({b}) does not continue input 0 ({a}) along axis {at}")));
+                return Err(Fault::because(format!(
+                    "input {index} ({b}) does not continue input 0 ({a}) along axis {at}"
+                )));
             }
             dims[at] = dims[at].saturating_add(length);
             inputs.push(tensor);
@@ -62,9 +66,14 @@ fn same_type<T>(_: &[T], _: &[T]) {}
 pub(super) fn split(spec: &Spec<'_>) -> Result<Kernel, Fault> {
     let at = spec.int("axis")?.unwrap_or(0);
     let lengths = spec.list_or_input("split", 1)?;
-    let count = spec.int("num_outputs")?.map_or(spec.outputs(), |n| usize::try_from(n).unwrap_or(0));
+    let count = spec
+        .int("num_outputs")?
+        .map_or(spec.outputs(), |n| usize::try_from(n).unwrap_or(0));
     if count == 0 || count != spec.outputs() {
-        return Err(Fault::because(format!("{} outputs are named, num_outputs is {count}", spec.outputs())));
+        return Err(Fault::because(format!(
+            "{} outputs are named, num_outputs is {count}",
+            spec.outputs()
+        )));
     }
     Ok(Box::new(move |args, budget| {
         let lengths = lengths.resolve(args)?;
@@ -96,17 +105,26 @@ pub(super) fn split(spec: &Spec<'_>) -> Result<Kernel, Fault> {
 /// The lengths of a split; equal parts may leave a shorter last one (opset 18).
 fn parts(lengths: Option<&[i64]>, size: usize, count: usize) -> Result<Vec<usize>, Fault> {
     let parts: Vec<usize> = match lengths {
-        Some(given) => given.iter().map(|l| usize::try_from(*l).unwrap_or(usize::MAX)).collect(),
+        Some(given) => given
+            .iter()
+            .map(|l| usize::try_from(*l).unwrap_or(usize::MAX))
+            .collect(),
         None => {
             let each = size.div_ceil(count);
-            (0..count).map(|i| each.min(size.saturating_sub(each * i))).collect()
+            (0..count)
+                .map(|i| each.min(size.saturating_sub(each * i)))
+                .collect()
         }
     };
-    let total = parts.iter().try_fold(0usize, |all, part| all.checked_add(*part));
+    let total = parts
+        .iter()
+        .try_fold(0usize, |all, part| all.checked_add(*part));
     if total == Some(size) && parts.len() == count {
         return Ok(parts);
     }
-    Err(Fault::because(format!("lengths {lengths:?} do not split {size} into {count}")))
+    Err(Fault::because(format!(
+        "lengths {lengths:?} do not split {size} into {count}"
+    )))
 }
 
 /// Gather rows along an axis; indices count from both ends.
@@ -118,9 +136,16 @@ pub(super) fn gather(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         let indices = fixed.as_ref().map_or_else(|| args.tensor(1), Ok)?;
         let at = axis(at, tensor.shape().len())?;
         let (outer, size, inner) = around(tensor.shape(), at);
-        let rows: Vec<usize> =
-            integers(indices, 1)?.iter().map(|i| axis(*i, size).map_err(|_| outside(*i, size))).collect::<Result<_, _>>()?;
-        let dims = [&tensor.shape()[..at], indices.shape(), &tensor.shape()[at + 1..]].concat();
+        let rows: Vec<usize> = integers(indices, 1)?
+            .iter()
+            .map(|i| axis(*i, size).map_err(|_| outside(*i, size)))
+            .collect::<Result<_, _>>()?;
+        let dims = [
+            &tensor.shape()[..at],
+            indices.shape(),
+            &tensor.shape()[at + 1..],
+        ]
+        .concat();
         let shape = Shape::new(&dims)?;
         budget.charge(work(&[shape.elements()]))?;
         with_values!(tensor.values(), v => {
@@ -169,8 +194,16 @@ fn range(size: usize, start: i64, end: i64, step: i64) -> Result<(i64, usize, i6
     let from_end = |at: i64| if at < 0 { at.saturating_add(size) } else { at };
     let (low, high) = if step > 0 { (0, size) } else { (-1, size - 1) };
     let start = from_end(start).clamp(low.max(0), high.max(0));
-    let end = if end < 0 && end.saturating_add(size) < 0 { low } else { from_end(end).clamp(low, high) };
-    let span = if step > 0 { end.saturating_sub(start) } else { start.saturating_sub(end) };
+    let end = if end < 0 && end.saturating_add(size) < 0 {
+        low
+    } else {
+        from_end(end).clamp(low, high)
+    };
+    let span = if step > 0 {
+        end.saturating_sub(start)
+    } else {
+        start.saturating_sub(end)
+    };
     match step.unsigned_abs() {
         0 => Err(Fault::because("a step of 0")),
         _ if size == 0 => Ok((0, 0, step)),
@@ -209,10 +242,18 @@ impl Ranges {
         let missing = || Fault::because("starts and ends are needed");
         let starts = self.starts.resolve(args)?.ok_or_else(missing)?;
         let ends = self.ends.resolve(args)?.ok_or_else(missing)?;
-        let axes = self.axes.resolve(args)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
-        let steps = self.steps.resolve(args)?.unwrap_or_else(|| vec![1; starts.len()]);
+        let axes = self
+            .axes
+            .resolve(args)?
+            .unwrap_or_else(|| (0..starts.len() as i64).collect());
+        let steps = self
+            .steps
+            .resolve(args)?
+            .unwrap_or_else(|| vec![1; starts.len()]);
         if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
-            return Err(Fault::because("starts, ends, axes and steps must be of one length"));
+            return Err(Fault::because(
+                "starts, ends, axes and steps must be of one length",
+            ));
         }
         let mut seen = [false; MAX_RANK];
         let mut out = Vec::with_capacity(starts.len());
@@ -228,7 +269,13 @@ impl Ranges {
 }
 
 /// Copies a strided view; every offset lies inside because [`range`] clamped each axis.
-fn sliced(tensor: &Tensor, dims: &[usize], steps: &[i64], origin: i64, budget: &mut Budget<'_>) -> Result<Tensor, Fault> {
+fn sliced(
+    tensor: &Tensor,
+    dims: &[usize],
+    steps: &[i64],
+    origin: i64,
+    budget: &mut Budget<'_>,
+) -> Result<Tensor, Fault> {
     let shape = Shape::new(dims)?;
     budget.charge(work(&[2, shape.elements()]))?;
     // A negative step walks the mirrored axis forward: offsets are computed from the far end.
@@ -255,24 +302,40 @@ fn sliced(tensor: &Tensor, dims: &[usize], steps: &[i64], origin: i64, budget: &
 pub(super) fn pad(spec: &Spec<'_>) -> Result<Kernel, Fault> {
     let mode = Mode::parse(spec.text("mode")?.unwrap_or("constant"))?;
     let value = spec.float("value")?;
-    let (pads, axes) = (spec.list_or_input("pads", 1)?, spec.list_or_input("axes", 3)?);
+    let (pads, axes) = (
+        spec.list_or_input("pads", 1)?,
+        spec.list_or_input("axes", 3)?,
+    );
     single(move |args, budget| {
-        let pads = pads.resolve(args)?.ok_or_else(|| Fault::because("pads are missing"))?;
+        let pads = pads
+            .resolve(args)?
+            .ok_or_else(|| Fault::because("pads are missing"))?;
         let tensor = args.tensor(0)?;
         let rank = tensor.shape().len();
         let axes: Vec<usize> = match axes.resolve(args)? {
-            Some(axes) => axes.iter().map(|at| axis(*at, rank)).collect::<Result<_, _>>()?,
+            Some(axes) => axes
+                .iter()
+                .map(|at| axis(*at, rank))
+                .collect::<Result<_, _>>()?,
             None => (0..rank).collect(),
         };
         if pads.len() != 2 * axes.len() {
-            return Err(Fault::because(format!("{} pads for {} axes", pads.len(), axes.len())));
+            return Err(Fault::because(format!(
+                "{} pads for {} axes",
+                pads.len(),
+                axes.len()
+            )));
         }
         let mut before = [0i64; MAX_RANK];
         let mut dims = tensor.shape().to_vec();
         for (index, at) in axes.iter().enumerate() {
             before[*at] = pads[index];
-            let padded = (dims[*at] as i64).checked_add(pads[index]).and_then(|d| d.checked_add(pads[index + axes.len()]));
-            dims[*at] = padded.and_then(|d| usize::try_from(d).ok()).ok_or_else(|| Fault::because(format!("pads {pads:?}")))?;
+            let padded = (dims[*at] as i64)
+                .checked_add(pads[index])
+                .and_then(|d| d.checked_add(pads[index + axes.len()]));
+            dims[*at] = padded
+                .and_then(|d| usize::try_from(d).ok())
+                .ok_or_else(|| Fault::because(format!("pads {pads:?}")))?;
         }
         let fill = match (args.optional(2), value) {
             (Some(fill), _) => fill.clone(),
@@ -310,7 +373,9 @@ impl Mode {
             "constant" => Ok(Self::Constant),
             "reflect" => Ok(Self::Reflect),
             "edge" => Ok(Self::Edge),
-            other => Err(Fault::because(format!("mode `{other}`: constant, reflect or edge is expected"))),
+            other => Err(Fault::because(format!(
+                "mode `{other}`: constant, reflect or edge is expected"
+            ))),
         }
     }
 
@@ -325,7 +390,11 @@ impl Mode {
             Self::Reflect if size > 1 => {
                 let period = 2 * (size - 1);
                 let folded = at.rem_euclid(period);
-                Some(if folded < size { folded } else { period - folded })
+                Some(if folded < size {
+                    folded
+                } else {
+                    period - folded
+                })
             }
             _ => None,
         }
@@ -390,7 +459,12 @@ mod tests {
     fn splits_must_cover_the_axis() {
         assert_eq!(parts(None, 7, 3).unwrap(), [3, 3, 1]);
         assert_eq!(parts(Some(&[2, 5]), 7, 2).unwrap(), [2, 5]);
-        for (lengths, count) in [(&[2i64, 4][..], 2), (&[7], 2), (&[-1, 8], 2), (&[i64::MAX, i64::MAX], 2)] {
+        for (lengths, count) in [
+            (&[2i64, 4][..], 2),
+            (&[7], 2),
+            (&[-1, 8], 2),
+            (&[i64::MAX, i64::MAX], 2),
+        ] {
             assert!(parts(Some(lengths), 7, count).is_err());
         }
     }

@@ -18,8 +18,18 @@ pub(crate) struct Spec<'a> {
 
 impl<'a> Spec<'a> {
     /// The view of one node under one version of its operator set.
-    pub(crate) fn new(proto: &'a NodeProto<'a>, opset: i64, constants: &'a HashMap<&'a str, Tensor>) -> Self {
-        Self { proto, opset, constants, asked: RefCell::default(), adopted: RefCell::default() }
+    pub(crate) fn new(
+        proto: &'a NodeProto<'a>,
+        opset: i64,
+        constants: &'a HashMap<&'a str, Tensor>,
+    ) -> Self {
+        Self {
+            proto,
+            opset,
+            constants,
+            asked: RefCell::default(),
+            adopted: RefCell::default(),
+        }
     }
 
     /// The version of the operator set of the node's domain.
@@ -29,7 +39,10 @@ impl<'a> Spec<'a> {
 
     /// True if the node names an input at this position.
     pub(crate) fn has_input(&self, index: usize) -> bool {
-        self.proto.inputs.get(index).is_some_and(|name| !name.is_empty())
+        self.proto
+            .inputs
+            .get(index)
+            .is_some_and(|name| !name.is_empty())
     }
 
     /// The number of outputs that the node names.
@@ -57,8 +70,15 @@ impl<'a> Spec<'a> {
     /// Refuses attributes that the loader has not asked for.
     pub(crate) fn finish(&self) -> Result<(), Fault> {
         let asked = self.asked.borrow();
-        match self.proto.attributes.iter().find(|(name, _)| !asked.contains(name)) {
-            Some((name, _)) => Err(Fault::because(format!("attribute `{name}` is not supported"))),
+        match self
+            .proto
+            .attributes
+            .iter()
+            .find(|(name, _)| !asked.contains(name))
+        {
+            Some((name, _)) => Err(Fault::because(format!(
+                "attribute `{name}` is not supported"
+            ))),
             None => Ok(()),
         }
     }
@@ -66,7 +86,11 @@ impl<'a> Spec<'a> {
     /// An attribute by name.
     fn find(&self, name: &'static str) -> Option<&'a Attribute<'a>> {
         self.asked.borrow_mut().push(name);
-        self.proto.attributes.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
+        self.proto
+            .attributes
+            .iter()
+            .find(|(own, _)| *own == name)
+            .map(|(_, value)| value)
     }
 
     /// An optional integer.
@@ -96,7 +120,9 @@ impl<'a> Spec<'a> {
     pub(crate) fn text(&self, name: &'static str) -> Result<Option<&'a str>, Fault> {
         match self.find(name) {
             None => Ok(None),
-            Some(Attribute::Text(value)) => std::str::from_utf8(value).map(Some).map_err(|_| mistyped(name, "UTF-8 text")),
+            Some(Attribute::Text(value)) => std::str::from_utf8(value)
+                .map(Some)
+                .map_err(|_| mistyped(name, "UTF-8 text")),
             Some(_) => Err(mistyped(name, "a text")),
         }
     }
@@ -124,7 +150,8 @@ impl<'a> Spec<'a> {
         match self.find(name) {
             None => Ok(Vec::new()),
             Some(Attribute::Texts(values)) => {
-                let texts: Result<Vec<&str>, _> = values.iter().map(|v| std::str::from_utf8(v)).collect();
+                let texts: Result<Vec<&str>, _> =
+                    values.iter().map(|v| std::str::from_utf8(v)).collect();
                 texts.map_err(|_| mistyped(name, "UTF-8 texts"))
             }
             Some(_) => Err(mistyped(name, "a list of texts")),
@@ -141,18 +168,33 @@ impl<'a> Spec<'a> {
     }
 
     /// Non-negative sizes of an attribute such as `strides`, or `default` repeated `count` times.
-    pub(crate) fn sizes(&self, name: &'static str, count: usize, default: usize) -> Result<Vec<usize>, Fault> {
-        let Some(values) = self.ints(name)? else { return Ok(vec![default; count]) };
-        let sizes: Option<Vec<usize>> =
-            values.iter().map(|v| usize::try_from(*v).ok().filter(|s| *s <= MAX_SIZE)).collect();
+    pub(crate) fn sizes(
+        &self,
+        name: &'static str,
+        count: usize,
+        default: usize,
+    ) -> Result<Vec<usize>, Fault> {
+        let Some(values) = self.ints(name)? else {
+            return Ok(vec![default; count]);
+        };
+        let sizes: Option<Vec<usize>> = values
+            .iter()
+            .map(|v| usize::try_from(*v).ok().filter(|s| *s <= MAX_SIZE))
+            .collect();
         match sizes {
             Some(sizes) if sizes.len() == count => Ok(sizes),
-            _ => Err(Fault::because(format!("`{name}` must be {count} sizes between 0 and {MAX_SIZE}, it is {values:?}"))),
+            _ => Err(Fault::because(format!(
+                "`{name}` must be {count} sizes between 0 and {MAX_SIZE}, it is {values:?}"
+            ))),
         }
     }
 
     /// Axes given as an attribute (older operator sets) or as input `index` (newer ones), for the kernel to read.
-    pub(crate) fn list_or_input(&self, name: &'static str, index: usize) -> Result<ListOrInput, Fault> {
+    pub(crate) fn list_or_input(
+        &self,
+        name: &'static str,
+        index: usize,
+    ) -> Result<ListOrInput, Fault> {
         if let Some(values) = self.ints(name)? {
             return Ok(ListOrInput::List(values.to_vec()));
         }
@@ -198,6 +240,10 @@ pub(crate) fn scalar(tensor: &Tensor, index: usize) -> Result<f64, Fault> {
         Values::F64(v) if v.len() == 1 => Ok(v[0]),
         Values::I64(v) if v.len() == 1 => Ok(v[0] as f64),
         Values::I32(v) if v.len() == 1 => Ok(f64::from(v[0])),
-        _ => Err(Fault::because(format!("input {index} must be one number, it is {} {}", tensor.dtype(), tensor.shape()))),
+        _ => Err(Fault::because(format!(
+            "input {index} must be one number, it is {} {}",
+            tensor.dtype(),
+            tensor.shape()
+        ))),
     }
 }

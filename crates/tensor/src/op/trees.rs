@@ -47,7 +47,11 @@ impl Mode {
             "BRANCH_GT" => Self::Greater,
             "BRANCH_EQ" => Self::Equal,
             "BRANCH_NEQ" => Self::NotEqual,
-            other => return Err(Fault::because(format!("node mode `{other}` does not exist"))),
+            other => {
+                return Err(Fault::because(format!(
+                    "node mode `{other}` does not exist"
+                )));
+            }
         }))
     }
 
@@ -106,14 +110,30 @@ impl Forest {
             let target = forest.place(&table, &votes, root)?;
             forest.roots.push(target);
         }
-        if forest.modes.iter().all(|mode| *mode == (Mode::LessOrEqual, false)) {
+        let placed = forest.branches.len() + forest.leaves.len() - 1;
+        if placed != table.order.len() {
+            let lost = table.order.len() - placed;
+            return Err(Fault::because(format!(
+                "{lost} nodes cannot be reached from the root of their tree"
+            )));
+        }
+        if forest
+            .modes
+            .iter()
+            .all(|mode| *mode == (Mode::LessOrEqual, false))
+        {
             forest.modes.clear();
         }
         Ok(forest)
     }
 
     /// Lays out one tree from its root; `Table::roots` has made sure that it is a tree.
-    fn place(&mut self, table: &Table<'_>, votes: &[Vec<(u32, f32)>], root: usize) -> Result<u32, Fault> {
+    fn place(
+        &mut self,
+        table: &Table<'_>,
+        votes: &[Vec<(u32, f32)>],
+        root: usize,
+    ) -> Result<u32, Fault> {
         let mut first = LEAF;
         // Node, the branch and side that point to it, and its depth.
         let mut open = vec![(root, None, 0usize)];
@@ -125,8 +145,14 @@ impl Forest {
                     let index = index(self.branches.len())?;
                     let feature = index_of(table.features[node], "feature")?;
                     self.features = self.features.max(feature as usize + 1);
-                    self.branches.push(Branch { threshold: table.values[node], feature, yes: 0, no: 0 });
-                    self.modes.push((mode, table.missing.get(node).is_some_and(|m| *m != 0)));
+                    self.branches.push(Branch {
+                        threshold: table.values[node],
+                        feature,
+                        yes: 0,
+                        no: 0,
+                    });
+                    self.modes
+                        .push((mode, table.missing.get(node).is_some_and(|m| *m != 0)));
                     let (yes, no) = table.children[node];
                     open.push((no, Some((index, false)), depth + 1));
                     open.push((yes, Some((index, true)), depth + 1));
@@ -156,7 +182,11 @@ impl Forest {
         let mut at = root;
         while at & LEAF == 0 {
             let branch = &self.branches[at as usize];
-            at = if row[branch.feature as usize] <= branch.threshold { branch.yes } else { branch.no };
+            at = if row[branch.feature as usize] <= branch.threshold {
+                branch.yes
+            } else {
+                branch.no
+            };
         }
         (at & !LEAF) as usize
     }
@@ -177,7 +207,11 @@ impl Forest {
     /// Adds the votes of every tree for one row.
     fn vote(&self, row: &[f32], sums: &mut [f64]) {
         for root in &self.roots {
-            let leaf = if self.modes.is_empty() { self.walk(*root, row) } else { self.walk_modes(*root, row) };
+            let leaf = if self.modes.is_empty() {
+                self.walk(*root, row)
+            } else {
+                self.walk_modes(*root, row)
+            };
             let votes = &self.votes[self.leaves[leaf] as usize..self.leaves[leaf + 1] as usize];
             for (target, weight) in votes {
                 sums[*target as usize] += f64::from(*weight);
@@ -189,7 +223,9 @@ impl Forest {
     fn admit(&self, features: &Features<'_>, budget: &mut Budget<'_>) -> Result<(), Fault> {
         if features.columns < self.features {
             let (need, found) = (self.features, features.columns);
-            return Err(Fault::because(format!("rows of at least {need} features are expected, {found} were passed")));
+            return Err(Fault::because(format!(
+                "rows of at least {need} features are expected, {found} were passed"
+            )));
         }
         budget.charge(work(&[features.rows, self.roots.len(), self.depth + 1]))
     }
@@ -197,12 +233,18 @@ impl Forest {
 
 /// A count as an unmarked number.
 fn index(count: usize) -> Result<u32, Fault> {
-    u32::try_from(count).ok().filter(|c| *c < LEAF).ok_or_else(|| Fault::because("too many nodes or votes"))
+    u32::try_from(count)
+        .ok()
+        .filter(|c| *c < LEAF)
+        .ok_or_else(|| Fault::because("too many nodes or votes"))
 }
 
 /// A non-negative attribute value as an index.
 fn index_of(value: i64, what: &str) -> Result<u32, Fault> {
-    u32::try_from(value).ok().filter(|v| *v < LEAF).ok_or_else(|| Fault::because(format!("{what} {value}")))
+    u32::try_from(value)
+        .ok()
+        .filter(|v| *v < LEAF)
+        .ok_or_else(|| Fault::because(format!("{what} {value}")))
 }
 
 /// The node lists of the attributes, by position.
@@ -225,21 +267,47 @@ impl<'a> Table<'a> {
         let (features, values) = (list("nodes_featureids")?, spec.floats("nodes_values")?);
         let (yes, no) = (list("nodes_truenodeids")?, list("nodes_falsenodeids")?);
         let missing = list("nodes_missing_value_tracks_true")?;
-        let modes: Vec<Option<Mode>> = spec.texts("nodes_modes")?.into_iter().map(Mode::parse).collect::<Result<_, _>>()?;
+        let modes: Vec<Option<Mode>> = spec
+            .texts("nodes_modes")?
+            .into_iter()
+            .map(Mode::parse)
+            .collect::<Result<_, _>>()?;
         let count = nodes.len();
-        let lengths = [trees.len(), features.len(), values.len(), yes.len(), no.len(), modes.len()];
+        let lengths = [
+            trees.len(),
+            features.len(),
+            values.len(),
+            yes.len(),
+            no.len(),
+            modes.len(),
+        ];
         if lengths.iter().any(|l| *l != count) || !(missing.is_empty() || missing.len() == count) {
-            return Err(Fault::because(format!("the node lists differ in length: {count} nodes, {lengths:?}")));
+            return Err(Fault::because(format!(
+                "the node lists differ in length: {count} nodes, {lengths:?}"
+            )));
         }
         let order: Vec<(i64, i64)> = trees.iter().copied().zip(nodes.iter().copied()).collect();
-        let ids: HashMap<(i64, i64), usize> = order.iter().enumerate().map(|(at, id)| (*id, at)).collect();
+        let ids: HashMap<(i64, i64), usize> =
+            order.iter().enumerate().map(|(at, id)| (*id, at)).collect();
         if ids.len() != count {
             return Err(Fault::because("two nodes of a tree have one number"));
         }
-        let mut table = Self { ids, order, features, values, modes, children: Vec::with_capacity(count), missing };
+        let mut table = Self {
+            ids,
+            order,
+            features,
+            values,
+            modes,
+            children: Vec::with_capacity(count),
+            missing,
+        };
         for at in 0..count {
             let child = |node: i64| table.find(trees[at], node);
-            let pair = if table.modes[at].is_none() { (at, at) } else { (child(yes[at])?, child(no[at])?) };
+            let pair = if table.modes[at].is_none() {
+                (at, at)
+            } else {
+                (child(yes[at])?, child(no[at])?)
+            };
             table.children.push(pair);
         }
         Ok(table)
@@ -255,41 +323,71 @@ impl<'a> Table<'a> {
     /// so what a root reaches is a tree, and no walk can go round.
     fn roots(&self) -> Result<Vec<usize>, Fault> {
         let mut has_parent = vec![false; self.order.len()];
-        for (at, (yes, no)) in self.children.iter().enumerate().filter(|(at, _)| self.modes[*at].is_some()) {
+        for (at, (yes, no)) in self
+            .children
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| self.modes[*at].is_some())
+        {
             for child in [*yes, *no] {
                 if std::mem::replace(&mut has_parent[child], true) {
                     let (tree, node) = self.order[child];
-                    return Err(Fault::because(format!("node {node} of tree {tree} has two parents (one is at {at})")));
+                    return Err(Fault::because(format!(
+                        "node {node} of tree {tree} has two parents (one is at {at})"
+                    )));
                 }
             }
         }
         let mut roots = Vec::new();
         let mut rooted: HashMap<i64, ()> = HashMap::new();
-        for (at, (tree, _)) in self.order.iter().enumerate().filter(|(at, _)| !has_parent[*at]) {
+        for (at, (tree, _)) in self
+            .order
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !has_parent[*at])
+        {
             if rooted.insert(*tree, ()).is_some() {
                 return Err(Fault::because(format!("tree {tree} has two roots")));
             }
             roots.push(at);
         }
-        match self.order.iter().find(|(tree, _)| !rooted.contains_key(tree)) {
-            Some((tree, _)) => Err(Fault::because(format!("tree {tree} has no root: its nodes go round"))),
+        match self
+            .order
+            .iter()
+            .find(|(tree, _)| !rooted.contains_key(tree))
+        {
+            Some((tree, _)) => Err(Fault::because(format!(
+                "tree {tree} has no root: its nodes go round"
+            ))),
             None => Ok(roots),
         }
     }
 
     /// The votes of each node, by position.
-    fn votes(&self, spec: &Spec<'_>, names: &Names, targets: usize) -> Result<Vec<Vec<(u32, f32)>>, Fault> {
+    fn votes(
+        &self,
+        spec: &Spec<'_>,
+        names: &Names,
+        targets: usize,
+    ) -> Result<Vec<Vec<(u32, f32)>>, Fault> {
         let list = |name| -> Result<&[i64], Fault> { Ok(spec.ints(name)?.unwrap_or(&[])) };
         let (trees, nodes, ids) = (list(names.trees)?, list(names.nodes)?, list(names.targets)?);
         let weights = spec.floats(names.weights)?;
-        if [trees.len(), nodes.len(), ids.len()].iter().any(|l| *l != weights.len()) {
+        if [trees.len(), nodes.len(), ids.len()]
+            .iter()
+            .any(|l| *l != weights.len())
+        {
             return Err(Fault::because("the lists of votes differ in length"));
         }
         let mut votes = vec![Vec::new(); self.order.len()];
         for (at, weight) in weights.iter().enumerate() {
             let node = self.find(trees[at], nodes[at])?;
-            let target = index_of(ids[at], "target").ok().filter(|t| (*t as usize) < targets);
-            let target = target.ok_or_else(|| Fault::because(format!("a vote for target {} of {targets}", ids[at])))?;
+            let target = index_of(ids[at], "target")
+                .ok()
+                .filter(|t| (*t as usize) < targets);
+            let target = target.ok_or_else(|| {
+                Fault::because(format!("a vote for target {} of {targets}", ids[at]))
+            })?;
             votes[node].push((target, *weight));
         }
         Ok(votes)
@@ -302,22 +400,34 @@ fn base(spec: &Spec<'_>, targets: usize) -> Result<Vec<f64>, Fault> {
     match values.len() {
         0 => Ok(vec![0.0; targets]),
         n if n == targets => Ok(values.iter().map(|v| f64::from(*v)).collect()),
-        n => Err(Fault::because(format!("{n} base values for {targets} targets"))),
+        n => Err(Fault::because(format!(
+            "{n} base values for {targets} targets"
+        ))),
     }
 }
 
 /// TreeEnsembleRegressor.
 pub(super) fn regressor(spec: &Spec<'_>) -> Result<Kernel, Fault> {
-    let targets = usize::try_from(spec.int("n_targets")?.unwrap_or(1)).ok().filter(|t| (1..=MAX_TARGETS).contains(t));
+    let targets = usize::try_from(spec.int("n_targets")?.unwrap_or(1))
+        .ok()
+        .filter(|t| (1..=MAX_TARGETS).contains(t));
     let targets = targets.ok_or_else(|| Fault::because("n_targets"))?;
-    let names =
-        Names { trees: "target_treeids", nodes: "target_nodeids", targets: "target_ids", weights: "target_weights" };
+    let names = Names {
+        trees: "target_treeids",
+        nodes: "target_nodeids",
+        targets: "target_ids",
+        weights: "target_weights",
+    };
     let forest = Forest::new(spec, &names, targets)?;
     let (base, post) = (base(spec, targets)?, PostTransform::read(spec)?);
     let divisor = match spec.text("aggregate_function")?.unwrap_or("SUM") {
         "SUM" => 1.0,
         "AVERAGE" => forest.roots.len().max(1) as f64,
-        other => return Err(Fault::because(format!("aggregate_function `{other}` is not supported"))),
+        other => {
+            return Err(Fault::because(format!(
+                "aggregate_function `{other}` is not supported"
+            )));
+        }
     };
     single(move |args, budget| {
         let features = Features::read(args, budget)?;
@@ -352,14 +462,25 @@ enum Binary {
 }
 
 /// TreeEnsembleClassifier. Two classes whose votes all name one class follow onnxruntime, which the specification leaves
-/// open: non-negative votes are a probability (the second class above one half), others a margin (above zero).
+/// open: non-negative votes are a probability (the second class above one half), others a margin (above zero); votes for
+/// the first class stand for the second and make both scores, votes for the second leave the first score 0.
 pub(super) fn classifier(spec: &Spec<'_>) -> Result<Kernel, Fault> {
     let labels = Labels::read(spec, "classlabels_int64s", "classlabels_strings")?;
-    let classes = Some(labels.len()).filter(|c| *c <= MAX_TARGETS).ok_or_else(|| Fault::because("too many classes"))?;
-    let names = Names { trees: "class_treeids", nodes: "class_nodeids", targets: "class_ids", weights: "class_weights" };
+    let classes = Some(labels.len())
+        .filter(|c| *c <= MAX_TARGETS)
+        .ok_or_else(|| Fault::because("too many classes"))?;
+    let names = Names {
+        trees: "class_treeids",
+        nodes: "class_nodeids",
+        targets: "class_ids",
+        weights: "class_weights",
+    };
     let forest = Forest::new(spec, &names, classes)?;
     let one_class = forest.votes.windows(2).all(|pair| pair[0].0 == pair[1].0);
-    let binary = match (classes == 2 && one_class, forest.votes.iter().all(|(_, w)| *w >= 0.0)) {
+    let binary = match (
+        classes == 2 && one_class,
+        forest.votes.iter().all(|(_, w)| *w >= 0.0),
+    ) {
         (false, _) => Binary::No,
         (true, true) => Binary::Probability,
         (true, false) => Binary::Margin,
@@ -369,7 +490,12 @@ pub(super) fn classifier(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         _ => base(spec, classes)?,
     };
     let post = PostTransform::read(spec)?;
-    let voted = forest.votes.first().map_or(0, |(class, _)| *class as usize);
+    let second = binary != Binary::No && forest.votes.first().is_some_and(|(class, _)| *class == 1);
+    if second && !spec.floats("base_values")?.is_empty() {
+        return Err(Fault::because(
+            "base values with votes for the second of two classes only: their meaning is not specified",
+        ));
+    }
     Ok(Box::new(move |args, budget| {
         let features = Features::read(args, budget)?;
         forest.admit(&features, budget)?;
@@ -389,21 +515,36 @@ pub(super) fn classifier(spec: &Spec<'_>) -> Result<Kernel, Fault> {
                     post.apply(out);
                     class
                 }
-                _ => two_classes(binary, post, out[voted], out),
+                _ if second => {
+                    let class = usize::from(binary.is_second(out[1]));
+                    post.apply(out);
+                    class
+                }
+                _ => two_classes(binary, post, out),
             });
         }
-        Ok(vec![labels.tensor(&chosen, budget)?, Tensor::of(shape, out)])
+        Ok(vec![
+            labels.tensor(&chosen, budget)?,
+            Tensor::of(shape, out),
+        ])
     }))
 }
 
-/// Both scores and the class from the one that the votes gave.
-fn two_classes(binary: Binary, post: PostTransform, score: f32, out: &mut [f32]) -> usize {
-    let second = score > if binary == Binary::Probability { 0.5 } else { 0.0 };
+impl Binary {
+    /// Whether a score of the second class makes it the answer.
+    fn is_second(self, score: f32) -> bool {
+        score > if self == Self::Probability { 0.5 } else { 0.0 }
+    }
+}
+
+/// Both scores and the class from the one score that the votes gave, which stands first.
+fn two_classes(binary: Binary, post: PostTransform, out: &mut [f32]) -> usize {
+    let score = out[0];
     let pair = match (binary, post) {
         (Binary::Probability, _) => [1.0 - score, score],
         (_, PostTransform::Logistic) => [logistic(-score), logistic(score)],
         _ => [-score, score],
     };
     out.copy_from_slice(&pair);
-    usize::from(second)
+    usize::from(binary.is_second(score))
 }

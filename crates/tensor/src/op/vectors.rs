@@ -4,7 +4,7 @@
 
 use super::scores::{Features, Labels, PostTransform, first_greatest};
 use super::{Kernel, Spec, single};
-use crate::elementary::{exp, pow, tanh};
+use crate::elementary::{exp, exp_narrow, pow, tanh};
 use crate::error::Fault;
 use crate::lanes;
 use crate::limits::{Budget, work};
@@ -38,42 +38,76 @@ impl Machine {
             "POLY" => Similarity::Poly,
             "RBF" => Similarity::Rbf,
             "SIGMOID" => Similarity::Sigmoid,
-            other => return Err(Fault::because(format!("kernel_type `{other}` does not exist"))),
+            other => {
+                return Err(Fault::because(format!(
+                    "kernel_type `{other}` does not exist"
+                )));
+            }
         };
         let (gamma, coef0, degree) = match spec.floats("kernel_params")? {
             [] => (0.0, 0.0, 0.0),
             [gamma, coef0, degree] => (*gamma, *coef0, *degree),
-            other => return Err(Fault::because(format!("{} kernel_params, 3 are expected", other.len()))),
+            other => {
+                return Err(Fault::because(format!(
+                    "{} kernel_params, 3 are expected",
+                    other.len()
+                )));
+            }
         };
         let vectors = spec.floats("support_vectors")?.to_vec();
         let width = vectors.len().checked_div(count).unwrap_or(0);
         if width == 0 || width.checked_mul(count) != Some(vectors.len()) {
-            return Err(Fault::because(format!("{} values for {count} support vectors", vectors.len())));
+            return Err(Fault::because(format!(
+                "{} values for {count} support vectors",
+                vectors.len()
+            )));
         }
-        Ok(Self { similarity, gamma, coef0, degree, width, vectors })
+        Ok(Self {
+            similarity,
+            gamma,
+            coef0,
+            degree,
+            width,
+            vectors,
+        })
     }
 
     /// The similarities of a row to every vector.
     fn similarities(&self, row: &[f32], out: &mut Vec<f32>) {
         out.clear();
-        out.extend(self.vectors.chunks(self.width).map(|vector| match self.similarity {
-            Similarity::Linear => lanes::dot(row, vector),
-            Similarity::Poly => {
-                let inner = self.gamma * lanes::dot(row, vector) + self.coef0;
-                pow(f64::from(inner), f64::from(self.degree)) as f32
-            }
-            Similarity::Rbf => {
-                let distance = lanes::sum_of_pairs(row, vector, |x, y| (x - y) * (x - y));
-                exp(f64::from(-self.gamma * distance)) as f32
-            }
-            Similarity::Sigmoid => tanh(f64::from(self.gamma * lanes::dot(row, vector) + self.coef0)) as f32,
-        }));
+        out.extend(
+            self.vectors
+                .chunks(self.width)
+                .map(|vector| match self.similarity {
+                    Similarity::Linear => lanes::dot(row, vector),
+                    Similarity::Poly => {
+                        let inner = self.gamma * lanes::dot(row, vector) + self.coef0;
+                        pow(f64::from(inner), f64::from(self.degree)) as f32
+                    }
+                    Similarity::Rbf => {
+                        let distance = lanes::sum_of_pairs(row, vector, |x, y| (x - y) * (x - y));
+                        exp_narrow(f64::from(-self.gamma * distance)) as f32
+                    }
+                    Similarity::Sigmoid => {
+                        tanh(f64::from(self.gamma * lanes::dot(row, vector) + self.coef0)) as f32
+                    }
+                }),
+        );
     }
 
     /// Checks the rows and reserves the work of `each` further operations per vector.
-    fn admit(&self, features: &Features<'_>, each: usize, budget: &mut Budget<'_>) -> Result<(), Fault> {
+    fn admit(
+        &self,
+        features: &Features<'_>,
+        each: usize,
+        budget: &mut Budget<'_>,
+    ) -> Result<(), Fault> {
         features.expect_columns(self.width)?;
-        budget.charge(work(&[features.rows, self.vectors.len() / self.width, self.width + 16 + each]))
+        budget.charge(work(&[
+            features.rows,
+            self.vectors.len() / self.width,
+            self.width + 16 + each,
+        ]))
     }
 }
 
@@ -87,7 +121,10 @@ pub(super) fn regressor(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         return Err(Fault::because("post_transform is not supported here"));
     }
     if supports == 0 || coefficients.len() != supports {
-        return Err(Fault::because(format!("{} coefficients for {supports} support vectors", coefficients.len())));
+        return Err(Fault::because(format!(
+            "{} coefficients for {supports} support vectors",
+            coefficients.len()
+        )));
     }
     let machine = Machine::new(spec, supports)?;
     single(move |args, budget| {
@@ -126,7 +163,9 @@ impl Pairs {
         let per_class = spec.ints("vectors_per_class")?.unwrap_or(&[]);
         let mut starts = vec![0usize];
         for count in per_class {
-            let next = usize::try_from(*count).ok().and_then(|c| c.checked_add(*starts.last().unwrap_or(&0)));
+            let next = usize::try_from(*count)
+                .ok()
+                .and_then(|c| c.checked_add(*starts.last().unwrap_or(&0)));
             starts.push(next.ok_or_else(|| Fault::because("vectors_per_class"))?);
         }
         let total = starts.last().copied().unwrap_or(0);
@@ -134,7 +173,11 @@ impl Pairs {
         let coefficients = spec.floats("coefficients")?.to_vec();
         let rho = spec.floats("rho")?.to_vec();
         let (a, b) = (spec.floats("prob_a")?, spec.floats("prob_b")?);
-        let sigmoids: Vec<(f64, f64)> = a.iter().zip(b).map(|(a, b)| (f64::from(*a), f64::from(*b))).collect();
+        let sigmoids: Vec<(f64, f64)> = a
+            .iter()
+            .zip(b)
+            .map(|(a, b)| (f64::from(*a), f64::from(*b)))
+            .collect();
         let fits = classes >= 2
             && per_class.len() == classes
             && total.checked_mul(classes - 1) == Some(coefficients.len())
@@ -149,7 +192,14 @@ impl Pairs {
                 a.len()
             )));
         }
-        Ok(Self { machine: Machine::new(spec, total)?, classes, starts, coefficients, rho, sigmoids })
+        Ok(Self {
+            machine: Machine::new(spec, total)?,
+            classes,
+            starts,
+            coefficients,
+            rho,
+            sigmoids,
+        })
     }
 
     /// The decision value of every pair `i < j`, in that order: positive for `i`.
@@ -157,7 +207,10 @@ impl Pairs {
         let total = near.len();
         let part = |class: usize, row: usize| {
             let (from, to) = (self.starts[class], self.starts[class + 1]);
-            lanes::dot(&near[from..to], &self.coefficients[row * total + from..row * total + to])
+            lanes::dot(
+                &near[from..to],
+                &self.coefficients[row * total + from..row * total + to],
+            )
         };
         let mut out = Vec::with_capacity(self.rho.len());
         for i in 0..self.classes {
@@ -174,7 +227,11 @@ impl Pairs {
         let mut next = decisions.iter();
         for i in 0..self.classes {
             for j in i + 1..self.classes {
-                let won = if next.next().is_some_and(|d| *d > 0.0) { i } else { j };
+                let won = if next.next().is_some_and(|d| *d > 0.0) {
+                    i
+                } else {
+                    j
+                };
                 votes[won] += 1.0;
             }
         }
@@ -190,9 +247,15 @@ impl Pairs {
         let mut next = decisions.iter().zip(&self.sigmoids);
         for i in 0..k {
             for j in i + 1..k {
-                let Some((decision, (a, b))) = next.next() else { continue };
+                let Some((decision, (a, b))) = next.next() else {
+                    continue;
+                };
                 let power = f64::from(*decision) * a + b;
-                let p = if power >= 0.0 { exp(-power) / (1.0 + exp(-power)) } else { 1.0 / (1.0 + exp(power)) };
+                let p = if power >= 0.0 {
+                    exp(-power) / (1.0 + exp(-power))
+                } else {
+                    1.0 / (1.0 + exp(power))
+                };
                 let p = lanes::lesser(lanes::greater(p, LEAST), 1.0 - LEAST);
                 r[i * k + j] = p;
                 r[j * k + i] = 1.0 - p;
@@ -222,7 +285,9 @@ fn coupled(r: &[f64], k: usize) -> Vec<f64> {
             qp[t] = (0..k).fold(0.0, |sum, j| sum + q[t * k + j] * p[j]);
             pqp += p[t] * qp[t];
         }
-        let error = qp.iter().fold(0.0, |worst, x| lanes::greater((x - pqp).abs(), worst));
+        let error = qp
+            .iter()
+            .fold(0.0, |worst, x| lanes::greater((x - pqp).abs(), worst));
         if error < tolerance {
             break;
         }
@@ -246,16 +311,24 @@ pub(super) fn classifier(spec: &Spec<'_>) -> Result<Kernel, Fault> {
     const MAX_CLASSES: usize = 1024;
     let labels = Labels::read(spec, "classlabels_ints", "classlabels_strings")?;
     if labels.len() > MAX_CLASSES || PostTransform::read(spec)? != PostTransform::None {
-        return Err(Fault::because("at most 1024 classes and no post_transform are supported"));
+        return Err(Fault::because(
+            "at most 1024 classes and no post_transform are supported",
+        ));
     }
     let pairs = Pairs::new(spec, labels.len())?;
     if pairs.sigmoids.is_empty() && labels.len() == 2 {
-        return Err(Fault::because("two classes without probabilities: export with probability=True"));
+        return Err(Fault::because(
+            "two classes without probabilities: export with probability=True",
+        ));
     }
     Ok(Box::new(move |args, budget| {
         let features = Features::read(args, budget)?;
         pairs.machine.admit(&features, pairs.classes, budget)?;
-        let width = if pairs.sigmoids.is_empty() { pairs.rho.len() } else { pairs.classes };
+        let width = if pairs.sigmoids.is_empty() {
+            pairs.rho.len()
+        } else {
+            pairs.classes
+        };
         let shape = Shape::new(&[features.rows, width])?;
         let mut out = budget.vector(shape.elements())?;
         let mut classes = budget.vector(features.rows)?;
@@ -270,6 +343,9 @@ pub(super) fn classifier(spec: &Spec<'_>) -> Result<Kernel, Fault> {
                 out.extend(pairs.probabilities(&decisions).iter().map(|p| *p as f32));
             }
         }
-        Ok(vec![labels.tensor(&classes, budget)?, Tensor::of(shape, out)])
+        Ok(vec![
+            labels.tensor(&classes, budget)?,
+            Tensor::of(shape, out),
+        ])
     }))
 }

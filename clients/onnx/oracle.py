@@ -1,0 +1,86 @@
+"""onnxruntime against the corpus and against Assay's engine, as programs that know nothing of each other.
+
+    python oracle.py RUN_MODEL [MODELS]
+
+RUN_MODEL is the built example `run_model` of crates/inference. For each model: onnxruntime runs the committed inputs
+and must reproduce the committed outputs, and RUN_MODEL must give outputs within 1e-4 of them, the same classes, and
+npy files that numpy reads. Exit status 0 only if all of it holds.
+"""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import onnxruntime
+
+
+def session(path):
+    """One thread on the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def matrix(value):
+    """ZipMap's rows of {label: score} as a matrix."""
+    if isinstance(value, list):
+        return np.array([list(row.values()) for row in value], dtype=np.float32)
+    return np.asarray(value)
+
+
+def numbered(folder, kind):
+    """The test vectors of a kind, in order."""
+    return [np.load(path) for path in sorted(folder.glob(f"{kind}.*.npy"), key=lambda p: int(p.suffixes[0][1:]))]
+
+
+def differs(ours, theirs, relative):
+    """None, or the largest difference in words."""
+    if ours.shape != theirs.shape:
+        return f"shape {ours.shape} for {theirs.shape}"
+    if theirs.dtype.kind != "f":
+        return None if (ours.astype(str) == theirs.astype(str)).all() else "classes differ"
+    scale = float(np.abs(theirs).max()) if theirs.size else 0.0
+    error = np.abs(ours.astype(np.float64) - theirs) / np.maximum(np.abs(theirs), max(1e-3 * scale, 1e-30))
+    worst = float(error.max()) if error.size else 0.0
+    return f"relative difference {worst:.2e}" if worst > relative else None
+
+
+def ours(program, folder, count):
+    """The outputs of Assay's engine."""
+    with tempfile.TemporaryDirectory() as scratch:
+        target = pathlib.Path(scratch) / "out.npy"
+        inputs = sorted(folder.glob("test/input.*.npy"), key=lambda p: int(p.suffixes[0][1:]))
+        subprocess.run([program, folder, *inputs, target], check=True)
+        return [np.load(target if i == 0 else target.with_name(f"out.{i}.npy")) for i in range(count)]
+
+
+def check(program, folder):
+    """Complaints about one model."""
+    run = session(folder / "model.onnx")
+    inputs, committed = numbered(folder / "test", "input"), numbered(folder / "test", "output")
+    passed = [array.astype(object) if array.dtype.kind == "U" else array for array in inputs]
+    fresh = [matrix(value) for value in run.run(None, dict(zip([i.name for i in run.get_inputs()], passed)))]
+    complaints = [f"onnxruntime, output {i}: {c}" for i, (a, b) in enumerate(zip(fresh, committed)) if (c := differs(a, b, 1e-4))]
+    answers = ours(program, folder, len(committed))
+    complaints += [f"assay, output {i}: {c}" for i, (a, b) in enumerate(zip(answers, fresh)) if (c := differs(a, b, 3e-4))]
+    return complaints
+
+
+def main():
+    program = pathlib.Path(sys.argv[1]).resolve()
+    here = pathlib.Path(__file__).resolve().parent
+    models = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else here / "../../models"
+    folders = sorted(path.parent for path in models.resolve().glob("*/manifest.json"))
+    failed = 0
+    for folder in folders:
+        complaints = check(program, folder)
+        failed += bool(complaints)
+        print(f"{'FAIL' if complaints else 'ok  '} {folder.name} {'; '.join(complaints)}")
+    print(f"{len(folders) - failed} of {len(folders)} models agree with onnxruntime {onnxruntime.__version__}")
+    return 1 if failed or not folders else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+//! One question to a model, and everything that its asker checks of the answer.
+
+use crate::{client::Gateway, complaint::Complaint, saved::ReceiptFile};
+use alloy_primitives::B256;
+use anyhow::{Context as _, Result};
+use assay_chain::light::{Network, ReceiptProof};
+use assay_inference::{NamedTensors, Tensor, json, npy};
+use assay_node::api::{
+    InferRequest, InferResponse, ModelEntry, OutputForm, Question, TensorEntry, tensors,
+};
+use assay_receipt::{Commitment, Disclosure, Field, SaltSeed, commit};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Most elements of the tensors of one question or answer that are read here.
+const MAX_ELEMENTS: u64 = 64 << 20;
+
+/// A question.
+#[derive(Debug, Clone)]
+pub struct Asking<'a> {
+    /// What is known of the model.
+    pub model: &'a ModelEntry,
+    /// A value for each input.
+    pub inputs: BTreeMap<String, Value>,
+    /// The rung that is wanted, if another than the network's own.
+    pub rung: Option<String>,
+    /// Milliseconds until the receipt has to be settled, if another than the network's own.
+    pub deadline_ms: Option<u64>,
+}
+
+/// An answer that was checked: its receipt is signed for this question, and its outputs are the ones signed for.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The answer as it came.
+    pub answer: InferResponse,
+    /// Its outputs.
+    pub outputs: NamedTensors,
+    input: Vec<Disclosure>,
+    output: Vec<Disclosure>,
+}
+
+/// Asks and checks.
+///
+/// # Errors
+/// A complaint if the gateway refuses, or if the answer does not hold.
+pub async fn ask(gateway: &Gateway, network: &Network, asking: Asking<'_>) -> Result<Answered> {
+    let model = asking.model;
+    let inputs = tensors::read(&asking.inputs, &model.inputs, MAX_ELEMENTS).map_err(refused)?;
+    let request = InferRequest {
+        model: model.revision.to_string(),
+        inputs: asking.inputs,
+        parameters: None,
+        seed: None,
+        nonce: Some(rand::random::<u128>().to_string()),
+        rung: asking.rung,
+        deadline_ms: asking.deadline_ms,
+        // The very bytes that the receipt commits to.
+        outputs: Some(OutputForm::Npy),
+    };
+    let answer = gateway.infer(&request).await?;
+    let question = Question {
+        request: &request,
+        revision: model.revision,
+    };
+    question
+        .check(&answer, &network.domain())
+        .map_err(|error| distrust(&error))?;
+    let outputs = read_outputs(&answer.outputs, &model.outputs)?;
+    let receipt = &answer.receipt.receipt;
+    let input = open(&inputs, &answer.opening.input, &receipt.input).context("the input")?;
+    let output = open(&outputs, &answer.opening.output, &receipt.output).context("the output")?;
+    Ok(Answered {
+        answer,
+        outputs,
+        input,
+        output,
+    })
+}
+
+fn refused(problem: assay_node::problem::Problem) -> Complaint {
+    Complaint::failed(&problem).hint(&problem.hint)
+}
+
+fn distrust(error: &dyn std::fmt::Display) -> Complaint {
+    Complaint::failed(format!("the answer does not hold: {error}"))
+        .hint("do not use it; ask another gateway and report this one")
+}
+
+/// The outputs in the order of the model's signature, which is the order of their commitment.
+fn read_outputs(values: &BTreeMap<String, Value>, entries: &[TensorEntry]) -> Result<NamedTensors> {
+    if values.len() != entries.len() {
+        return Err(distrust(&"it has other outputs than the model").into());
+    }
+    let mut outputs = NamedTensors::default();
+    for entry in entries {
+        let text = values
+            .get(&entry.name)
+            .and_then(|value| value.get("npy")?.as_str());
+        let bytes = text.and_then(|text| BASE64_STANDARD.decode(text).ok());
+        let bytes =
+            bytes.ok_or_else(|| distrust(&format!("output {} is no npy file", entry.name)))?;
+        let tensor = npy::read(&bytes, MAX_ELEMENTS).map_err(|error| distrust(&error))?;
+        outputs.push(entry.name.clone(), tensor);
+    }
+    Ok(outputs)
+}
+
+/// Lays open every tensor of a commitment.
+fn open(tensors: &NamedTensors, seed: &B256, signed: &Commitment) -> Result<Vec<Disclosure>> {
+    let bytes: Vec<(&str, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, tensor)| (name, npy::canonical_bytes(tensor)))
+        .collect();
+    let fields: Vec<Field<'_>> = bytes
+        .iter()
+        .map(|(name, bytes)| Field { name, bytes })
+        .collect();
+    let (commitment, opening) = commit(&fields, &SaltSeed::from_bytes(seed.0))?;
+    if commitment != *signed {
+        return Err(distrust(&"it is not the one that the node signed for").into());
+    }
+    let disclosed = bytes
+        .iter()
+        .map(|(name, bytes)| opening.disclose(name, bytes));
+    Ok(disclosed.collect::<Result<_, _>>()?)
+}
+
+impl Answered {
+    /// The receipt file of this answer, with its proof if there is one.
+    pub fn file(&self, network: &Network, proof: Option<ReceiptProof>) -> ReceiptFile {
+        ReceiptFile {
+            network: network.id(),
+            receipt: self.answer.receipt.clone(),
+            proof,
+            input: self.input.clone(),
+            output: self.output.clone(),
+        }
+    }
+
+    /// Its outputs as JSON.
+    pub fn outputs_json(&self) -> Value {
+        json::write(&self.outputs)
+    }
+}
+
+/// The value that stands for a tensor in a request.
+pub fn npy_value(tensor: &Tensor) -> Value {
+    json!({"npy": BASE64_STANDARD.encode(npy::canonical_bytes(tensor))})
+}

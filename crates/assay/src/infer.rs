@@ -1,0 +1,165 @@
+//! `assay infer`.
+
+use crate::{
+    ask::{Answered, Asking, ask},
+    cli,
+    client::{Gateway, full_name},
+    complaint::{Complaint, Exit},
+    inputs,
+    output::{self, Form, Progress},
+    receipt, saved,
+};
+use anyhow::{Context as _, Result};
+use assay_chain::light::Network;
+use assay_node::api::ModelEntry;
+use serde::Serialize;
+use serde_json::Value;
+use std::{path::Path, time::Duration};
+
+/// How long `--wait settled` waits: the deadline of settlement that a node promises.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest text of an output that is shown to people; `--json` shows all.
+const MAX_SHOWN: usize = 240;
+
+/// What is printed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    model: String,
+    revision: String,
+    outputs: Value,
+    receipt_id: String,
+    node: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    block: Option<u64>,
+    compute_us: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saved: Option<String>,
+}
+
+/// Asks a model, checks the answer, and waits for its settlement if told so.
+///
+/// # Errors
+/// A complaint of the gateway, or about an answer that does not hold.
+pub async fn run(arguments: cli::Infer, form: Form) -> Result<Exit> {
+    let gateway = Gateway::new(&arguments.gateway)?;
+    let model = find_model(&gateway, &arguments.model).await?;
+    let network = trusted(&gateway, arguments.network.as_deref()).await?;
+    let asking = Asking {
+        inputs: inputs::read(&arguments.input, &model)?,
+        model: &model,
+        rung: Some(format!("{:?}", arguments.rung).to_lowercase()),
+        deadline_ms: None,
+    };
+    let answered = {
+        let _progress = Progress::wait("asking");
+        ask(&gateway, &network, asking).await?
+    };
+    let id = answered.answer.receipt_id;
+    let proof = match arguments.wait {
+        None => None,
+        Some(cli::Wait::Settled) => {
+            let _progress = Progress::wait("waiting for the receipt to settle");
+            Some(gateway.settled(&id, &network, PATIENCE).await?)
+        }
+    };
+    let block = proof.as_ref().map(|proof| proof.settled.height);
+    if let Some(path) = &arguments.save {
+        receipt::save(
+            path,
+            &answered.file(&network, proof.and_then(|proof| proof.report.proof)),
+        )?;
+    }
+    let shown = shown(
+        &arguments.model,
+        &answered,
+        block,
+        arguments.save.as_deref(),
+    );
+    form.print(&shown, show)?;
+    Ok(Exit::Done)
+}
+
+/// What the gateway knows of a model that people name in one of three ways.
+///
+/// # Errors
+/// A complaint if no live node serves it.
+pub async fn find_model(gateway: &Gateway, name: &str) -> Result<ModelEntry> {
+    let models = gateway.models().await?;
+    let wanted = full_name(name, &models)?;
+    let named = |model: &ModelEntry| {
+        model.revision.to_string() == wanted || model.published_as.contains(&wanted)
+    };
+    models.into_iter().find(named).ok_or_else(|| {
+        Complaint::failed(format!("no live node serves {wanted}"))
+            .hint("GET /assay/v1/models lists what is served; a new model takes some seconds to appear")
+            .into()
+    })
+}
+
+/// The network file that was given, or what the gateway says, which is then taken on trust.
+async fn trusted(gateway: &Gateway, file: Option<&Path>) -> Result<Network> {
+    let Some(path) = file else {
+        return Ok(gateway.network().await?.network);
+    };
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    saved::parse_network(&text).with_context(|| format!("{} is no network file", path.display()))
+}
+
+fn shown(model: &str, answered: &Answered, block: Option<u64>, saved: Option<&Path>) -> Shown {
+    let answer = &answered.answer;
+    Shown {
+        model: model.to_owned(),
+        revision: answer.revision.to_string(),
+        outputs: answered.outputs_json(),
+        receipt_id: answer.receipt_id.to_string(),
+        node: answer.node.to_string(),
+        state: if block.is_some() {
+            "settled"
+        } else {
+            "executed"
+        },
+        block,
+        compute_us: answer.usage.compute_us,
+        saved: saved.map(|path| path.display().to_string()),
+    }
+}
+
+fn show(shown: &Shown) -> String {
+    let mut rows: Vec<(String, String)> = Vec::new();
+    if let Value::Object(outputs) = &shown.outputs {
+        rows.extend(
+            outputs
+                .iter()
+                .map(|(name, value)| (name.clone(), shortened(value))),
+        );
+    }
+    let state = match shown.block {
+        Some(block) => format!("settled in finalized block {block}"),
+        None => "executed; it settles in a moment".into(),
+    };
+    rows.extend([
+        ("receipt".into(), shown.receipt_id.clone()),
+        ("state".into(), state),
+        ("node".into(), shown.node.clone()),
+    ]);
+    rows.extend(
+        shown
+            .saved
+            .iter()
+            .map(|path| ("saved".to_owned(), path.clone())),
+    );
+    output::rows(0, &rows)
+}
+
+/// A value on one line, with its end left out where it is long.
+pub fn shortened(value: &Value) -> String {
+    let text = value.to_string();
+    if text.len() <= MAX_SHOWN {
+        return text;
+    }
+    let kept: String = text.chars().take(MAX_SHOWN).collect();
+    format!("{kept}... ({} characters)", text.chars().count())
+}

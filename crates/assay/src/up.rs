@@ -1,0 +1,180 @@
+//! `assay up`: a local network until it is told to stop.
+
+use crate::{
+    cli,
+    complaint::{Complaint, Exit},
+    output::{self, Form, Progress},
+};
+use anyhow::{Context as _, Result};
+use assay_node::{
+    local::{
+        Endpoints, Isolation, LocalNetwork, Plan, Ports, Stage,
+        models::{SHOWN, find, unpack},
+        plan::remove,
+        ports::PORTS_FROM_BASE,
+    },
+    shutdown::signal,
+};
+use std::{path::PathBuf, time::Duration};
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Between two looks whether every role still runs.
+const WATCH: Duration = Duration::from_millis(500);
+
+/// The network's files and the models that it serves, as the arguments say.
+///
+/// # Errors
+/// A complaint about the arguments, or about files.
+pub fn plan(place: &cli::Place) -> Result<(Plan, Vec<PathBuf>)> {
+    let ports = match place.port_base {
+        None => None,
+        Some(base) => Some(Ports::from_base(base).ok_or_else(|| {
+            Complaint::usage(format!(
+                "there are no {PORTS_FROM_BASE} ports from {base} on"
+            ))
+            .hint("choose a base between 1024 and 65000")
+        })?),
+    };
+    std::fs::create_dir_all(&place.data)
+        .with_context(|| format!("making {}", place.data.display()))?;
+    if place.reset {
+        remove(&place.data)?;
+    }
+    let models = find(place.models.as_deref(), &place.data)?;
+    let plan = Plan::open(&place.data, ports, &models).context(
+        Complaint::failed("the local network cannot be set up").hint("--reset makes a new one"),
+    )?;
+    Ok((plan, models))
+}
+
+/// The same with the models that are shown and no others: from ./models where they are there, or those that come
+/// with this program.
+///
+/// # Errors
+/// A complaint about the arguments, or about files.
+pub fn shown_plan(place: &cli::Place) -> Result<(Plan, Vec<PathBuf>)> {
+    let (before, found) = plan(place)?;
+    let chosen: Vec<PathBuf> = SHOWN
+        .iter()
+        .filter_map(|name| {
+            found
+                .iter()
+                .find(|path| path.file_name().is_some_and(|file| file == *name))
+                .cloned()
+        })
+        .collect();
+    let models = if chosen.len() == SHOWN.len() {
+        chosen
+    } else {
+        unpack(&before.data.join("models"))?
+    };
+    let plan = Plan::open(&before.data, Some(before.ports), &models)?;
+    Ok((plan, models))
+}
+
+/// Starts the network with a bar for each stage.
+///
+/// # Errors
+/// What the network says.
+pub async fn start(plan: Plan, isolation: Isolation) -> Result<LocalNetwork> {
+    let mut bar = None;
+    let mut progress = |stage: Stage| {
+        // The old bar goes before the new one comes.
+        bar = None;
+        bar = Some(Progress::wait(match stage {
+            Stage::Validators => "starting 4 validators",
+            Stage::Registration => "registering 3 inference nodes with their bonds",
+            Stage::Nodes => "loading models",
+            Stage::Gateway => "starting the gateway",
+        }));
+    };
+    LocalNetwork::start(plan, isolation, &mut progress)
+        .await
+        .map_err(|error| {
+            let complaint = Complaint::failed(error);
+            complaint
+                .hint("--port-base N takes other ports; --data DIR another folder")
+                .into()
+        })
+}
+
+/// A process for each role, or none.
+///
+/// # Errors
+/// The system's, if it cannot say where this program lies.
+pub fn isolation(isolated: bool) -> Result<Isolation> {
+    Ok(if isolated {
+        Isolation::Processes {
+            program: std::env::current_exe()?,
+        }
+    } else {
+        Isolation::Threads
+    })
+}
+
+/// Runs a local network until SIGTERM, ctrl-c, or a role ends by itself.
+///
+/// # Errors
+/// A complaint if it does not start or a role ends. With `--isolated` a role that ends is the caller's business.
+pub async fn run(arguments: cli::Up, form: Form) -> Result<Exit> {
+    let (plan, models) = plan(&arguments.place)?;
+    let mut network = start(plan, isolation(arguments.isolated)?).await?;
+    let published = {
+        let _progress = Progress::wait("publishing models");
+        network.publish(&models).await?
+    };
+    network.announce()?;
+    form.print(&network.endpoints(), |endpoints| {
+        show(endpoints, network.plan(), published.len())
+    })?;
+    let ended = watch(&mut network, arguments.isolated).await;
+    network.stop().await;
+    ended.map(|()| Exit::Done)
+}
+
+/// Waits for a signal or for the end of a role.
+///
+/// # Errors
+/// A complaint if a role ended that shares this process.
+pub async fn watch(network: &mut LocalNetwork, isolated: bool) -> Result<()> {
+    let mut ticks = interval(WATCH);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let stop = signal();
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            heard = &mut stop => return Ok(heard?),
+            _ = ticks.tick() => match network.fault() {
+                Some(fault) if isolated => tracing::warn!("{fault}"),
+                Some(fault) => return Err(Complaint::failed(fault).into()),
+                None => {}
+            },
+        }
+    }
+}
+
+/// The network's addresses as text.
+pub fn show(endpoints: &Endpoints, plan: &Plan, models: usize) -> String {
+    let developer = plan.accounts.developer.address;
+    output::rows(
+        0,
+        &[
+            ("gateway", endpoints.gateway.clone()),
+            ("json-rpc", endpoints.rpc.join(" ")),
+            ("nodes", endpoints.nodes.join(" ")),
+            ("models", format!("{models}, published by {developer}")),
+            (
+                "network",
+                format!(
+                    "{} ({})",
+                    plan.data.join("network.json").display(),
+                    plan.network.id()
+                ),
+            ),
+            (
+                "key with means",
+                plan.data.join("developer.key").display().to_string(),
+            ),
+        ],
+    )
+}

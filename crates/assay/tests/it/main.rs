@@ -1,0 +1,8 @@
+//! Integration tests: the binary as people and scripts use it.
+
+mod binary;
+mod demo;
+mod errors;
+mod help;
+mod kill;
+mod verify;

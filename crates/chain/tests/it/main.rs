@@ -1,0 +1,11 @@
+//! A validator on real sockets and disk, asked over JSON-RPC as any client asks.
+
+mod frozen_vectors;
+mod local_chain;
+mod rpc_blocks;
+mod rpc_contract;
+mod rpc_filters;
+mod rpc_hostile;
+mod rpc_refusals;
+mod rpc_subscriptions;
+mod settled_receipts;

@@ -1,0 +1,137 @@
+use super::*;
+use crate::registry::FailureDomains;
+use assay_receipt::{EngineId, Microcredits, Rung};
+use std::time::Duration;
+
+fn directory() -> Directory {
+    // Nobody listens there; these tests ask nobody.
+    let rpc = RpcClient::new(&["http://127.0.0.1:9".into()]).unwrap();
+    Directory::new(rpc, Asker::new(Duration::from_secs(1)).unwrap())
+}
+
+fn record(byte: u8, standing: NodeStanding) -> NodeRecord {
+    NodeRecord {
+        node: NodeAddress::from_bytes([byte; 20]),
+        operator: Default::default(),
+        endpoint: format!("http://127.0.0.1:{byte}/"),
+        bond: Microcredits(1),
+        standing,
+        domains: FailureDomains::default(),
+    }
+}
+
+fn revision(byte: u8) -> RevisionId {
+    RevisionId::from_bytes([byte; 32])
+}
+
+fn model(byte: u8) -> ModelEntry {
+    ModelEntry {
+        revision: revision(byte),
+        name: format!("m{byte}"),
+        published_as: Vec::new(),
+        task: "t".into(),
+        licence: "l".into(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        labels: Vec::new(),
+        engine: EngineId::ZERO,
+        replayable: true,
+        rungs: vec![Rung::Signed],
+        nodes: None,
+    }
+}
+
+/// Adds a node that answered with these models.
+fn add(directory: &Directory, record: NodeRecord, models: &[u8]) {
+    let known = Known::new(record);
+    known.live.store(true, Ordering::Relaxed);
+    *known.models.write().unwrap() = models.iter().map(|byte| model(*byte)).collect();
+    directory.view.write().unwrap().nodes.push(Arc::new(known));
+}
+
+fn node(chosen: Option<Chosen>) -> Option<u8> {
+    chosen.map(|chosen| chosen.node().as_bytes()[0])
+}
+
+#[test]
+fn only_live_active_nodes_that_serve_the_model_are_chosen() {
+    let directory = directory();
+    add(&directory, record(1, NodeStanding::Active), &[7]);
+    add(&directory, record(2, NodeStanding::Exiting), &[8]);
+    add(&directory, record(3, NodeStanding::Active), &[8]);
+    assert_eq!(node(directory.choose(revision(8), &[])), Some(3));
+    assert_eq!(node(directory.choose(revision(9), &[])), None);
+    assert!(directory.knows(revision(8)) && !directory.knows(revision(9)));
+    directory.choose(revision(8), &[]).unwrap().failed();
+    assert_eq!(node(directory.choose(revision(8), &[])), None);
+    assert_eq!(directory.live_nodes(), 2);
+}
+
+#[test]
+fn work_in_flight_and_tried_nodes_are_avoided() {
+    let directory = directory();
+    add(&directory, record(1, NodeStanding::Active), &[7]);
+    add(&directory, record(2, NodeStanding::Active), &[7]);
+    let first = directory.choose(revision(7), &[]).unwrap();
+    let second = directory.choose(revision(7), &[]).unwrap();
+    assert_ne!(first.node(), second.node());
+    let tried = [first.node()];
+    assert_eq!(
+        directory.choose(revision(7), &tried).unwrap().node(),
+        second.node()
+    );
+    assert!(
+        directory
+            .choose(revision(7), &[first.node(), second.node()])
+            .is_none()
+    );
+    drop(second);
+    // The first still works on its question.
+    let third = directory.choose(revision(7), &[]).unwrap();
+    assert_ne!(third.node(), first.node());
+}
+
+#[test]
+fn models_are_listed_once_with_their_names_and_nodes() {
+    let directory = directory();
+    add(&directory, record(1, NodeStanding::Active), &[7, 8]);
+    add(&directory, record(2, NodeStanding::Active), &[8]);
+    let publisher = alloy_primitives::Address::repeat_byte(0xab);
+    directory.view.write().unwrap().listings = vec![Listing {
+        publisher,
+        name: "eight".into(),
+        revision: revision(8),
+    }];
+    let models = directory.models();
+    let counts: Vec<Option<u32>> = models.iter().map(|model| model.nodes).collect();
+    assert_eq!(counts, [Some(1), Some(2)]);
+    assert_eq!(
+        models[1].published_as,
+        [format!("0x{}/eight", "ab".repeat(20))]
+    );
+    assert!(models[0].published_as.is_empty());
+}
+
+#[test]
+fn the_node_of_a_receipt_is_asked_first() {
+    let directory = directory();
+    add(&directory, record(1, NodeStanding::Active), &[]);
+    add(&directory, record(2, NodeStanding::Active), &[]);
+    let second = NodeAddress::from_bytes([2; 20]);
+    assert_eq!(
+        directory.live_endpoints(Some(second)),
+        ["http://127.0.0.1:2", "http://127.0.0.1:1"]
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_answer_is_not_live() {
+    let directory = directory();
+    add(&directory, record(1, NodeStanding::Active), &[7]);
+    assert_eq!(directory.live_nodes(), 1);
+    directory.probe().await;
+    assert_eq!(directory.live_nodes(), 0);
+    assert_eq!(directory.live_validators(), 0);
+    assert!(directory.refresh().await.is_err());
+    assert_eq!(directory.nodes().len(), 1, "what was known stays");
+}

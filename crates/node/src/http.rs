@@ -1,0 +1,170 @@
+//! What every HTTP server of ours does alike: bounded JSON bodies, receipts in headers.
+
+use crate::{
+    api::{InferResponse, RECEIPT_HEADER},
+    problem::{Kind, Problem},
+};
+use assay_receipt::ReceiptId;
+use axum::{
+    Json,
+    body::{Bytes, to_bytes},
+    extract::Request,
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A body must be here within this time after its headers.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// A longer body is parsed on a thread of its own, so that others do not wait for it.
+const LONG_BODY: usize = 64 * 1024;
+
+/// Reads a request's body, which must say that it is JSON and have at most `most` bytes.
+///
+/// # Errors
+/// [`Kind::MediaType`], [`Kind::TooLarge`], and [`Kind::BadRequest`] for one that breaks off.
+pub async fn read_body(request: Request, most: usize) -> Result<Bytes, Problem> {
+    let (parts, body) = request.into_parts();
+    check_headers(&parts.headers, most)?;
+    match timeout(BODY_TIMEOUT, to_bytes(body, most)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) => Err(unread(&error, most)),
+        Err(_) => {
+            let detail = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
+            Err(Problem::new(Kind::BadRequest, detail))
+        }
+    }
+}
+
+/// Reads a request's body as `T`.
+///
+/// # Errors
+/// As [`read_body`]; [`Kind::BadRequest`] where it is not `T` in JSON.
+pub async fn read_json<T: DeserializeOwned + Send + 'static>(
+    request: Request,
+    most: usize,
+) -> Result<T, Problem> {
+    let body = read_body(request, most).await?;
+    if body.len() <= LONG_BODY {
+        return parse(&body);
+    }
+    let parsed = tokio::task::spawn_blocking(move || parse(&body)).await;
+    parsed.map_err(|_| Problem::new(Kind::Internal, "the body could not be read"))?
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| Problem::new(Kind::BadRequest, error))
+}
+
+/// An answer with its receipt id in the header.
+pub fn with_receipt(answer: InferResponse) -> Response {
+    let id = HeaderValue::from_str(&answer.receipt_id.to_string());
+    let mut response = Json(answer).into_response();
+    if let Ok(id) = id {
+        response.headers_mut().insert(RECEIPT_HEADER, id);
+    }
+    response
+}
+
+/// Reads the id in a receipt's path.
+///
+/// # Errors
+/// [`Kind::BadRequest`] for what is no receipt id.
+pub fn receipt_id(text: &str) -> Result<ReceiptId, Problem> {
+    text.parse().map_err(|error| {
+        Problem::new(Kind::BadRequest, error)
+            .with_hint("a receipt id is 0x and 64 lower-case hex digits")
+    })
+}
+
+/// Whether the query of a receipt's path asks for the proof.
+///
+/// # Errors
+/// [`Kind::BadRequest`] for any other query.
+pub fn wants_proof(query: Option<&str>) -> Result<bool, Problem> {
+    match query {
+        None | Some("" | "proof=0") => Ok(false),
+        Some("proof=1") => Ok(true),
+        Some(other) => {
+            Err(Problem::new(Kind::BadRequest, format!("the query {other:?} is not proof=1")))
+        }
+    }
+}
+
+fn check_headers(headers: &HeaderMap, most: usize) -> Result<(), Problem> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let media = text(header::CONTENT_TYPE).and_then(|media| media.split(';').next()).unwrap_or("");
+    if !media.trim().eq_ignore_ascii_case("application/json") {
+        return Err(Problem::new(Kind::MediaType, format!("content-type is {media:?}")));
+    }
+    let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    if length.is_some_and(|length| length > most) { Err(too_large(most)) } else { Ok(()) }
+}
+
+fn unread(error: &axum::Error, most: usize) -> Problem {
+    use std::error::Error as _;
+    let over = error.source().is_some_and(|cause| cause.to_string().contains("length limit"));
+    if over { too_large(most) } else { Problem::new(Kind::BadRequest, "the body broke off") }
+}
+
+fn too_large(most: usize) -> Problem {
+    Problem::new(Kind::TooLarge, format!("at most {most} bytes are taken"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use std::io;
+
+    fn headers(pairs: &[(header::HeaderName, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+    }
+
+    fn body(text: String) -> Request {
+        let stream = futures::stream::iter([Ok::<_, io::Error>(Bytes::from(text))]);
+        let builder = Request::builder().header(header::CONTENT_TYPE, "application/json");
+        builder.body(Body::from_stream(stream)).unwrap()
+    }
+
+    #[test]
+    fn only_json_of_a_bounded_length_is_read() {
+        let kind = |pairs: &[_]| check_headers(&headers(pairs), 10).err().and_then(|p| p.kind());
+        let (media, length) = (header::CONTENT_TYPE, header::CONTENT_LENGTH);
+        let json = (media.clone(), "application/json; charset=utf-8");
+        assert_eq!(kind(&[json.clone(), (length.clone(), "10")]), None);
+        assert_eq!(kind(&[json, (length, "11")]), Some(Kind::TooLarge));
+        assert_eq!(kind(&[(media, "text/plain")]), Some(Kind::MediaType));
+        assert_eq!(kind(&[]), Some(Kind::MediaType));
+    }
+
+    #[tokio::test]
+    async fn a_body_without_a_length_is_cut_off_too() {
+        assert_eq!(read_body(body("12345".into()), 5).await.unwrap(), "12345");
+        let problem = read_body(body("123456".into()), 5).await.unwrap_err();
+        assert_eq!(problem.kind(), Some(Kind::TooLarge));
+    }
+
+    #[tokio::test]
+    async fn short_and_long_bodies_are_parsed_alike() {
+        for count in [3, LONG_BODY] {
+            let text = serde_json::to_string(&vec![7u8; count]).unwrap();
+            let read: Vec<u8> = read_json(body(text), usize::MAX).await.unwrap();
+            assert_eq!(read, vec![7; count]);
+            let broken = format!("[{}", "7,".repeat(count));
+            let problem = read_json::<Vec<u8>>(body(broken), usize::MAX).await.unwrap_err();
+            assert_eq!(problem.kind(), Some(Kind::BadRequest));
+        }
+    }
+
+    #[test]
+    fn only_the_proof_can_be_asked_for() {
+        assert!(!wants_proof(None).unwrap() && !wants_proof(Some("")).unwrap());
+        assert!(wants_proof(Some("proof=1")).unwrap());
+        for bad in ["proof", "proof=2", "proof=1&proof=1", "x"] {
+            assert!(wants_proof(Some(bad)).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! From a request to its answer and receipt.
+
+use crate::{
+    api::{
+        InferRequest, InferResponse, Opening, OutputForm, Parameters, UsageReport, tensors,
+    },
+    clock::now_ns,
+    error::Error,
+    inference_node::{Node, Served},
+    limits::Place,
+    problem::{Kind, Problem},
+    writer::Draft,
+};
+use alloy_primitives::B256;
+use assay_tensor::Error as TensorError;
+use assay_inference::{Error as EngineError, NamedTensors, RunLimits};
+use assay_receipt::{
+    Commitment, NodeAddress, Receipt, ReceiptId, ReceiptState, Request, Rung, Times, Usage,
+};
+use rand::{Rng as _, RngExt as _};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// An engine that does not notice that its time is over is left behind after this.
+const OVERTIME: Duration = Duration::from_millis(500);
+
+/// When a request arrived, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    ns: u64,
+    at: Instant,
+}
+
+impl Arrival {
+    /// Now.
+    pub(super) fn now() -> Self {
+        Self { ns: now_ns(), at: Instant::now() }
+    }
+
+    /// How long ago that is.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.at.elapsed()
+    }
+
+    /// Unix ns of a later moment, by the clock that never jumps back.
+    fn ns_at(&self, later: Instant) -> u64 {
+        let passed = later.saturating_duration_since(self.at).as_nanos();
+        self.ns.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+}
+
+/// A request as it was read, with everything that the client left to the node.
+struct Asked {
+    inputs: BTreeMap<String, Value>,
+    form: OutputForm,
+    parameters: Parameters,
+    seed: u64,
+    nonce: u128,
+    rung: Rung,
+    deadline_ns: u64,
+    opening: Opening,
+}
+
+/// What an engine made of the inputs.
+struct Computed {
+    input: Commitment,
+    output: Commitment,
+    outputs: BTreeMap<String, Value>,
+    usage: Usage,
+    ended: Instant,
+}
+
+/// Tells an engine to stop when whoever waited for it is gone.
+struct Cancel(Arc<AtomicBool>);
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Node {
+    /// Answers a request; the receipt is on disk when this returns.
+    pub(super) async fn answer(
+        &self,
+        request: InferRequest,
+        arrival: Arrival,
+        place: Place,
+    ) -> Result<InferResponse, Problem> {
+        let model = self.models.resolve(&request.model_name()?, &self.rpc).await?;
+        if !self.writer.takes(model.entry.revision) {
+            let detail = "receipts of this node for this revision can no longer settle";
+            return Err(Problem::new(Kind::Unavailable, detail).with_hint("ask another node"));
+        }
+        let asked = Asked::read(request, arrival)?;
+        let (asked, computed) = self.compute(&model, asked, place).await?;
+        self.metrics.engine_s.observe(Duration::from_micros(computed.usage.compute_us));
+        self.sign(&model, asked, computed, arrival).await
+    }
+
+    /// Runs the engine on a thread of its own, within the limits of a request.
+    async fn compute(
+        &self,
+        model: &Arc<Served>,
+        asked: Asked,
+        place: Place,
+    ) -> Result<(Asked, Computed), Problem> {
+        let patience = self.limits.run_time();
+        let turn = place.turn(patience).await?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let _cancel = Cancel(stop.clone());
+        let (model, limits) = (model.clone(), self.limits.run_limits());
+        let work = tokio::task::spawn_blocking(move || {
+            // The turn ends with the work, not with the patience of whoever waits for it.
+            let _turn = turn;
+            let started = Instant::now();
+            let cancel = || stop.load(Ordering::Relaxed) || started.elapsed() > patience;
+            let computed = asked.run(&model, &limits, &cancel)?;
+            Ok((asked, computed))
+        });
+        match tokio::time::timeout(patience.saturating_add(OVERTIME), work).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => Err(Problem::new(Kind::Internal, "the engine ended early")),
+            Err(_) => Err(took_too_long(patience)),
+        }
+    }
+
+    /// Signs for the answer and waits until the receipt is on disk.
+    async fn sign(
+        &self,
+        model: &Served,
+        asked: Asked,
+        computed: Computed,
+        arrival: Arrival,
+    ) -> Result<InferResponse, Problem> {
+        let request = Request {
+            network: self.domain.network(),
+            revision: model.entry.revision,
+            input: computed.input,
+            parameters: asked.parameters.digest(),
+            seed: asked.seed,
+            rung: asked.rung,
+            deadline_ns: asked.deadline_ns,
+            nonce: asked.nonce,
+            payer: Commitment::ZERO,
+        };
+        let end_ns = arrival.ns_at(computed.ended);
+        let times = Times {
+            request_ns: arrival.ns,
+            first_output_ns: end_ns,
+            end_ns,
+            uncertainty_ns: self.uncertainty_ns,
+        };
+        let receipt = self.receipt(model, &request, &computed, times);
+        let draft = Draft { receipt, opening: asked.opening.clone() };
+        let durable = self.writer.append(draft).await.map_err(|error| not_durable(&error))?;
+        Ok(InferResponse {
+            outputs: computed.outputs,
+            revision: model.entry.revision,
+            node: self.address,
+            receipt_id: durable.id,
+            receipt: durable.signed,
+            request,
+            state: ReceiptState::Executed,
+            opening: asked.opening,
+            usage: UsageReport {
+                input_units: computed.usage.input_units,
+                output_units: computed.usage.output_units,
+                compute_us: computed.usage.compute_us,
+                price_microcredits: self.price,
+            },
+        })
+    }
+
+    /// The receipt, but for its place, which the writer gives it.
+    fn receipt(&self, model: &Served, request: &Request, computed: &Computed, times: Times) -> Receipt {
+        Receipt {
+            request: request.id(),
+            nonce: request.nonce,
+            revision: request.revision,
+            engine: model.engine.id(),
+            parameters: request.parameters,
+            seed: request.seed,
+            input: computed.input,
+            output: computed.output,
+            stream: Commitment::ZERO,
+            usage: computed.usage,
+            price: self.price,
+            payer: request.payer,
+            node: NodeAddress::ZERO,
+            times,
+            rung: request.rung,
+            deadline_ns: request.deadline_ns,
+            sequence: 0,
+            previous: ReceiptId::ZERO,
+        }
+    }
+}
+
+impl Asked {
+    fn read(request: InferRequest, arrival: Arrival) -> Result<Self, Problem> {
+        let parameters = Parameters::of(request.parameters.as_ref())?;
+        // A receipt must not bind parameters that changed nothing.
+        if let Some(name) = parameters.names().next() {
+            let detail = format!("this engine takes no parameters; `{name}` was given");
+            return Err(Problem::new(Kind::BadParameters, detail));
+        }
+        let mut rng = rand::rng();
+        let mut seeds = [[0u8; 32]; 2];
+        seeds.iter_mut().for_each(|seed| rng.fill_bytes(seed));
+        let [input, output] = seeds.map(B256::from);
+        Ok(Self {
+            nonce: request.nonce()?.unwrap_or_else(|| rng.random()),
+            rung: request.rung()?,
+            deadline_ns: arrival.ns.saturating_add(request.deadline_ns()?),
+            seed: request.seed.unwrap_or(0),
+            form: request.outputs.unwrap_or_default(),
+            inputs: request.inputs,
+            parameters,
+            opening: Opening { input, output },
+        })
+    }
+
+    fn run(
+        &self,
+        model: &Served,
+        limits: &RunLimits,
+        cancel: &dyn Fn() -> bool,
+    ) -> Result<Computed, Problem> {
+        let inputs = tensors::read(&self.inputs, &model.entry.inputs, limits.input_elements)?;
+        let input = tensors::commit(&inputs, &self.opening.input)?;
+        let started = Instant::now();
+        let run = model.engine.run(&inputs, limits, cancel).map_err(|error| engine_problem(&error))?;
+        let ended = Instant::now();
+        let compute_us = ended.saturating_duration_since(started).as_micros();
+        Ok(Computed {
+            input,
+            output: tensors::commit(&run.outputs, &self.opening.output)?,
+            outputs: tensors::write(&run.outputs, self.form),
+            usage: Usage {
+                input_units: elements(&inputs),
+                output_units: elements(&run.outputs),
+                compute_us: u64::try_from(compute_us).unwrap_or(u64::MAX),
+            },
+            ended,
+        })
+    }
+}
+
+fn elements(tensors: &NamedTensors) -> u64 {
+    tensors.iter().map(|(_, tensor)| tensor.shape().elements() as u64).sum()
+}
+
+fn took_too_long(patience: Duration) -> Problem {
+    let detail = format!("the model did not finish within {} ms", patience.as_millis());
+    Problem::new(Kind::Timeout, detail)
+}
+
+/// Who is to blame for an engine's error.
+fn engine_problem(error: &EngineError) -> Problem {
+    let kind = match error {
+        EngineError::Input { .. } | EngineError::Npy(_) => Kind::BadInput,
+        EngineError::Tensor(inner) => match inner {
+            // A node that stops on these very values: the loader has accepted the graph.
+            TensorError::Input { .. } | TensorError::Node { .. } | TensorError::Tensor(_) => Kind::BadInput,
+            TensorError::Exhausted { .. } => Kind::OverBudget,
+            TensorError::Cancelled { .. } => Kind::Timeout,
+            _ => Kind::Internal,
+        },
+        _ => Kind::Internal,
+    };
+    Problem::new(kind, error)
+}
+
+fn not_durable(error: &Error) -> Problem {
+    match error {
+        Error::Receipt(assay_receipt::Error::IllFormed(_)) => {
+            Problem::new(Kind::Timeout, "the answer came after its deadline")
+        }
+        Error::Stopping => {
+            Problem::new(Kind::Unavailable, "this node is stopping").with_hint("ask another node")
+        }
+        _ => Problem::new(Kind::Internal, "the receipt could not be made durable"),
+    }
+}

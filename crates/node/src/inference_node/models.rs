@@ -1,0 +1,214 @@
+//! The revisions of a node: verified, loaded, warm, and found by their names.
+
+use crate::{
+    api::{ModelEntry, OFFERED_RUNGS, request::ModelName, tensors},
+    error::Error,
+    problem::{Kind, Problem},
+    registry,
+    rpc_client::RpcClient,
+};
+use assay_inference::{
+    DType, Dim, Engine, ModelLimits, NamedTensors, NonFinite, OnnxEngine, Revision, RevisionLimits,
+    RunLimits, Tensor, ValueInfo,
+};
+use assay_receipt::RevisionId;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+/// A published name is looked up again after this: a new revision is served soon.
+const NAME_AGE: Duration = Duration::from_secs(2);
+/// Most names that are remembered; beyond it all are forgotten and looked up again.
+const MAX_NAMES: usize = 4_096;
+/// Largest input that is made up to warm an engine, elements.
+const WARM_ELEMENTS: usize = 1 << 20;
+
+/// A revision that is served.
+pub struct Served {
+    /// The engine with the revision loaded.
+    pub engine: Arc<dyn Engine>,
+    /// How the revision is listed, without the names under which it is published.
+    pub entry: ModelEntry,
+    published: RwLock<Vec<String>>,
+}
+
+impl fmt::Debug for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Served").field("entry", &self.entry).finish_non_exhaustive()
+    }
+}
+
+impl Served {
+    /// How the revision is listed now.
+    pub fn listing(&self) -> ModelEntry {
+        let published = self.published.read().unwrap_or_else(PoisonError::into_inner);
+        ModelEntry { published_as: published.clone(), ..self.entry.clone() }
+    }
+
+    /// Notes the names under which it is published.
+    pub(super) fn note_published(&self, names: Vec<String>) {
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+}
+
+/// What the registry said of a name, and when.
+type Resolved = (Option<RevisionId>, Instant);
+
+/// The revisions of a node.
+#[derive(Debug)]
+pub struct Models {
+    revisions: BTreeMap<RevisionId, Arc<Served>>,
+    names: Mutex<HashMap<ModelName, Resolved>>,
+}
+
+impl Models {
+    /// Verifies and loads the revisions in `directories` and runs each one once.
+    ///
+    /// # Errors
+    /// [`Error::Revision`] naming the first directory that does not hold.
+    pub async fn load(directories: Vec<PathBuf>, limits: RunLimits) -> Result<Self, Error> {
+        let loading = tokio::task::spawn_blocking(move || {
+            directories.iter().map(|directory| load(directory, &limits)).collect()
+        });
+        let loaded: Result<Vec<Served>, Error> =
+            loading.await.unwrap_or(Err(Error::PartEnded("loading of the models")));
+        let revisions = loaded?.into_iter().map(|served| (served.entry.revision, Arc::new(served)));
+        Ok(Self { revisions: revisions.collect(), names: Mutex::default() })
+    }
+
+    /// Number of revisions.
+    pub fn count(&self) -> usize {
+        self.revisions.len()
+    }
+
+    /// The revisions, in order of name and revision.
+    pub fn all(&self) -> Vec<Arc<Served>> {
+        let mut all: Vec<Arc<Served>> = self.revisions.values().cloned().collect();
+        all.sort_by(|a, b| a.entry.name.cmp(&b.entry.name));
+        all
+    }
+
+    /// The revision that `name` stands for.
+    ///
+    /// # Errors
+    /// [`Kind::UnknownModel`] if it is not served here; [`Kind::Unavailable`] if nobody can say
+    /// what the name stands for.
+    pub async fn resolve(&self, name: &ModelName, rpc: &RpcClient) -> Result<Arc<Served>, Problem> {
+        let revision = match name {
+            ModelName::Revision(revision) => *revision,
+            ModelName::Published { .. } => self.look_up(name, rpc).await?.ok_or_else(|| {
+                Problem::new(Kind::UnknownModel, format!("nothing is published as {name}"))
+            })?,
+        };
+        let served = self.revisions.get(&revision).cloned();
+        served.ok_or_else(|| {
+            Problem::new(Kind::UnknownModel, format!("revision {revision} is not served by this node"))
+        })
+    }
+
+    async fn look_up(&self, name: &ModelName, rpc: &RpcClient) -> Result<Option<RevisionId>, Problem> {
+        let ModelName::Published { publisher, name: short } = name else { return Ok(None) };
+        let known = self.names().get(name).copied();
+        if let Some((revision, at)) = known
+            && at.elapsed() < NAME_AGE
+        {
+            return Ok(revision);
+        }
+        match registry::latest_revision(rpc, *publisher, short).await {
+            Ok(revision) => {
+                let mut names = self.names();
+                if names.len() >= MAX_NAMES {
+                    names.clear();
+                }
+                names.insert(name.clone(), (revision, Instant::now()));
+                Ok(revision)
+            }
+            Err(error) => match known {
+                // Names only ever get newer revisions: an old answer was right once.
+                Some((revision, _)) => Ok(revision),
+                None => Err(Problem::new(Kind::Unavailable, format!("the model registry cannot be asked: {error}"))
+                    .with_hint("name the revision by its id, or try again")
+                    .retry_after(1)),
+            },
+        }
+    }
+
+    fn names(&self) -> std::sync::MutexGuard<'_, HashMap<ModelName, Resolved>> {
+        // A panic elsewhere leaves the map whole: entries are inserted in one step.
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn load(directory: &Path, limits: &RunLimits) -> Result<Served, Error> {
+    let unusable =
+        |reason: String| Error::Revision { directory: directory.into(), reason };
+    let revision = Revision::open(directory, &RevisionLimits::default())
+        .map_err(|error| unusable(error.to_string()))?;
+    let engine = OnnxEngine::load(&revision, &ModelLimits::default())
+        .map_err(|error| unusable(error.to_string()))?;
+    if engine.signature().inputs.is_empty() || engine.signature().outputs.is_empty() {
+        return Err(unusable("a model without inputs or outputs cannot be asked".into()));
+    }
+    warm(&engine, limits);
+    Ok(Served { entry: entry(&revision, &engine), engine: Arc::new(engine), published: RwLock::default() })
+}
+
+fn entry(revision: &Revision, engine: &OnnxEngine) -> ModelEntry {
+    let manifest = revision.manifest();
+    let open = |name: &str| {
+        let value = manifest.inputs.iter().find(|value| value.name == name);
+        value.is_some_and(|value| value.non_finite == Some(NonFinite::Allow))
+    };
+    let signature = engine.signature();
+    ModelEntry {
+        revision: revision.id(),
+        name: manifest.name.clone(),
+        published_as: Vec::new(),
+        task: manifest.task.clone(),
+        licence: manifest.licence.clone(),
+        inputs: signature.inputs.iter().map(|info| tensors::entry(info, open(&info.name))).collect(),
+        outputs: signature.outputs.iter().map(|info| tensors::entry(info, true)).collect(),
+        labels: manifest.labels.clone().unwrap_or_default(),
+        engine: engine.id(),
+        replayable: engine.replayable(),
+        rungs: OFFERED_RUNGS.to_vec(),
+        nodes: None,
+    }
+}
+
+/// Runs the engine once on zeros, so that the first client does not pay for cold memory. A model
+/// that refuses zeros stays cold.
+fn warm(engine: &OnnxEngine, limits: &RunLimits) {
+    let zeros: Option<Vec<(String, Tensor)>> =
+        engine.signature().inputs.iter().map(|info| Some((info.name.clone(), zeros(info)?))).collect();
+    let Some(zeros) = zeros else { return };
+    if let Err(error) = engine.run(&NamedTensors::new(zeros), limits, &|| false) {
+        tracing::debug!(%error, revision = %engine.revision(), "the engine was not warmed");
+    }
+}
+
+fn zeros(info: &ValueInfo) -> Option<Tensor> {
+    let dims: Vec<usize> = info
+        .dims
+        .as_ref()?
+        .iter()
+        .map(|dim| if let Dim::Fixed(size) = dim { *size } else { 1 })
+        .collect();
+    let elements = dims.iter().try_fold(1usize, |all, dim| all.checked_mul(*dim))?;
+    if elements > WARM_ELEMENTS {
+        return None;
+    }
+    match info.dtype {
+        DType::F32 => Tensor::new(&dims, vec![0f32; elements]).ok(),
+        DType::F64 => Tensor::new(&dims, vec![0f64; elements]).ok(),
+        DType::I64 => Tensor::new(&dims, vec![0i64; elements]).ok(),
+        DType::I32 => Tensor::new(&dims, vec![0i32; elements]).ok(),
+        DType::U8 => Tensor::new(&dims, vec![0u8; elements]).ok(),
+        DType::Bool => Tensor::new(&dims, vec![false; elements]).ok(),
+        DType::Str => Tensor::new(&dims, vec![String::new(); elements]).ok(),
+    }
+}

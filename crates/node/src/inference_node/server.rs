@@ -1,0 +1,205 @@
+//! The HTTP API of an inference node.
+
+use crate::{
+    api::{
+        HEALTH_PATH, Health, HealthStatus, INFER_PATH, InferRequest, InferResponse, METRICS_PATH,
+        MODELS_PATH, ModelList, RECEIPTS_PATH, ReceiptReport,
+    },
+    http,
+    inference_node::{Node, SETTLE_PATIENCE, answer::Arrival},
+    problem::{Kind, Problem},
+    store::{Entry, Standing},
+};
+use assay_chain::light::ReceiptProof;
+use assay_receipt::{ReceiptId, ReceiptState};
+use assay_settle::{DropReason, verify::Reason};
+use axum::{
+    Json, Router,
+    extract::{ConnectInfo, Path, RawQuery, Request, State},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::net::TcpListener;
+
+type Shared = State<Arc<Node>>;
+
+/// Serves until the node is told to stop, then until the last request has its answer or the time
+/// to drain is over.
+pub(super) async fn serve(listener: TcpListener, node: Arc<Node>) -> std::io::Result<()> {
+    let (stop, late) = (node.shutdown.clone(), node.shutdown.clone());
+    let drain = node.drain_time();
+    let router = router(node).into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, router)
+        .with_graceful_shutdown(async move { stop.requested().await });
+    tokio::select! {
+        served = served.into_future() => served,
+        () = async { late.requested().await; tokio::time::sleep(drain).await } => Ok(()),
+    }
+}
+
+fn router(node: Arc<Node>) -> Router {
+    Router::new()
+        .route(INFER_PATH, post(infer))
+        .route(MODELS_PATH, get(models))
+        .route(&format!("{RECEIPTS_PATH}/{{id}}"), get(receipt))
+        .route(HEALTH_PATH, get(health))
+        .route(METRICS_PATH, get(metrics))
+        .fallback(async || Problem::new(Kind::UnknownPath, "nothing is served at this path"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Kind::Method, "this path takes another method")
+        })
+        .with_state(node)
+}
+
+async fn infer(
+    State(node): Shared,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let arrival = Arrival::now();
+    let response = match admitted(&node, client, request, arrival).await {
+        Ok(answer) => http::with_receipt(answer),
+        Err(problem) => problem.into_response(),
+    };
+    node.metrics.answered(response.status(), arrival.elapsed());
+    response
+}
+
+async fn admitted(
+    node: &Node,
+    client: SocketAddr,
+    request: Request,
+    arrival: Arrival,
+) -> Result<InferResponse, Problem> {
+    node.rate.admit(client.ip())?;
+    if node.shutdown.is_requested() {
+        let detail = "this node is stopping";
+        return Err(Problem::new(Kind::Unavailable, detail).retry_after(SETTLE_PATIENCE.as_secs()));
+    }
+    let (unsettled, most) = (node.unsettled(), node.limits.unsettled);
+    if unsettled >= most {
+        let detail = format!("{unsettled} receipts wait for settlement; at most {most} may");
+        return Err(Problem::new(Kind::Unavailable, detail).retry_after(1));
+    }
+    let place = node.admission.enter()?;
+    node.metrics.running.set(i64::try_from(node.admission.occupied()).unwrap_or(i64::MAX));
+    let request: InferRequest = http::read_json(request, node.limits.body_bytes).await?;
+    let answer = node.answer(request, arrival, place).await;
+    node.metrics.running.set(i64::try_from(node.admission.occupied()).unwrap_or(i64::MAX));
+    answer
+}
+
+async fn models(State(node): Shared) -> Json<ModelList> {
+    Json(ModelList { models: node.models.all().iter().map(|served| served.listing()).collect() })
+}
+
+async fn receipt(
+    State(node): Shared,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<ReceiptReport>, Problem> {
+    node.rate.admit(client.ip())?;
+    let id = http::receipt_id(&id)?;
+    let with_proof = http::wants_proof(query.as_deref())?;
+    let found = node.writer.store().find(&id).map_err(|error| {
+        tracing::error!(%error, "the receipt log cannot be read");
+        Problem::new(Kind::Internal, "the receipt log cannot be read")
+    })?;
+    let Some((entry, standing)) = found else {
+        return Err(Problem::new(Kind::UnknownReceipt, format!("this node has no receipt {id}")));
+    };
+    let proof = match standing {
+        Standing::Settled(_) if with_proof => proof(&node, &entry).await?,
+        _ => None,
+    };
+    Ok(Json(report(&node, id, entry, standing, proof, with_proof)))
+}
+
+/// The proof as the chain has it; `None` while its block is not certified.
+async fn proof(node: &Node, entry: &Entry) -> Result<Option<ReceiptProof>, Problem> {
+    let receipt = &entry.signed.receipt;
+    let proof = node.rpc.receipt_proof(receipt.node, receipt.revision, receipt.sequence).await;
+    proof.map_err(|error| {
+        Problem::new(Kind::Unavailable, format!("the chain cannot be asked: {error}")).retry_after(1)
+    })
+}
+
+fn report(
+    node: &Node,
+    id: ReceiptId,
+    entry: Entry,
+    standing: Standing,
+    proof: Option<ReceiptProof>,
+    with_network: bool,
+) -> ReceiptReport {
+    let seen = if let Standing::Settled(height) = standing { height } else { None };
+    // A node that was restarted knows the height from the proof only.
+    let height = seen.or_else(|| {
+        let settled = assay_chain::light::verify(&node.network, proof.as_ref()?);
+        settled.ok().map(|settled| settled.height)
+    });
+    ReceiptReport {
+        id,
+        state: state(standing),
+        receipt: entry.signed,
+        height,
+        proof,
+        network: with_network.then(|| node.network.clone()),
+    }
+}
+
+fn state(standing: Standing) -> ReceiptState {
+    match standing {
+        Standing::Waiting => ReceiptState::Executed,
+        Standing::Settled(_) => ReceiptState::Settled,
+        Standing::Dead(DropReason::Refused(Reason::DeadlinePassed)) => ReceiptState::Expired,
+        Standing::Dead(_) => ReceiptState::Refuted,
+    }
+}
+
+async fn health(State(node): Shared) -> Json<Health> {
+    let unsettled = node.unsettled();
+    let crowded = (unsettled > node.limits.unsettled / 2)
+        .then(|| format!("{unsettled} receipts wait for settlement"));
+    let detail = crowded.or_else(|| node.notice.complaint());
+    let status = if node.shutdown.is_requested() || node.writer.has_failed() {
+        HealthStatus::Stopping
+    } else if detail.is_some() {
+        HealthStatus::Behind
+    } else {
+        HealthStatus::Ok
+    };
+    Json(Health {
+        role: "node".into(),
+        status,
+        version: env!("CARGO_PKG_VERSION").into(),
+        detail,
+        unsettled: Some(unsettled),
+    })
+}
+
+async fn metrics(State(node): Shared) -> Response {
+    node.metrics.page()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_standing_is_a_state_of_the_receipt() {
+        let dead = |reason| Standing::Dead(DropReason::Refused(reason));
+        for (standing, expected) in [
+            (Standing::Waiting, ReceiptState::Executed),
+            (Standing::Settled(None), ReceiptState::Settled),
+            (Standing::Settled(Some(3)), ReceiptState::Settled),
+            (dead(Reason::DeadlinePassed), ReceiptState::Expired),
+            (dead(Reason::NodeSlashed), ReceiptState::Refuted),
+            (Standing::Dead(DropReason::Forked), ReceiptState::Refuted),
+        ] {
+            assert_eq!(state(standing), expected, "{standing:?}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A node that fails or cheats costs the client nothing but time, and a good answer is asked for once.
+
+use crate::{
+    fake_node::Conduct,
+    gateway_stage::{Stage, problem},
+};
+use assay_node::{
+    api::{InferResponse, METRICS_PATH, RECEIPT_HEADER, RECEIPTS_PATH, ReceiptReport},
+    gateway::Limits,
+    problem::Kind,
+};
+use serde_json::json;
+
+/// Asks until the node with the fault has had its turn, and checks every answer.
+async fn survives(fault: Conduct, limits: Limits) -> Stage {
+    let stage = Stage::set_with(&[fault, Conduct::Honest], limits).await;
+    for _ in 0..2 {
+        let response = stage.ask(json!({})).await;
+        assert_eq!(response.status(), 200, "{fault:?}");
+        let id = response.headers()[RECEIPT_HEADER]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let answer: InferResponse = response.json().await.unwrap();
+        assert_eq!(answer.receipt_id.to_string(), id);
+        assert_eq!(answer.outputs["y"], json!([[2.0, 4.0]]), "{fault:?}");
+        assert_eq!(answer.node, stage.nodes[1].address, "{fault:?}");
+        answer.receipt.verify(&stage.network.domain()).unwrap();
+    }
+    assert!(stage.asked()[0] >= 1, "{fault:?} was never asked");
+    assert_eq!(
+        stage.asked()[1],
+        2,
+        "the honest node answers each question once"
+    );
+    stage
+}
+
+#[tokio::test]
+async fn a_node_that_fails_is_passed_over() {
+    for fault in [
+        Conduct::Fails,
+        Conduct::Full,
+        Conduct::Babbles,
+        Conduct::HangsUp,
+    ] {
+        survives(fault, Limits::default()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_never_answers_is_passed_over() {
+    survives(
+        Conduct::Sleeps,
+        Limits {
+            run_ms: 300,
+            ..Limits::default()
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_hold_is_thrown_away() {
+    for fraud in [
+        Conduct::Forges,
+        Conduct::Swaps,
+        Conduct::Embellishes,
+        Conduct::Mishears,
+        Conduct::Impersonates,
+    ] {
+        let stage = survives(fraud, Limits::default()).await;
+        let page = stage
+            .http
+            .get(format!("{}{METRICS_PATH}", stage.url))
+            .send()
+            .await
+            .unwrap();
+        let page = page.text().await.unwrap();
+        assert!(
+            !page.contains("assay_gateway_bad_answers_total 0"),
+            "{fraud:?} was not noticed:\n{page}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_to_another_question_is_thrown_away() {
+    let stage = Stage::set(&[Conduct::Replays]).await;
+    assert_eq!(stage.ask(json!({})).await.status(), 200);
+    let problem = problem(stage.ask(json!({})).await).await;
+    assert_eq!(problem.kind(), Some(Kind::BadGateway));
+    assert!(
+        problem.detail.contains("nonce") || problem.detail.contains("request"),
+        "{problem}"
+    );
+}
+
+#[tokio::test]
+async fn a_question_that_is_to_blame_goes_to_one_node() {
+    let stage = Stage::set(&[Conduct::Refuses, Conduct::Refuses]).await;
+    let problem = problem(stage.ask(json!({})).await).await;
+    assert_eq!(problem.kind(), Some(Kind::BadInput));
+    assert_eq!(stage.asked().iter().sum::<u64>(), 1);
+}
+
+#[tokio::test]
+async fn without_a_node_that_works_the_client_is_told() {
+    let stage = Stage::set(&[Conduct::Fails, Conduct::Forges]).await;
+    let told = problem(stage.ask(json!({})).await).await;
+    assert_eq!(told.kind(), Some(Kind::BadGateway));
+    assert_eq!(stage.asked(), [1, 1]);
+    let nobody = Stage::set(&[]).await;
+    assert_eq!(
+        problem(nobody.ask(json!({})).await).await.kind(),
+        Some(Kind::UnknownModel)
+    );
+}
+
+#[tokio::test]
+async fn idle_nodes_take_turns() {
+    let stage = Stage::set(&[Conduct::Honest, Conduct::Honest, Conduct::Honest]).await;
+    for _ in 0..9 {
+        assert_eq!(stage.ask(json!({})).await.status(), 200);
+    }
+    assert_eq!(stage.asked(), [3, 3, 3]);
+}
+
+#[tokio::test]
+async fn a_receipt_is_found_at_its_node_and_after_it_is_gone() {
+    let mut stage = Stage::set(&[Conduct::Honest]).await;
+    let answer: InferResponse = stage.ask(json!({})).await.json().await.unwrap();
+    let path = format!("{RECEIPTS_PATH}/{}", answer.receipt_id);
+    let report: ReceiptReport = stage.read(&path).await;
+    assert_eq!(report.receipt, answer.receipt);
+    stage.nodes.clear();
+    let report: ReceiptReport = stage.read(&format!("{path}?proof=1")).await;
+    assert_eq!(report.receipt, answer.receipt);
+    assert!(report.proof.is_none(), "the chain has none");
+    assert_eq!(report.network.unwrap(), stage.network);
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_ends_well() {
+    let stage = Stage::set(&[Conduct::Honest]).await;
+    assert_eq!(stage.ask(json!({})).await.status(), 200);
+    stage.stop().await.unwrap();
+}

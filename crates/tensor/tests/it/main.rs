@@ -1,0 +1,7 @@
+//! Scenarios over operators, hostile files and the committed corpus.
+
+mod hostile;
+mod mutation;
+mod operators;
+mod run_limits;
+mod writer;
