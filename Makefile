@@ -34,7 +34,7 @@ models: ## Train the models again and write their reference outputs
 
 vectors: ## Write the frozen vectors again; a difference means that a wire format changed
 	cargo run --quiet --package assay-receipt --example make_vectors
-	cargo run --quiet --package assay-chain --example make_vectors
+	cargo run --quiet --package assay-chain --example make_chain_vectors
 
 contracts: ## Compile the contracts again and write their artefacts
 	@scripts/contracts.sh

@@ -91,9 +91,7 @@ pub fn show(error: &anyhow::Error) -> (String, Exit) {
         .map(|cause| one_line(&cause.to_string()))
         .collect();
     let mut text = format!("error: {}", without_repeats(&chain).join(": "));
-    let complaint = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<Complaint>());
+    let complaint = error.downcast_ref::<Complaint>();
     if let Some(hint) = complaint.and_then(|complaint| complaint.hint.as_deref()) {
         text.push_str("\nhint: ");
         text.push_str(hint);

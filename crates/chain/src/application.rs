@@ -44,14 +44,16 @@ use tokio::sync::{Notify, watch};
 /// Certificates: BLS12-381 threshold signatures of the validator set, 48 bytes.
 pub type Scheme = threshold::Scheme<ed25519::PublicKey, MinSig>;
 /// The state database.
-pub type StateDb<E> =
-    fixed::Db<mmr::Family, E, StateKey, Word, Sha256, EightCap, Sequential>;
+pub type StateDb<E> = fixed::Db<mmr::Family, E, StateKey, Word, Sha256, EightCap, Sequential>;
 /// The state database as the stateful actor shares it.
 pub type Databases<E> = Shared<StateDb<E>>;
 type Unmerkleized<E> = <Databases<E> as DatabaseSet<E>>::Unmerkleized;
 type Merkleized<E> = <Databases<E> as DatabaseSet<E>>::Merkleized;
 type Readers<E> = <Databases<E> as DatabaseSet<E>>::Readers;
 
+/// A proposer takes no further transaction after this time. Others need as long to verify as it needed to build, so a
+/// block that is slow to build, on a machine that has other work, would be skipped, and built again, for ever.
+const BUILD_TIME: Duration = Duration::from_millis(100);
 /// How far ahead of the local clock a block's time may lie before the vote waits for it.
 const CLOCK_SKEW_MS: u64 = 500;
 
@@ -86,11 +88,27 @@ impl Shelf {
     pub fn new(spec: Spec, index: impl Into<Arc<Index>>, idle: Duration) -> Arc<Self> {
         let index = index.into();
         let pool = Mutex::new(Mempool::new(spec.chain_id));
-        let last = index.height().ok().flatten().and_then(|height| index.block(height).ok()?);
-        let none = Tip { height: 0, digest: B256::ZERO, timestamp_ms: 0 };
+        let last = index
+            .height()
+            .ok()
+            .flatten()
+            .and_then(|height| index.block(height).ok()?);
+        let none = Tip {
+            height: 0,
+            digest: B256::ZERO,
+            timestamp_ms: 0,
+        };
         let (tip, _) = watch::channel(last.as_ref().map_or(none, tip_of));
         let outcomes = Mutex::default();
-        Arc::new(Self { spec, index, idle, pool, arrived: Notify::new(), tip, outcomes })
+        Arc::new(Self {
+            spec,
+            index,
+            idle,
+            pool,
+            arrived: Notify::new(),
+            tip,
+            outcomes,
+        })
     }
 
     /// The pool. A panic while it was held cannot leave it half-changed in a way that matters:
@@ -122,12 +140,18 @@ impl Shelf {
     fn keep(&self, block: &Block, outcome: Outcome) {
         let height = block.height().get();
         // The diff is in the database batch already.
-        let outcome = Arc::new(Outcome { diff: StateDiff::new(), ..outcome });
-        self.outcomes().insert(digest_of(block), Kept { height, outcome });
+        let outcome = Arc::new(Outcome {
+            diff: StateDiff::new(),
+            ..outcome
+        });
+        self.outcomes()
+            .insert(digest_of(block), Kept { height, outcome });
     }
 
     fn kept(&self, block: &Block) -> Option<Arc<Outcome>> {
-        self.outcomes().get(&digest_of(block)).map(|kept| kept.outcome.clone())
+        self.outcomes()
+            .get(&digest_of(block))
+            .map(|kept| kept.outcome.clone())
     }
 
     fn publish(&self, block: &Block) {
@@ -140,7 +164,7 @@ impl Shelf {
             grows
         });
         let mut pool = self.pool();
-        for tx in block.transactions.iter().filter_map(|bytes| recover(bytes)) {
+        for tx in block.transactions.iter().filter_map(recover) {
             pool.used(tx.signer(), tx.nonce());
         }
     }
@@ -167,7 +191,10 @@ fn tip_of(block: &Block) -> Tip {
 
 /// Decodes a transaction and recovers its sender; `None` if either fails.
 pub fn recover(bytes: &Bytes) -> Option<Pooled> {
-    Transaction::decode_2718_exact(bytes.as_ref()).ok()?.try_into_recovered().ok()
+    Transaction::decode_2718_exact(bytes.as_ref())
+        .ok()?
+        .try_into_recovered()
+        .ok()
 }
 
 /// The state machine that consensus drives.
@@ -225,13 +252,18 @@ impl Ledger {
             wait_until(clock, header.timestamp_ms).await;
         }
         let transactions: Option<Vec<Pooled>> = block.transactions.iter().map(recover).collect();
-        let transactions = transactions.ok_or(Verdict::Rule("carries an undecodable transaction"))?;
+        let transactions =
+            transactions.ok_or(Verdict::Rule("carries an undecodable transaction"))?;
         let position = self.position(parent, header.timestamp_ms);
         let outcome = execution::execute(position, &Forked::<E>(batches), &transactions).await?;
         let same = outcome.digest() == header.outcomes
             && outcome.settled_root() == header.settled
             && outcome.gas_used == header.gas_used;
-        if same { Ok(outcome) } else { Err(Verdict::Rule("claims another outcome")) }
+        if same {
+            Ok(outcome)
+        } else {
+            Err(Verdict::Rule("claims another outcome"))
+        }
     }
 }
 
@@ -258,7 +290,10 @@ fn check_time(header: &Header, parent: &Header) -> Result<(), Verdict> {
 
 /// Milliseconds since the Unix epoch on the runtime's clock.
 pub fn now_ms<E: Clock>(clock: &E) -> u64 {
-    let elapsed = clock.current().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let elapsed = clock
+        .current()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -301,7 +336,7 @@ impl<E: Spawner + StorageContext> StateReader for Applied<E> {
 
 fn state_error(error: QmdbError<mmr::Family>) -> StateError {
     match error {
-        QmdbError::StaleRead { .. } => StateError::Stale,
+        QmdbError::StaleRead => StateError::Stale,
         other => StateError::Broken(other.to_string()),
     }
 }
@@ -346,6 +381,10 @@ impl<E: Spawner + StorageContext> stateful::Application<E> for Ledger {
         let parent = parent.inner();
         self.wait_for_work(&clock).await;
         let candidates = self.shelf.pool().candidates(crate::block::MAX_TRANSACTIONS);
+        let until = clock.current() + BUILD_TIME;
+        let candidates = candidates
+            .into_iter()
+            .take_while(|_| clock.current() < until);
         let timestamp_ms = next_timestamp(&clock, &parent.header);
         let position = self.position(parent, timestamp_ms);
         let built = execution::build(position, &Forked::<E>(&batches), candidates).await;
@@ -354,8 +393,7 @@ impl<E: Spawner + StorageContext> stateful::Application<E> for Ledger {
             .ok()?;
         let merkleized = apply(batches, &outcome.diff).await?;
         let bounds = merkleized.bounds();
-        let transactions: Vec<Bytes> =
-            included.iter().map(|tx| tx.encoded_2718().into()).collect();
+        let transactions: Vec<Bytes> = included.iter().map(|tx| tx.encoded_2718().into()).collect();
         let header = Header {
             context,
             parent: parent.digest(),
@@ -368,7 +406,10 @@ impl<E: Spawner + StorageContext> stateful::Application<E> for Ledger {
             state_range: non_empty_range!(bounds.inactivity_floor, bounds.tip.size),
             gas_used: outcome.gas_used,
         };
-        let block = Block { header, transactions };
+        let block = Block {
+            header,
+            transactions,
+        };
         self.shelf.keep(&block, outcome);
         Some(Proposed { block, merkleized })
     }

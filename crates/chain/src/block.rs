@@ -142,7 +142,10 @@ impl Block {
             state_range: range,
             gas_used: 0,
         };
-        Self { header, transactions: Vec::new() }
+        Self {
+            header,
+            transactions: Vec::new(),
+        }
     }
 }
 
@@ -194,9 +197,15 @@ impl Read for Block {
             transactions.push(Bytes(bytes));
         }
         if body_digest(&transactions) != header.body {
-            return Err(CodecError::Invalid("Block", "the header binds other transactions"));
+            return Err(CodecError::Invalid(
+                "Block",
+                "the header binds other transactions",
+            ));
         }
-        Ok(Self { header, transactions })
+        Ok(Self {
+            header,
+            transactions,
+        })
     }
 }
 

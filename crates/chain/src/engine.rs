@@ -10,6 +10,7 @@ use crate::{
     state::{StateKey, Word},
 };
 use commonware_broadcast::buffered;
+use commonware_codec::FixedSize as _;
 use commonware_consensus::{
     marshal::{
         self,
@@ -24,7 +25,6 @@ use commonware_consensus::{
     },
     types::{Epoch, FixedEpocher, ViewDelta},
 };
-use commonware_codec::FixedSize as _;
 use commonware_cryptography::{Digested, Digestible as _, Sha256, certificate::ConstantProvider};
 use commonware_glue::stateful::{
     Config as StatefulConfig, Mailbox as StatefulMailbox, Stateful, SyncPlan,
@@ -81,12 +81,12 @@ pub struct Timing {
 }
 
 impl Default for Timing {
-    /// For validators a few milliseconds apart: a dead leader costs a third of a second until it
+    /// For validators a few milliseconds apart: a dead leader costs six tenths of a second until it
     /// is skipped without waiting.
     fn default() -> Self {
         Self {
-            leader: Duration::from_millis(350),
-            certification: Duration::from_millis(700),
+            leader: Duration::from_millis(600),
+            certification: Duration::from_millis(1_200),
             retry: Duration::from_millis(500),
             skip: Duration::from_secs(3),
             idle: Duration::from_millis(150),
@@ -231,7 +231,14 @@ async fn open_marshal<E: Runtime, M, B>(
     config: &Config<M, B>,
     pages: &CacheRef,
     start: Start,
-) -> Result<(Marshal<E>, MarshalMailbox<Scheme, Standard<Block>>, marshal::core::Floor), Error> {
+) -> Result<
+    (
+        Marshal<E>,
+        MarshalMailbox<Scheme, Standard<Block>>,
+        marshal::core::Floor,
+    ),
+    Error,
+> {
     let storage = |error: commonware_storage::archive::Error| Error::Storage(error.to_string());
     let partition = &config.partition;
     let certificates = archive(partition, "certificates", pages, ());
@@ -255,14 +262,14 @@ async fn open_marshal<E: Runtime, M, B>(
         max_pending_acks: NZUsize!(16),
         strategy: Sequential,
     };
-    let (certificates, blocks) = (certificates.await.map_err(storage)?, blocks.await.map_err(storage)?);
+    let (certificates, blocks) = (
+        certificates.await.map_err(storage)?,
+        blocks.await.map_err(storage)?,
+    );
     Ok(MarshalActor::init(context.child("marshal"), certificates, blocks, settings).await)
 }
 
-fn state_config(
-    partition: &str,
-    pages: &CacheRef,
-) -> FixedConfig<EightCap, Sequential> {
+fn state_config(partition: &str, pages: &CacheRef) -> FixedConfig<EightCap, Sequential> {
     FixedConfig {
         merkle_config: MmrConfig {
             journal_partition: format!("{partition}-state-tree"),
@@ -303,7 +310,10 @@ where
     M: Provider<PublicKey = ValidatorKey> + Clone,
     B: Blocker<PublicKey = ValidatorKey> + Clone,
 {
-    let pages = CacheRef::new(commonware_runtime::buffer::paged::page_size(4096), CACHED_PAGES);
+    let pages = CacheRef::new(
+        commonware_runtime::buffer::paged::page_size(4096),
+        CACHED_PAGES,
+    );
     let genesis = genesis::<E>(&config.shelf);
     let (broadcast, buffer) =
         buffered::Engine::new(context.child("broadcast"), broadcast_settings(&config));
@@ -314,8 +324,13 @@ where
         channels.backfill,
     );
     let plan = SyncPlan::init(context.child("plan"), config.partition.clone()).await;
-    let (marshal, mailbox, floor) =
-        open_marshal(&context, &config, &pages, plan.marshal_start(digested(&genesis))).await?;
+    let (marshal, mailbox, floor) = open_marshal(
+        &context,
+        &config,
+        &pages,
+        plan.marshal_start(digested(&genesis)),
+    )
+    .await?;
     let (resolver, resolvers) =
         state_resolver::Actor::new(context.child("state_resolver"), state_settings(&config));
     resolver.start(channels.state);
@@ -334,18 +349,28 @@ where
             strategy: Sequential,
         },
     );
-    let deferred =
-        Deferred::new(context.child("deferred"), state.clone(), mailbox.clone(), epocher());
+    let deferred = Deferred::new(
+        context.child("deferred"),
+        state.clone(),
+        mailbox.clone(),
+        epocher(),
+    );
     marshal.start(state.clone(), buffer, backfill);
     stateful.start();
     let settings = consensus_settings(config, deferred, pages, genesis.digest());
     let engine = simplex::Engine::new(context.child("simplex"), settings);
     let handle = engine.start(channels.votes, channels.certificates, channels.resolver);
     let databases = state.subscribe_databases().await;
-    Ok(Validator { handle, marshal: mailbox, databases })
+    Ok(Validator {
+        handle,
+        marshal: mailbox,
+        databases,
+    })
 }
 
-fn broadcast_settings<M, B>(config: &Config<M, B>) -> buffered::Config<ValidatorKey, (), M, Sequential>
+fn broadcast_settings<M, B>(
+    config: &Config<M, B>,
+) -> buffered::Config<ValidatorKey, (), M, Sequential>
 where
     M: Provider<PublicKey = ValidatorKey> + Clone,
 {
@@ -377,9 +402,7 @@ where
     }
 }
 
-fn state_settings<M, B, DB>(
-    config: &Config<M, B>,
-) -> state_resolver::Config<ValidatorKey, M, B, DB>
+fn state_settings<M, B, DB>(config: &Config<M, B>) -> state_resolver::Config<ValidatorKey, M, B, DB>
 where
     M: Provider<PublicKey = ValidatorKey> + Clone,
     B: Blocker<PublicKey = ValidatorKey> + Clone,
@@ -398,8 +421,7 @@ where
     }
 }
 
-type Automaton<E> =
-    Deferred<E, Scheme, StatefulMailbox<E, Ledger>, Block, FixedEpocher>;
+type Automaton<E> = Deferred<E, Scheme, StatefulMailbox<E, Ledger>, Block, FixedEpocher>;
 type Consensus<E, B> = simplex::Config<
     Scheme,
     RoundRobin<Sha256>,

@@ -12,19 +12,16 @@ use crate::{
 };
 use alloy_consensus::{
     EthereumTxEnvelope, Receipt as TxReceipt, ReceiptEnvelope, ReceiptWithBloom, TxEip4844Variant,
-    Typed2718 as _,
-    transaction::Recovered,
+    Typed2718 as _, transaction::Recovered,
 };
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_evm::{Evm as _, EvmEnv, EvmFactory as _, FromRecoveredTx as _, eth::EthEvmFactory};
 use alloy_primitives::{Address, B256, Log, U256};
 use alloy_sol_types::{SolEvent as _, sol};
 use assay_receipt::BatchRoot;
-use revm::{
-    context::{
-        BlockEnv, TxEnv,
-        result::{EVMError, ExecutionResult, InvalidTransaction, ResultAndState},
-    },
+use revm::context::{
+    BlockEnv, TxEnv,
+    result::{EVMError, ExecutionResult, InvalidTransaction, ResultAndState},
 };
 
 /// A signed transaction of any type this chain knows.
@@ -138,7 +135,12 @@ impl<'a, R: StateReader> Executor<'a, R> {
         }
         let parent = B256::from_slice(position.parent.as_ref());
         frame.put_block_hash(position.height.saturating_sub(1), parent);
-        Self { position, reader, frame, outcome: Outcome::default() }
+        Self {
+            position,
+            reader,
+            frame,
+            outcome: Outcome::default(),
+        }
     }
 
     /// Runs one transaction and keeps its effects.
@@ -167,16 +169,31 @@ impl<'a, R: StateReader> Executor<'a, R> {
         self.outcome.gas_used = gas_used;
         let transaction = u32::try_from(self.outcome.receipts.len()).unwrap_or(u32::MAX);
         let success = result.is_success();
-        let logs = if success { result.into_logs() } else { Vec::new() };
-        self.outcome.settled.extend(settled_batches(transaction, &logs));
-        let receipt = TxReceipt { status: success.into(), cumulative_gas_used: gas_used, logs };
+        let logs = if success {
+            result.into_logs()
+        } else {
+            Vec::new()
+        };
+        self.outcome
+            .settled
+            .extend(settled_batches(transaction, &logs));
+        let receipt = TxReceipt {
+            status: success.into(),
+            cumulative_gas_used: gas_used,
+            logs,
+        };
         let receipt = ReceiptWithBloom::from(receipt);
-        self.outcome.receipts.push(ReceiptEnvelope::from_typed(tx.tx_type(), receipt));
+        self.outcome
+            .receipts
+            .push(ReceiptEnvelope::from_typed(tx.tx_type(), receipt));
     }
 
     /// Ends the block.
     pub fn close(self) -> Outcome {
-        Outcome { diff: self.frame.into_diff(), ..self.outcome }
+        Outcome {
+            diff: self.frame.into_diff(),
+            ..self.outcome
+        }
     }
 }
 
@@ -270,9 +287,10 @@ pub async fn call<R: StateReader>(
     let done = transact(&mut frame, reader, &position, env, call).await?;
     let gas_used = done.result.tx_gas_used();
     Ok(match done.result {
-        ExecutionResult::Success { output, .. } => {
-            CallOutcome::Returned { output: output.into_data(), gas_used }
-        }
+        ExecutionResult::Success { output, .. } => CallOutcome::Returned {
+            output: output.into_data(),
+            gas_used,
+        },
         ExecutionResult::Revert { output, .. } => CallOutcome::Reverted { output, gas_used },
         ExecutionResult::Halt { reason, .. } => CallOutcome::Halted { reason, gas_used },
     })
@@ -289,15 +307,17 @@ fn allocate(frame: &mut Frame, spec: &Spec) {
 }
 
 fn settled_batches(transaction: u32, logs: &[Log]) -> impl Iterator<Item = SettledBatch> {
-    logs.iter().filter(|log| log.address == SETTLEMENT).filter_map(move |log| {
-        let event = BatchSettled::decode_log(log).ok()?;
-        Some(SettledBatch {
-            transaction,
-            node: event.node,
-            root: BatchRoot::from_bytes(event.root.0),
-            count: event.count,
+    logs.iter()
+        .filter(|log| log.address == SETTLEMENT)
+        .filter_map(move |log| {
+            let event = BatchSettled::decode_log(log).ok()?;
+            Some(SettledBatch {
+                transaction,
+                node: event.node,
+                root: BatchRoot::from_bytes(event.root.0),
+                count: event.count,
+            })
         })
-    })
 }
 
 fn evm_env(position: &Position<'_>) -> EvmEnv {
@@ -329,7 +349,9 @@ async fn transact<R: StateReader>(
         }
         frame.load(reader, &missing).await?;
     }
-    Err(ExecutionError::Evm(format!("needed state in more than {MAX_LOAD_ROUNDS} rounds")))
+    Err(ExecutionError::Evm(format!(
+        "needed state in more than {MAX_LOAD_ROUNDS} rounds"
+    )))
 }
 
 /// Loads what every transaction needs in one read instead of one round each.
@@ -360,11 +382,12 @@ fn attempt(
     let now_ns = position.timestamp_ms.saturating_mul(1_000_000);
     let domain = position.spec.domain;
     evm.precompiles_mut()
-        .apply_precompile(&precompile::ADDRESS, |_| Some(precompile::verifier(domain, now_ns)));
+        .apply_precompile(&precompile::ADDRESS, |_| {
+            Some(precompile::verifier(domain, now_ns))
+        });
     evm.transact_raw(tx).map_err(|error| match error {
         EVMError::Transaction(invalid) => ExecutionError::Invalid(Box::new(invalid)),
         EVMError::Database(_) => ExecutionError::Evm("state is not loaded".into()),
         other => ExecutionError::Evm(other.to_string()),
     })
 }
-

@@ -91,7 +91,9 @@ pub fn deal(
     accounts: Vec<Account>,
 ) -> Result<(Genesis, Vec<ValidatorSecret>), Error> {
     if validators == 0 || validators > MAX_VALIDATORS {
-        return Err(unusable(format!("{validators} validators; 1 to {MAX_VALIDATORS} are possible")));
+        return Err(unusable(format!(
+            "{validators} validators; 1 to {MAX_VALIDATORS} are possible"
+        )));
     }
     let mut identities: Vec<ed25519::PrivateKey> =
         (0..validators).map(|_| random_identity(&mut rng)).collect();
@@ -113,7 +115,10 @@ pub fn deal(
     let genesis = Genesis {
         name: name.into(),
         chain_id,
-        validators: identities.iter().map(|k| k.public_key().encode().to_vec().into()).collect(),
+        validators: identities
+            .iter()
+            .map(|k| k.public_key().encode().to_vec().into())
+            .collect(),
         polynomial: output.public().encode().to_vec().into(),
         accounts,
     };
@@ -126,11 +131,15 @@ fn random_identity(rng: &mut impl CryptoRng) -> ed25519::PrivateKey {
 }
 
 fn validator_set(keys: impl Iterator<Item = ValidatorKey>) -> Result<Set<ValidatorKey>, Error> {
-    keys.try_collect().map_err(|_| unusable("two validators have the same key".into()))
+    keys.try_collect()
+        .map_err(|_| unusable("two validators have the same key".into()))
 }
 
 fn unusable(reason: String) -> Error {
-    Error::Config { file: "the genesis file", reason }
+    Error::Config {
+        file: "the genesis file",
+        reason,
+    }
 }
 
 impl Genesis {
@@ -139,14 +148,18 @@ impl Genesis {
     /// # Errors
     /// [`Error::Config`] if a key does not decode or stands twice.
     pub fn participants(&self) -> Result<Set<ValidatorKey>, Error> {
-        let keys: Result<Vec<ValidatorKey>, _> =
-            self.validators.iter().map(|key| ValidatorKey::decode(key.0.clone())).collect();
+        let keys: Result<Vec<ValidatorKey>, _> = self
+            .validators
+            .iter()
+            .map(|key| ValidatorKey::decode(key.0.clone()))
+            .collect();
         let keys = keys.map_err(|_| unusable("a validator key is not ed25519".into()))?;
         validator_set(keys.into_iter())
     }
 
     fn sharing(&self) -> Result<Sharing<MinSig>, Error> {
-        let most = NonZeroU32::new(MAX_VALIDATORS).ok_or_else(|| unusable("no validators".into()))?;
+        let most =
+            NonZeroU32::new(MAX_VALIDATORS).ok_or_else(|| unusable("no validators".into()))?;
         let mut bytes = self.polynomial.0.clone();
         let sharing = Sharing::read_cfg(&mut bytes, &(most, ModeVersion::v0()));
         match sharing {
@@ -204,7 +217,10 @@ impl Genesis {
     /// # Errors
     /// [`Error::Config`] if the secret does not decode or is not of this network.
     pub fn signer(&self, secret: &ValidatorSecret) -> Result<Scheme, Error> {
-        let wrong = |reason: &str| Error::Config { file: "the validator's key file", reason: reason.into() };
+        let wrong = |reason: &str| Error::Config {
+            file: "the validator's key file",
+            reason: reason.into(),
+        };
         let share = Share::decode(secret.share.0.clone());
         let share = share.map_err(|_| wrong("its share does not decode"))?;
         Scheme::signer(NAMESPACE, self.participants()?, self.sharing()?, share)
@@ -227,10 +243,22 @@ impl ValidatorSecret {
 
 /// Compiled contracts, checked against a recompile by `make test`.
 const ARTEFACTS: [(Address, &str); 4] = [
-    (CREDIT, include_str!("../../../contracts/artifacts/Credit.json")),
-    (MODEL_REGISTRY, include_str!("../../../contracts/artifacts/ModelRegistry.json")),
-    (NODE_REGISTRY, include_str!("../../../contracts/artifacts/NodeRegistry.json")),
-    (SETTLEMENT, include_str!("../../../contracts/artifacts/Settlement.json")),
+    (
+        CREDIT,
+        include_str!("../../../contracts/artifacts/Credit.json"),
+    ),
+    (
+        MODEL_REGISTRY,
+        include_str!("../../../contracts/artifacts/ModelRegistry.json"),
+    ),
+    (
+        NODE_REGISTRY,
+        include_str!("../../../contracts/artifacts/NodeRegistry.json"),
+    ),
+    (
+        SETTLEMENT,
+        include_str!("../../../contracts/artifacts/Settlement.json"),
+    ),
 ];
 
 /// `Settlement.networkId` and `Credit.balanceOf`, `Credit.totalSupply`, by their storage layouts.
@@ -256,16 +284,26 @@ fn contracts(network: B256, accounts: &[Account]) -> Result<Vec<Allocation>, Err
             CREDIT => credit_storage(accounts),
             _ => Vec::new(),
         };
-        allocation.push(Allocation { address, balance: U256::ZERO, code: code.into(), storage });
+        allocation.push(Allocation {
+            address,
+            balance: U256::ZERO,
+            code: code.into(),
+            storage,
+        });
     }
     Ok(allocation)
 }
 
 fn credit_storage(accounts: &[Account]) -> Vec<(U256, U256)> {
-    let supply = accounts.iter().fold(U256::ZERO, |sum, a| sum.saturating_add(a.credits));
-    let balances = accounts
+    let supply = accounts
         .iter()
-        .map(|account| (address_mapping_slot(account.address, BALANCES_SLOT), account.credits));
+        .fold(U256::ZERO, |sum, a| sum.saturating_add(a.credits));
+    let balances = accounts.iter().map(|account| {
+        (
+            address_mapping_slot(account.address, BALANCES_SLOT),
+            account.credits,
+        )
+    });
     let mut storage: Vec<(U256, U256)> = balances.collect();
     storage.push((U256::from(SUPPLY_SLOT), supply));
     storage

@@ -71,7 +71,9 @@ async fn standing<E: Runtime>(
     address: Address,
 ) -> Result<(u64, alloy_primitives::U256), StateError> {
     let mut frame = Frame::default();
-    frame.load(&Applied(databases.clone()), &[Item::Account(address)]).await?;
+    frame
+        .load(&Applied(databases.clone()), &[Item::Account(address)])
+        .await?;
     let account = frame.account(address).ok().flatten().unwrap_or_default();
     Ok((account.nonce, account.balance))
 }
@@ -93,6 +95,8 @@ where
     context.spawn(move |_| async move {
         loop {
             tokio::select! {
+                // In a fixed order, so that a simulation repeats.
+                biased;
                 Some(raw) = outgoing.recv() => {
                     sender.send(Recipients::All, raw.to_vec(), false);
                 }

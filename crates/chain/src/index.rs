@@ -15,7 +15,9 @@ use assay_receipt::{BatchRoot, RevisionId};
 use commonware_codec::{DecodeExt as _, Encode as _};
 use commonware_consensus::Heightable as _;
 use commonware_cryptography::Digestible as _;
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, backends::InMemoryBackend};
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, backends::InMemoryBackend,
+};
 use std::{
     ops::{ControlFlow, RangeInclusive},
     path::Path,
@@ -25,9 +27,11 @@ const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
 const RECEIPTS: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("receipts");
 const SETTLED: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("settled");
 const HASHES: TableDefinition<'_, [u8; 32], u64> = TableDefinition::new("hashes");
-const TRANSACTIONS: TableDefinition<'_, [u8; 32], (u64, u32)> = TableDefinition::new("transactions");
-const STREAMS: TableDefinition<'_, ([u8; 20], [u8; 32], u64), (u64, u32)> =
-    TableDefinition::new("streams");
+const TRANSACTIONS: TableDefinition<'_, [u8; 32], (u64, u32)> =
+    TableDefinition::new("transactions");
+/// Node, revision and first sequence of a span.
+type StreamKey = ([u8; 20], [u8; 32], u64);
+const STREAMS: TableDefinition<'_, StreamKey, (u64, u32)> = TableDefinition::new("streams");
 
 /// Page cache of the index, in bytes; redb's own default of a gigabyte is too much for four
 /// validators on one machine.
@@ -71,7 +75,11 @@ impl Index {
     /// # Errors
     /// [`IndexError`] if the file cannot be opened or is not an index.
     pub fn open(path: &Path) -> Result<Self, IndexError> {
-        Self::prepare(Database::builder().set_cache_size(CACHE_BYTES).create(path)?)
+        Self::prepare(
+            Database::builder()
+                .set_cache_size(CACHE_BYTES)
+                .create(path)?,
+        )
     }
 
     /// An index in memory, for simulation.
@@ -102,12 +110,16 @@ impl Index {
         let height = block.height().get();
         let digest: [u8; 32] = digest_bytes(&block.digest());
         let write = self.store.begin_write()?;
-        write.open_table(BLOCKS)?.insert(height, block.encode().as_ref())?;
+        write
+            .open_table(BLOCKS)?
+            .insert(height, block.encode().as_ref())?;
         write.open_table(HASHES)?.insert(digest, height)?;
         {
             let mut transactions = write.open_table(TRANSACTIONS)?;
             let mut receipts = write.open_table(RECEIPTS)?;
-            for (at, (tx, receipt)) in (0u32..).zip(block.transactions.iter().zip(&outcome.receipts)) {
+            for (at, (tx, receipt)) in
+                (0u32..).zip(block.transactions.iter().zip(&outcome.receipts))
+            {
                 transactions.insert(keccak256(tx).0, (height, at))?;
                 receipts.insert((height, at), receipt.encoded_2718().as_slice())?;
             }
@@ -140,9 +152,13 @@ impl Index {
     /// [`IndexError`] if the disk refuses or the row is damaged.
     pub fn block(&self, height: u64) -> Result<Option<Block>, IndexError> {
         let table = self.store.begin_read()?.open_table(BLOCKS)?;
-        let Some(row) = table.get(height)? else { return Ok(None) };
+        let Some(row) = table.get(height)? else {
+            return Ok(None);
+        };
         let block = Block::decode(bytes::Bytes::copy_from_slice(row.value()));
-        block.map(Some).map_err(|_| IndexError::Damaged(format!("block {height}")))
+        block
+            .map(Some)
+            .map_err(|_| IndexError::Damaged(format!("block {height}")))
     }
 
     /// Height of the block with `digest`.
@@ -193,8 +209,7 @@ impl Index {
             let (key, bytes) = row?;
             let (height, _) = key.value();
             let receipt = ReceiptEnvelope::decode_2718_exact(bytes.value());
-            let receipt =
-                receipt.map_err(|_| IndexError::Damaged(format!("receipt {height}")))?;
+            let receipt = receipt.map_err(|_| IndexError::Damaged(format!("receipt {height}")))?;
             if visit(height, receipt).is_break() {
                 break;
             }
@@ -244,7 +259,10 @@ pub fn digest_bytes(digest: &BlockDigest) -> [u8; 32] {
 }
 
 fn place((height, transaction): (u64, u32)) -> Place {
-    Place { height, transaction }
+    Place {
+        height,
+        transaction,
+    }
 }
 
 /// First sequence of each span in a settlement transaction.
@@ -252,7 +270,11 @@ fn stream_starts(transaction: &[u8]) -> Vec<(RevisionId, u64)> {
     let Some(batch) = crate::settlement::batch_of_transaction(transaction) else {
         return Vec::new();
     };
-    batch.spans().iter().map(|span| (span.revision(), span.first_sequence())).collect()
+    batch
+        .spans()
+        .iter()
+        .map(|span| (span.revision(), span.first_sequence()))
+        .collect()
 }
 
 /// transaction u32, node 20, root 32, count u32; big-endian.

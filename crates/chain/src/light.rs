@@ -164,7 +164,10 @@ impl Failure {
 pub fn verify(network: &Network, proof: &ReceiptProof) -> Result<Settled, Failure> {
     let ours = network.id();
     if proof.network != ours {
-        return Err(Failure::OtherNetwork { theirs: proof.network, ours });
+        return Err(Failure::OtherNetwork {
+            theirs: proof.network,
+            ours,
+        });
     }
     let key = <MinSig as Variant>::Public::decode(network.public_key.0.clone())
         .map_err(|_| Failure::BadNetworkKey)?;
@@ -243,11 +246,18 @@ fn check_receipt(
     }
     let domain = network.domain();
     let id = signed.receipt.id(&domain);
-    merkle::verify_in_batch(&id, signed.receipt.node, &proof.batch.path, &proof.batch.root)
-        .map_err(|_| Failure::NotInBatch)?;
+    merkle::verify_in_batch(
+        &id,
+        signed.receipt.node,
+        &proof.batch.path,
+        &proof.batch.root,
+    )
+    .map_err(|_| Failure::NotInBatch)?;
     merkle::verify_in_block(&proof.batch.root, &proof.block, &header.settled)
         .map_err(|_| Failure::NotInBlock)?;
-    signed.verify(&domain).map_err(|error| Failure::Signature(error.to_string()))?;
+    signed
+        .verify(&domain)
+        .map_err(|error| Failure::Signature(error.to_string()))?;
     Ok(signed)
 }
 

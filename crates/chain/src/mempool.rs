@@ -112,8 +112,14 @@ impl Mempool {
         self.admissible(&tx, next_nonce)?;
         let hash = *tx.tx_hash();
         let (sender, nonce, length) = (tx.signer(), tx.nonce(), tx.encode_2718_len());
-        if let Some(old) = self.senders.get(&sender).and_then(|queue| queue.get(&nonce)) {
-            let floor = old.max_fee_per_gas().saturating_add(old.max_fee_per_gas() / 10);
+        if let Some(old) = self
+            .senders
+            .get(&sender)
+            .and_then(|queue| queue.get(&nonce))
+        {
+            let floor = old
+                .max_fee_per_gas()
+                .saturating_add(old.max_fee_per_gas() / 10);
             if tx.max_fee_per_gas() < floor.max(1) {
                 return Err(PoolError::ReplacementUnderpriced);
             }
@@ -142,14 +148,22 @@ impl Mempool {
             return Err(PoolError::TooLong(length));
         }
         if tx.chain_id() != Some(self.chain_id) {
-            return Err(PoolError::WrongChain { expected: self.chain_id, given: tx.chain_id() });
+            return Err(PoolError::WrongChain {
+                expected: self.chain_id,
+                given: tx.chain_id(),
+            });
         }
         if tx.max_fee_per_gas() < u128::from(BASE_FEE_WEI) {
-            return Err(PoolError::Underpriced { offered: tx.max_fee_per_gas() });
+            return Err(PoolError::Underpriced {
+                offered: tx.max_fee_per_gas(),
+            });
         }
         runnable(tx)?;
         if tx.nonce() < next_nonce {
-            return Err(PoolError::NonceTooLow { next: next_nonce, given: tx.nonce() });
+            return Err(PoolError::NonceTooLow {
+                next: next_nonce,
+                given: tx.nonce(),
+            });
         }
         let full = self.len() >= MAX_POOLED
             || queued >= MAX_POOLED_PER_SENDER
@@ -160,13 +174,22 @@ impl Mempool {
     /// Candidates for a block: senders in the order in which they came, each one's transactions
     /// by nonce.
     pub fn candidates(&self, most: usize) -> Vec<Pooled> {
-        let queues = self.order.iter().filter_map(|sender| self.senders.get(sender));
-        queues.flat_map(BTreeMap::values).take(most).cloned().collect()
+        let queues = self
+            .order
+            .iter()
+            .filter_map(|sender| self.senders.get(sender));
+        queues
+            .flat_map(BTreeMap::values)
+            .take(most)
+            .cloned()
+            .collect()
     }
 
     /// The nonce that `sender` should use next, given the chain's `next_nonce`.
     pub fn pending_nonce(&self, sender: Address, next_nonce: u64) -> u64 {
-        let Some(queue) = self.senders.get(&sender) else { return next_nonce };
+        let Some(queue) = self.senders.get(&sender) else {
+            return next_nonce;
+        };
         let mut next = next_nonce;
         while queue.contains_key(&next) {
             next = next.saturating_add(1);
@@ -182,7 +205,9 @@ impl Mempool {
 
     /// Forgets everything of `sender` up to and including `nonce`, which a block has used.
     pub fn used(&mut self, sender: Address, nonce: u64) {
-        let Some(queue) = self.senders.get(&sender) else { return };
+        let Some(queue) = self.senders.get(&sender) else {
+            return;
+        };
         let done: Vec<u64> = queue.range(..=nonce).map(|(nonce, _)| *nonce).collect();
         for nonce in done {
             self.remove(sender, nonce);
@@ -190,7 +215,9 @@ impl Mempool {
     }
 
     fn remove(&mut self, sender: Address, nonce: u64) {
-        let Some(queue) = self.senders.get_mut(&sender) else { return };
+        let Some(queue) = self.senders.get_mut(&sender) else {
+            return;
+        };
         if let Some(tx) = queue.remove(&nonce) {
             self.hashes.remove(tx.tx_hash());
             self.bytes = self.bytes.saturating_sub(tx.encode_2718_len());
@@ -219,7 +246,10 @@ fn runnable(tx: &Pooled) -> Result<(), PoolError> {
     checked.map_err(|error| {
         PoolError::Unrunnable(match error {
             // In the words that clients recognise.
-            InvalidTransaction::CallGasCostMoreThanGasLimit { initial_gas, gas_limit } => {
+            InvalidTransaction::CallGasCostMoreThanGasLimit {
+                initial_gas,
+                gas_limit,
+            } => {
                 format!("intrinsic gas too low: gas {gas_limit}, minimum needed {initial_gas}")
             }
             other => other.to_string(),

@@ -87,7 +87,8 @@ pub async fn run(
     let participants = genesis.participants()?;
     let index = Index::open(&place.directory.join("index.redb"))?;
     let shelf = Shelf::new(genesis.spec()?, index, timing.idle);
-    let (channels, spread, oracle) = connect(&context, identity, participants.len(), addresses, genesis)?;
+    let (channels, spread, oracle) =
+        connect(&context, identity, participants.len(), addresses, genesis)?;
     let config = Config {
         partition: place.partition.clone(),
         me,
@@ -119,6 +120,8 @@ pub async fn run(
 type Sends = PeerSender<ValidatorKey, Context>;
 type Receives = PeerReceiver<ValidatorKey>;
 type Oracle = lookup::Oracle<ValidatorKey>;
+/// Consensus channels, the channel of transactions, and what knows the peers.
+type Connected = (Channels<Sends, Receives>, (Sends, Receives), Oracle);
 
 fn connect(
     context: &Context,
@@ -126,7 +129,7 @@ fn connect(
     validators: usize,
     addresses: &Addresses,
     genesis: &Genesis,
-) -> Result<(Channels<Sends, Receives>, (Sends, Receives), Oracle), Error> {
+) -> Result<Connected, Error> {
     let handshake = Cups::<_, ChaCha20Poly1305>::new(
         Sake {
             signer: identity,
@@ -176,7 +179,11 @@ fn peers(genesis: &Genesis, addresses: &Addresses) -> Result<Map<ValidatorKey, A
         });
     }
     let pairs = participants.into_iter().zip(&addresses.validators);
-    pairs.map(|(key, address)| (key, Address::Symmetric(*address))).try_collect().map_err(|_| {
-        Error::Config { file: "the genesis file", reason: "a validator stands twice".into() }
-    })
+    pairs
+        .map(|(key, address)| (key, Address::Symmetric(*address)))
+        .try_collect()
+        .map_err(|_| Error::Config {
+            file: "the genesis file",
+            reason: "a validator stands twice".into(),
+        })
 }

@@ -42,9 +42,10 @@ const BYTE_GAS: u64 = 40;
 
 /// Makes the precompile for one block.
 pub fn verifier(domain: Domain, now_ns: u64) -> DynPrecompile {
-    DynPrecompile::new_stateful(PrecompileId::custom("assay_verify_receipts"), move |input| {
-        dispatch(input, &domain, now_ns)
-    })
+    DynPrecompile::new_stateful(
+        PrecompileId::custom("assay_verify_receipts"),
+        move |input| dispatch(input, &domain, now_ns),
+    )
 }
 
 /// Address at which [`verifier`] is installed.
@@ -55,7 +56,11 @@ fn dispatch(input: PrecompileInput<'_>, domain: &Domain, now_ns: u64) -> Precomp
     match selector {
         verifyBatchCall::SELECTOR => batch(input, domain, now_ns),
         verifyReceiptCall::SELECTOR => receipt(input, domain),
-        _ => Ok(PrecompileOutput::revert(BASE_GAS, Bytes::new(), input.reservoir)),
+        _ => Ok(PrecompileOutput::revert(
+            BASE_GAS,
+            Bytes::new(),
+            input.reservoir,
+        )),
     }
 }
 
@@ -74,15 +79,25 @@ fn batch(mut input: PrecompileInput<'_>, domain: &Domain, now_ns: u64) -> Precom
     match verify_batch(&bytes, domain, now_ns, &registry) {
         Ok(batch) => Ok(PrecompileOutput::new(gas, encode(&batch), reservoir)),
         Err(Rejection::BadReceipt { index, reason }) => {
-            let error = BadReceipt { index: U256::from(index), reason: reason.code() };
-            Ok(PrecompileOutput::revert(gas, error.abi_encode().into(), reservoir))
+            let error = BadReceipt {
+                index: U256::from(index),
+                reason: reason.code(),
+            };
+            Ok(PrecompileOutput::revert(
+                gas,
+                error.abi_encode().into(),
+                reservoir,
+            ))
         }
-        Err(Rejection::Malformed(reason)) => {
-            Ok(PrecompileOutput::revert(gas, malformed(reason.code()), reservoir))
-        }
-        Err(Rejection::Registry(NotReadable)) => {
-            Ok(PrecompileOutput::halt(PrecompileHalt::other_static("state"), reservoir))
-        }
+        Err(Rejection::Malformed(reason)) => Ok(PrecompileOutput::revert(
+            gas,
+            malformed(reason.code()),
+            reservoir,
+        )),
+        Err(Rejection::Registry(NotReadable)) => Ok(PrecompileOutput::halt(
+            PrecompileHalt::other_static("state"),
+            reservoir,
+        )),
     }
 }
 
@@ -158,10 +173,16 @@ impl Registry for StateRegistry<'_, '_> {
     type Error = NotReadable;
 
     fn node(&self, node: NodeAddress) -> Result<Option<NodeStatus>, NotReadable> {
-        let word = self.word(NODE_REGISTRY, address_mapping_slot(Address::from(node), MAPPING))?;
+        let word = self.word(
+            NODE_REGISTRY,
+            address_mapping_slot(Address::from(node), MAPPING),
+        )?;
         let status = (word >> 128_usize).byte(0);
         let bonded = matches!(status, ACTIVE | EXITING);
-        Ok((status != 0).then_some(NodeStatus { bonded, slashed: status == SLASHED }))
+        Ok((status != 0).then_some(NodeStatus {
+            bonded,
+            slashed: status == SLASHED,
+        }))
     }
 
     fn revision_known(&self, revision: RevisionId) -> Result<bool, NotReadable> {

@@ -35,10 +35,14 @@ pub async fn prove(
     revision: RevisionId,
     sequence: u64,
 ) -> Result<Option<ReceiptProof>, Error> {
-    let Some(place) = shelf.index.batch_of(node, revision, sequence)? else { return Ok(None) };
+    let Some(place) = shelf.index.batch_of(node, revision, sequence)? else {
+        return Ok(None);
+    };
     let block = block_at(shelf, place.height)?;
     let batch = batch_at(&block, place)?;
-    let Some(entry) = entry(&batch, network, revision, sequence)? else { return Ok(None) };
+    let Some(entry) = entry(&batch, network, revision, sequence)? else {
+        return Ok(None);
+    };
     let settled = shelf.index.settled(place.height)?;
     let (root, in_block) = path_in_block(&settled, place)?;
     let Some((headers, certificate)) = certified(shelf, marshal, block).await? else {
@@ -47,7 +51,11 @@ pub async fn prove(
     Ok(Some(ReceiptProof {
         network: network.id(),
         receipt: entry.receipt.encode().to_vec().into(),
-        batch: BatchPath { node, root, path: entry.path },
+        batch: BatchPath {
+            node,
+            root,
+            path: entry.path,
+        },
         block: in_block,
         headers,
         certificate,
@@ -65,7 +73,9 @@ fn block_at(shelf: &Shelf, height: u64) -> Result<Block, Error> {
 fn batch_at(block: &Block, place: Place) -> Result<Batch, Error> {
     let nth = usize::try_from(place.transaction).ok();
     let transaction = nth.and_then(|nth| block.transactions.get(nth));
-    transaction.and_then(|tx| batch_of_transaction(tx)).ok_or_else(|| damaged(place.height))
+    transaction
+        .and_then(|tx| batch_of_transaction(tx))
+        .ok_or_else(|| damaged(place.height))
 }
 
 /// A receipt of a batch and its path in it.
@@ -87,8 +97,12 @@ fn entry(
     let wanted = |signed: &SignedReceipt| {
         signed.receipt.revision == revision && signed.receipt.sequence == sequence
     };
-    let found = (0u32..).zip(receipts).find(|(_, (_, signed))| wanted(signed));
-    let Some((index, (_, receipt))) = found else { return Ok(None) };
+    let found = (0u32..)
+        .zip(receipts)
+        .find(|(_, (_, signed))| wanted(signed));
+    let Some((index, (_, receipt))) = found else {
+        return Ok(None);
+    };
     let tree = merkle::BatchTree::new(batch.node(), &ids)
         .map_err(|error| IndexError::Damaged(error.to_string()))?;
     Ok(tree.path(index).map(|path| Entry { receipt, path }))
@@ -100,7 +114,9 @@ fn path_in_block(
     place: Place,
 ) -> Result<(BatchRoot, InclusionPath), Error> {
     let roots: Vec<BatchRoot> = settled.iter().map(|batch| batch.root).collect();
-    let position = settled.iter().position(|batch| batch.transaction == place.transaction);
+    let position = settled
+        .iter()
+        .position(|batch| batch.transaction == place.transaction);
     let root = position.and_then(|nth| roots.get(nth)).copied();
     let path = position
         .and_then(|nth| u32::try_from(nth).ok())

@@ -106,8 +106,13 @@ pub async fn serve<E: Runtime>(
         .set_id_provider(HexIds)
         .build();
     let server = Server::builder().set_config(config);
-    let server = server.build(address).await.map_err(|error| refused(error.to_string()))?;
-    let bound = server.local_addr().map_err(|error| refused(error.to_string()))?;
+    let server = server
+        .build(address)
+        .await
+        .map_err(|error| refused(error.to_string()))?;
+    let bound = server
+        .local_addr()
+        .map_err(|error| refused(error.to_string()))?;
     let methods = methods(backend).map_err(|error| refused(error.to_string()))?;
     Ok((bound, server.start(methods)))
 }

@@ -18,12 +18,21 @@ sol! {
 
 /// Call data that settles `batch`.
 pub fn settle_call(batch: Vec<u8>) -> Bytes {
-    settleCall { batch: batch.into() }.abi_encode().into()
+    settleCall {
+        batch: batch.into(),
+    }
+    .abi_encode()
+    .into()
 }
 
 /// Call data that reports two signed receipts as equivocation.
 pub fn slash_call(a: Vec<u8>, b: Vec<u8>) -> Bytes {
-    slashEquivocationCall { a: a.into(), b: b.into() }.abi_encode().into()
+    slashEquivocationCall {
+        a: a.into(),
+        b: b.into(),
+    }
+    .abi_encode()
+    .into()
 }
 
 /// The batch that a settlement transaction in EIP-2718 form carries, if it is one.

@@ -154,7 +154,8 @@ impl Frame {
                     self.slots.insert((*address, *slot), value);
                 }
                 Item::BlockHash(height) => {
-                    self.hashes.insert(*height, next().map(B256::from).unwrap_or_default());
+                    self.hashes
+                        .insert(*height, next().map(B256::from).unwrap_or_default());
                 }
                 Item::Code(_) => {}
             }
@@ -162,11 +163,7 @@ impl Frame {
         Ok(())
     }
 
-    async fn load_code(
-        &mut self,
-        reader: &impl StateReader,
-        hash: B256,
-    ) -> Result<(), StateError> {
+    async fn load_code(&mut self, reader: &impl StateReader, hash: B256) -> Result<(), StateError> {
         let broken = || StateError::Broken(format!("the code {hash} is not whole"));
         let length = reader.read_many(&[code_key(&hash, 0)]).await?;
         let length = length.first().copied().flatten().ok_or_else(broken)?;
@@ -210,7 +207,11 @@ impl Frame {
     fn commit_account(&mut self, address: Address, account: Account) {
         let gone = account.is_selfdestructed() || account.is_empty();
         for (slot, value) in account.changed_storage_slots() {
-            let value = if gone { U256::ZERO } else { value.present_value() };
+            let value = if gone {
+                U256::ZERO
+            } else {
+                value.present_value()
+            };
             self.put_slot(address, *slot, value);
         }
         if gone {
@@ -226,7 +227,8 @@ impl Frame {
     /// Writes an account, and its code where there is any.
     pub fn put_account(&mut self, address: Address, mut info: AccountInfo, code: Option<Bytecode>) {
         if info.code_hash != KECCAK256_EMPTY {
-            self.diff.insert(code_hash_key(&address), Some(info.code_hash.0));
+            self.diff
+                .insert(code_hash_key(&address), Some(info.code_hash.0));
             if let Some(code) = code
                 && !self.codes.contains_key(&info.code_hash)
             {
@@ -234,7 +236,8 @@ impl Frame {
             }
         }
         info.code = None;
-        self.diff.insert(account_key(&address), Some(encode_account(&info)));
+        self.diff
+            .insert(account_key(&address), Some(encode_account(&info)));
         self.accounts.insert(address, Some(info));
     }
 
@@ -243,7 +246,10 @@ impl Frame {
         let length = U256::from(raw.len()).to_be_bytes();
         self.diff.insert(code_key(&hash, 0), Some(length));
         for (part, chunk) in (1u32..).zip(raw.chunks(32)) {
-            self.diff.insert(code_key(&hash, part), Some(B256::right_padding_from(chunk).0));
+            self.diff.insert(
+                code_key(&hash, part),
+                Some(B256::right_padding_from(chunk).0),
+            );
         }
         self.codes.insert(hash, code);
     }
@@ -327,9 +333,19 @@ fn decode_account(first: Option<Word>, code_hash: Option<Word>) -> Option<Accoun
 
 /// Account with `balance` and, if `code` is not empty, that runtime code.
 pub fn genesis_account(balance: U256, code: Bytes) -> (AccountInfo, Option<Bytecode>) {
-    let code_hash = if code.is_empty() { KECCAK256_EMPTY } else { keccak256(&code) };
+    let code_hash = if code.is_empty() {
+        KECCAK256_EMPTY
+    } else {
+        keccak256(&code)
+    };
     let nonce = u64::from(!code.is_empty());
-    let info = AccountInfo { balance, nonce, code_hash, code: None, ..Default::default() };
+    let info = AccountInfo {
+        balance,
+        nonce,
+        code_hash,
+        code: None,
+        ..Default::default()
+    };
     let code = (!code.is_empty()).then(|| Bytecode::new_raw(code));
     (info, code)
 }
@@ -344,7 +360,13 @@ mod tests {
 
     impl Map {
         fn of(frame: Frame) -> Self {
-            Self(frame.into_diff().into_iter().filter_map(|(k, v)| Some((k, v?))).collect())
+            Self(
+                frame
+                    .into_diff()
+                    .into_iter()
+                    .filter_map(|(k, v)| Some((k, v?)))
+                    .collect(),
+            )
         }
     }
 
@@ -377,8 +399,14 @@ mod tests {
         assert_eq!(missing.len(), 3);
         block_on(frame.load(&map, &missing)).unwrap();
         let info = frame.basic(ADDRESS).unwrap().unwrap();
-        assert_eq!((info.balance, info.nonce, info.code_hash), (U256::from(5), 1, hash));
-        assert_eq!(frame.storage(ADDRESS, U256::from(1)).unwrap(), U256::from(300));
+        assert_eq!(
+            (info.balance, info.nonce, info.code_hash),
+            (U256::from(5), 1, hash)
+        );
+        assert_eq!(
+            frame.storage(ADDRESS, U256::from(1)).unwrap(),
+            U256::from(300)
+        );
         let code = frame.code_by_hash(hash).unwrap();
         assert_eq!(code.original_byte_slice(), (0..100).collect::<Vec<u8>>());
         assert!(frame.take_missing().is_empty());
@@ -392,18 +420,28 @@ mod tests {
             let mut torn = Map(whole.0.clone());
             torn.0.remove(&code_key(&hash, part));
             let loaded = block_on(Frame::default().load(&torn, &[Item::Code(hash)]));
-            assert!(matches!(loaded, Err(StateError::Broken(_))), "part {part} missing");
+            assert!(
+                matches!(loaded, Err(StateError::Broken(_))),
+                "part {part} missing"
+            );
             let mut changed = Map(whole.0.clone());
             changed.0.insert(code_key(&hash, part), [0xfe; 32]);
             let loaded = block_on(Frame::default().load(&changed, &[Item::Code(hash)]));
-            assert!(matches!(loaded, Err(StateError::Broken(_))), "part {part} changed");
+            assert!(
+                matches!(loaded, Err(StateError::Broken(_))),
+                "part {part} changed"
+            );
         }
     }
 
     #[test]
     fn nonce_and_balance_share_a_word_without_touching() {
         for (nonce, balance) in [(0, U256::ZERO), (u64::MAX, U256::ZERO), (1, MAX_BALANCE)] {
-            let info = AccountInfo { nonce, balance, ..Default::default() };
+            let info = AccountInfo {
+                nonce,
+                balance,
+                ..Default::default()
+            };
             let read = decode_account(Some(encode_account(&info)), None).unwrap();
             assert_eq!((read.nonce, read.balance), (nonce, balance));
         }

@@ -307,10 +307,10 @@ impl Header {
     fn parse(text: &str) -> Result<Self, Error> {
         let mut scan = Scan(text);
         let (mut kind, mut fortran, mut shape) = (None, None, None);
-        scan.expect("{")?;
+        scan.require("{")?;
         while !scan.accept("}") {
             let key = scan.quoted()?;
-            scan.expect(":")?;
+            scan.require(":")?;
             let fresh = match key {
                 "descr" => kind.replace(Kind::parse(scan.quoted()?)?).is_none(),
                 "fortran_order" if scan.accept("False") => fortran.replace(()).is_none(),
@@ -324,7 +324,7 @@ impl Header {
                 return Err(fail(format!("the header key `{key}` occurs twice")));
             }
             if !scan.accept(",") {
-                scan.expect("}")?;
+                scan.require("}")?;
                 break;
             }
         }
@@ -349,7 +349,7 @@ impl<'a> Scan<'a> {
         found.is_some()
     }
 
-    fn expect(&mut self, token: &str) -> Result<(), Error> {
+    fn require(&mut self, token: &str) -> Result<(), Error> {
         if self.accept(token) {
             Ok(())
         } else {
@@ -377,7 +377,7 @@ impl<'a> Scan<'a> {
     /// A tuple of sizes.
     fn tuple(&mut self) -> Result<Vec<usize>, Error> {
         let mut sizes = Vec::new();
-        self.expect("(")?;
+        self.require("(")?;
         while !self.accept(")") {
             let end = self
                 .0
@@ -393,7 +393,7 @@ impl<'a> Scan<'a> {
             sizes.push(size);
             self.0 = rest;
             if !self.accept(",") {
-                self.expect(")")?;
+                self.require(")")?;
                 break;
             }
         }

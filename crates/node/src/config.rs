@@ -77,16 +77,24 @@ impl NodeConfig {
             models: config.models.iter().map(|model| base.join(model)).collect(),
             ..config
         };
-        config.check().map_err(|reason| Error::config(path, reason))?;
+        config
+            .check()
+            .map_err(|reason| Error::config(path, reason))?;
         Ok(config)
     }
 
     fn check(&self) -> Result<(), String> {
         if self.models.is_empty() || self.models.len() > MAX_REVISIONS {
-            return Err(format!("models has {} entries; 1 to {MAX_REVISIONS} are possible", self.models.len()));
+            return Err(format!(
+                "models has {} entries; 1 to {MAX_REVISIONS} are possible",
+                self.models.len()
+            ));
         }
         if self.clock_uncertainty_ns() > MAX_UNCERTAINTY_NS {
-            return Err(format!("clock_uncertainty_ms is over {}", MAX_UNCERTAINTY_NS / 1_000_000));
+            return Err(format!(
+                "clock_uncertainty_ms is over {}",
+                MAX_UNCERTAINTY_NS / 1_000_000
+            ));
         }
         if self.limits.body_bytes == 0 || self.limits.run_ms == 0 || self.limits.unsettled == 0 {
             return Err("limits of zero let nothing pass".into());
@@ -122,7 +130,10 @@ impl NodeConfig {
 /// [`Error::Config`] naming the file, never its content.
 pub fn read_key(path: &Path) -> Result<NodeKey, Error> {
     let text = files::read_text(path)?;
-    let secret: B256 = text.trim().parse().map_err(|_| Error::config(path, "it is not 0x and 64 hex digits"))?;
+    let secret: B256 = text
+        .trim()
+        .parse()
+        .map_err(|_| Error::config(path, "it is not 0x and 64 hex digits"))?;
     NodeKey::from_bytes(secret.0).map_err(|error| Error::config(path, error))
 }
 
@@ -178,8 +189,14 @@ mod tests {
             ("data = \"log\"", ""),
             ("endpoint", "clock_uncertainty_ms = 10001\nendpoint"),
             ("endpoint", "price_microcredits = -1\nendpoint"),
-            ("rpc = [\"http://127.0.0.1:8545\"]", "rpc = []\n[limits]\nbody_bytes = 0"),
-            ("rpc = [\"http://127.0.0.1:8545\"]", "rpc = []\n[limits]\nbody = 1"),
+            (
+                "rpc = [\"http://127.0.0.1:8545\"]",
+                "rpc = []\n[limits]\nbody_bytes = 0",
+            ),
+            (
+                "rpc = [\"http://127.0.0.1:8545\"]",
+                "rpc = []\n[limits]\nbody = 1",
+            ),
         ] {
             assert!(read(&MINIMAL.replace(from, to)).is_err(), "{to}");
         }
@@ -191,8 +208,17 @@ mod tests {
         let path = folder.path().join("node.key");
         write_key(&path, &[7; 32]).unwrap();
         let key = read_key(&path).unwrap();
-        assert_eq!(key.address(), NodeKey::from_bytes([7; 32]).unwrap().address());
-        for bad in ["", "0x07", &"07".repeat(33), &format!("0x{}", "00".repeat(32)), "0xzz"] {
+        assert_eq!(
+            key.address(),
+            NodeKey::from_bytes([7; 32]).unwrap().address()
+        );
+        for bad in [
+            "",
+            "0x07",
+            &"07".repeat(33),
+            &format!("0x{}", "00".repeat(32)),
+            "0xzz",
+        ] {
             std::fs::write(&path, bad).unwrap();
             let error = read_key(&path).unwrap_err().to_string();
             assert!(error.contains("node.key"), "{error}");

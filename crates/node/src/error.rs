@@ -83,7 +83,10 @@ pub enum Error {
 impl Error {
     /// A configuration error about `file`.
     pub fn config(file: impl Into<PathBuf>, reason: impl ToString) -> Self {
-        Self::Config { file: file.into(), reason: reason.to_string() }
+        Self::Config {
+            file: file.into(),
+            reason: reason.to_string(),
+        }
     }
 
     /// A store error from redb's error types.

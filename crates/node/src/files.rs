@@ -32,7 +32,10 @@ pub fn read_text(path: &Path) -> Result<String, Error> {
         .read_to_string(&mut text)
         .map_err(|error| Error::config(path, error))?;
     if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(Error::config(path, format!("it has more than {MAX_FILE_BYTES} bytes")));
+        return Err(Error::config(
+            path,
+            format!("it has more than {MAX_FILE_BYTES} bytes"),
+        ));
     }
     Ok(text)
 }
@@ -58,7 +61,8 @@ pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
 /// # Errors
 /// [`Error::Config`] naming the file.
 pub fn write_json(path: &Path, value: &impl Serialize, access: Access) -> Result<(), Error> {
-    let mut text = serde_json::to_string_pretty(value).map_err(|error| Error::config(path, error))?;
+    let mut text =
+        serde_json::to_string_pretty(value).map_err(|error| Error::config(path, error))?;
     text.push('\n');
     write_text(path, &text, access)
 }
@@ -86,9 +90,18 @@ fn replace(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     }
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
-    let mode = if access == Access::Owner { 0o600 } else { 0o644 };
+    let mode = if access == Access::Owner {
+        0o600
+    } else {
+        0o644
+    };
     let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&new)?;
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(&new)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&new, path)
@@ -105,8 +118,15 @@ mod tests {
         let path = folder.path().join("deep/down/key.json");
         write_json(&path, &vec![1, 2], Access::Owner).unwrap();
         assert_eq!(read_json::<Vec<u8>>(&path).unwrap(), [1, 2]);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left over");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1,
+            "nothing is left over"
+        );
     }
 
     #[test]

@@ -32,7 +32,10 @@ pub async fn read_body(request: Request, most: usize) -> Result<Bytes, Problem> 
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) => Err(unread(&error, most)),
         Err(_) => {
-            let detail = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
+            let detail = format!(
+                "the body did not arrive within {} s",
+                BODY_TIMEOUT.as_secs()
+            );
             Err(Problem::new(Kind::BadRequest, detail))
         }
     }
@@ -87,26 +90,46 @@ pub fn wants_proof(query: Option<&str>) -> Result<bool, Problem> {
     match query {
         None | Some("" | "proof=0") => Ok(false),
         Some("proof=1") => Ok(true),
-        Some(other) => {
-            Err(Problem::new(Kind::BadRequest, format!("the query {other:?} is not proof=1")))
-        }
+        Some(other) => Err(Problem::new(
+            Kind::BadRequest,
+            format!("the query {other:?} is not proof=1"),
+        )),
     }
 }
 
 fn check_headers(headers: &HeaderMap, most: usize) -> Result<(), Problem> {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let media = text(header::CONTENT_TYPE).and_then(|media| media.split(';').next()).unwrap_or("");
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let media = text(header::CONTENT_TYPE)
+        .and_then(|media| media.split(';').next())
+        .unwrap_or("");
     if !media.trim().eq_ignore_ascii_case("application/json") {
-        return Err(Problem::new(Kind::MediaType, format!("content-type is {media:?}")));
+        return Err(Problem::new(
+            Kind::MediaType,
+            format!("content-type is {media:?}"),
+        ));
     }
     let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
-    if length.is_some_and(|length| length > most) { Err(too_large(most)) } else { Ok(()) }
+    if length.is_some_and(|length| length > most) {
+        Err(too_large(most))
+    } else {
+        Ok(())
+    }
 }
 
 fn unread(error: &axum::Error, most: usize) -> Problem {
     use std::error::Error as _;
-    let over = error.source().is_some_and(|cause| cause.to_string().contains("length limit"));
-    if over { too_large(most) } else { Problem::new(Kind::BadRequest, "the body broke off") }
+    let over = error
+        .source()
+        .is_some_and(|cause| cause.to_string().contains("length limit"));
+    if over {
+        too_large(most)
+    } else {
+        Problem::new(Kind::BadRequest, "the body broke off")
+    }
 }
 
 fn too_large(most: usize) -> Problem {
@@ -120,7 +143,10 @@ mod tests {
     use std::io;
 
     fn headers(pairs: &[(header::HeaderName, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
+            .collect()
     }
 
     fn body(text: String) -> Request {
@@ -131,7 +157,11 @@ mod tests {
 
     #[test]
     fn only_json_of_a_bounded_length_is_read() {
-        let kind = |pairs: &[_]| check_headers(&headers(pairs), 10).err().and_then(|p| p.kind());
+        let kind = |pairs: &[_]| {
+            check_headers(&headers(pairs), 10)
+                .err()
+                .and_then(|p| p.kind())
+        };
         let (media, length) = (header::CONTENT_TYPE, header::CONTENT_LENGTH);
         let json = (media.clone(), "application/json; charset=utf-8");
         assert_eq!(kind(&[json.clone(), (length.clone(), "10")]), None);
@@ -154,7 +184,9 @@ mod tests {
             let read: Vec<u8> = read_json(body(text), usize::MAX).await.unwrap();
             assert_eq!(read, vec![7; count]);
             let broken = format!("[{}", "7,".repeat(count));
-            let problem = read_json::<Vec<u8>>(body(broken), usize::MAX).await.unwrap_err();
+            let problem = read_json::<Vec<u8>>(body(broken), usize::MAX)
+                .await
+                .unwrap_err();
             assert_eq!(problem.kind(), Some(Kind::BadRequest));
         }
     }

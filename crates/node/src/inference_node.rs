@@ -35,6 +35,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 pub const SETTLE_PATIENCE: Duration = Duration::from_secs(8);
 /// Requests that run when the node is told to stop get this long on top of their run time.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
+/// The log is closed within this time after its last use.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the handlers of a node share.
 #[derive(Debug)]
@@ -88,10 +90,11 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
     let metrics = Arc::new(NodeMetrics::default());
     let models = Models::load(config.models.clone(), config.limits.run_limits()).await?;
     let store = Arc::new(Store::open(&config.data)?);
-    let (writer, writer_thread) =
-        Writer::start(store, key.clone(), domain, metrics.clone())?;
+    let (writer, writer_thread) = Writer::start(store, key.clone(), domain, metrics.clone())?;
     let listener = listen(config.listen).await?;
-    let address = listener.local_addr().map_err(|error| listen_error(config.listen, &error))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| listen_error(config.listen, &error))?;
     let (stop_settling, settling) = shutdown::channel();
     let driver = settle(&network, &key, &rpc, &writer, &metrics, settling);
     let node = Arc::new(Node {
@@ -113,15 +116,27 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
     tracing::info!(%address, node = %node.address, revisions = node.models.count(), "inference node listens");
     let notices = tokio::spawn(notice::watch(node.clone()));
     let server = tokio::spawn(server::serve(listener, node));
-    Ok(Running { address, server, driver, notices, stop_settling, writer: writer_thread })
+    Ok(Running {
+        address,
+        server,
+        driver,
+        notices,
+        stop_settling,
+        writer: writer_thread,
+    })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|error| listen_error(address, &error))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| listen_error(address, &error))
 }
 
 fn listen_error(address: SocketAddr, error: &std::io::Error) -> Error {
-    Error::Listen { address, reason: error.to_string() }
+    Error::Listen {
+        address,
+        reason: error.to_string(),
+    }
 }
 
 /// Starts settling, as soon as the validators have shown that they are of this network.
@@ -136,8 +151,14 @@ fn settle(
     let chain = RpcChain::new(rpc.clone(), key.address());
     let wallet = Wallet::new(key.clone(), network.chain_id);
     let policy = Policy::default();
-    let driver =
-        Driver::new(chain, wallet, writer.clone(), network.domain(), policy, metrics.clone());
+    let driver = Driver::new(
+        chain,
+        wallet,
+        writer.clone(),
+        network.domain(),
+        policy,
+        metrics.clone(),
+    );
     let (rpc, id) = (rpc.clone(), network.id());
     tokio::spawn(async move {
         if notice::same_network(&rpc, id, &stop).await {
@@ -163,15 +184,24 @@ impl Running {
             }
         };
         self.notices.abort();
+        // It ends by being aborted, which is no error.
+        let _ = self.notices.await;
         self.stop_settling.stop();
-        let settled = self.driver.await.unwrap_or(Err(Error::PartEnded("settlement")));
-        // The handles of the writer are gone with server and driver, so it has nothing left to do.
-        if self.writer.is_finished() {
-            drop(self.writer.join());
+        let settled = self
+            .driver
+            .await
+            .unwrap_or(Err(Error::PartEnded("settlement")));
+        // The handles of the writer are gone with server and driver, unless a client holds on.
+        let closed = tokio::task::spawn_blocking(|| self.writer.join());
+        if tokio::time::timeout(CLOSE_PATIENCE, closed).await.is_err() {
+            tracing::warn!("the receipt log is still in use; it is whole all the same");
         }
         match served {
             Ok(Ok(())) => settled,
-            Ok(Err(source)) => Err(Error::System { what: "serving HTTP", source }),
+            Ok(Err(source)) => Err(Error::System {
+                what: "serving HTTP",
+                source,
+            }),
             Err(_) => Err(Error::PartEnded("the HTTP server")),
         }
     }

@@ -103,7 +103,11 @@ impl Buckets {
     /// Buckets that fill by `per_s` tokens a second up to `burst`. Neither is below one.
     pub fn new(per_s: u32, burst: u32) -> Self {
         let (per_s, burst) = (f64::from(per_s.max(1)), f64::from(burst.max(1)));
-        Self { per_s, burst, clients: HashMap::new() }
+        Self {
+            per_s,
+            burst,
+            clients: HashMap::new(),
+        }
     }
 
     /// Takes a token of `client` at `now`.
@@ -115,10 +119,16 @@ impl Buckets {
             self.forget(now);
         }
         let (per_s, burst) = (self.per_s, self.burst);
-        let bucket = self.clients.entry(client).or_insert(Bucket { tokens: burst, at: now });
+        let bucket = self.clients.entry(client).or_insert(Bucket {
+            tokens: burst,
+            at: now,
+        });
         let passed = now.saturating_duration_since(bucket.at).as_secs_f64();
         let tokens = (bucket.tokens + passed * per_s).min(burst);
-        *bucket = Bucket { tokens, at: now.max(bucket.at) };
+        *bucket = Bucket {
+            tokens,
+            at: now.max(bucket.at),
+        };
         if tokens < 1.0 {
             return Err(Duration::from_secs_f64((1.0 - tokens) / per_s));
         }
@@ -201,7 +211,8 @@ impl Admission {
 
     /// Requests that run or wait now.
     pub fn occupied(&self) -> usize {
-        self.entries.saturating_sub(self.entered.available_permits())
+        self.entries
+            .saturating_sub(self.entered.available_permits())
     }
 
     /// Takes a place.
@@ -213,7 +224,10 @@ impl Admission {
             let detail = format!("{} requests run or wait here already", self.entries);
             Problem::new(Kind::Unavailable, detail).retry_after(1)
         })?;
-        Ok(Place { running: self.running.clone(), entered })
+        Ok(Place {
+            running: self.running.clone(),
+            entered,
+        })
     }
 }
 
@@ -225,11 +239,16 @@ impl Place {
     pub async fn turn(self, patience: Duration) -> Result<Turn, Problem> {
         let turn = tokio::time::timeout(patience, self.running.acquire_owned()).await;
         match turn {
-            Ok(Ok(running)) => Ok(Turn { _running: running, _entered: self.entered }),
+            Ok(Ok(running)) => Ok(Turn {
+                _running: running,
+                _entered: self.entered,
+            }),
             // The semaphore is never closed, so this is the timeout.
             _ => {
                 let detail = format!("no turn to run within {} ms", patience.as_millis());
-                Err(Problem::new(Kind::Timeout, detail).with_hint("ask another node").retry_after(1))
+                Err(Problem::new(Kind::Timeout, detail)
+                    .with_hint("ask another node")
+                    .retry_after(1))
             }
         }
     }
@@ -251,13 +270,22 @@ mod tests {
             assert_eq!(buckets.take(ip(1), start), Ok(()));
         }
         assert_eq!(buckets.take(ip(1), start), Err(Duration::from_millis(500)));
-        assert_eq!(buckets.take(ip(2), start), Ok(()), "another client is not concerned");
+        assert_eq!(
+            buckets.take(ip(2), start),
+            Ok(()),
+            "another client is not concerned"
+        );
         let later = start + Duration::from_millis(500);
         assert_eq!(buckets.take(ip(1), later), Ok(()));
         assert!(buckets.take(ip(1), later).is_err());
-        assert!(buckets.take(ip(1), start).is_err(), "a clock that jumps back gives nothing");
+        assert!(
+            buckets.take(ip(1), start).is_err(),
+            "a clock that jumps back gives nothing"
+        );
         let much_later = start + Duration::from_secs(3_600);
-        let taken = (0..10).filter(|_| buckets.take(ip(1), much_later).is_ok()).count();
+        let taken = (0..10)
+            .filter(|_| buckets.take(ip(1), much_later).is_ok())
+            .count();
         assert_eq!(taken, 3, "no more than the burst is saved up");
     }
 
@@ -266,7 +294,10 @@ mod tests {
         let mut buckets = Buckets::new(1, 1);
         let now = Instant::now();
         for client in 0..MAX_CLIENTS as u32 + 10 {
-            assert_eq!(buckets.take(IpAddr::from(client.to_be_bytes()), now), Ok(()));
+            assert_eq!(
+                buckets.take(IpAddr::from(client.to_be_bytes()), now),
+                Ok(())
+            );
         }
         assert!(buckets.clients.len() <= MAX_CLIENTS);
     }
@@ -274,14 +305,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn places_and_turns_are_bounded_and_freed() {
         let admission = Admission::new(1, 1);
-        let first = admission.enter().unwrap().turn(Duration::ZERO).await.unwrap();
+        let first = admission
+            .enter()
+            .unwrap()
+            .turn(Duration::ZERO)
+            .await
+            .unwrap();
         let second = admission.enter().unwrap();
         assert_eq!(admission.occupied(), 2);
-        assert_eq!(admission.enter().unwrap_err().kind(), Some(Kind::Unavailable));
+        assert_eq!(
+            admission.enter().unwrap_err().kind(),
+            Some(Kind::Unavailable)
+        );
         let late = second.turn(Duration::from_secs(1)).await.unwrap_err();
         assert_eq!(late.kind(), Some(Kind::Timeout));
         drop(first);
         assert_eq!(admission.occupied(), 0);
-        admission.enter().unwrap().turn(Duration::ZERO).await.unwrap();
+        admission
+            .enter()
+            .unwrap()
+            .turn(Duration::ZERO)
+            .await
+            .unwrap();
     }
 }

@@ -16,12 +16,16 @@ pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; chars
 
 /// Bounds of latency histograms, seconds: 0.25 ms to 32 s, each twice the one before.
 fn latency() -> Histogram {
-    Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(0.000_25, 2.0, 18))
+    Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(
+        0.000_25, 2.0, 18,
+    ))
 }
 
 /// Bounds of size histograms: 1 to 512, each twice the one before.
 fn size() -> Histogram {
-    Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(1.0, 2.0, 10))
+    Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(
+        1.0, 2.0, 10,
+    ))
 }
 
 /// The HTTP status of an answer, as a label.
@@ -105,35 +109,71 @@ impl NodeMetrics {
             ("settled", "Receipts seen settled", &self.settled),
             ("dropped", "Receipts that can never settle", &self.dropped),
             ("batches", "Batches handed to the chain", &self.batches),
-            ("batches_refused", "Batches that the chain refused", &self.refused),
+            (
+                "batches_refused",
+                "Batches that the chain refused",
+                &self.refused,
+            ),
         ];
         for (name, words, counter) in counters {
             registry.register(name, words, counter.clone());
         }
         let gauges: [(&str, &str, &Gauge); 2] = [
             ("running", "Requests that run or wait", &self.running),
-            ("unsettled", "Receipts on disk that are not settled", &self.unsettled),
+            (
+                "unsettled",
+                "Receipts on disk that are not settled",
+                &self.unsettled,
+            ),
         ];
         for (name, words, gauge) in gauges {
             registry.register(name, words, gauge.clone());
         }
         let times: [(&str, &str, &Latency); 4] = [
-            ("answer_seconds", "From the arrival of a request to its answer", &self.answer_s),
-            ("engine_seconds", "Time that engines computed", &self.engine_s),
-            ("commit_seconds", "Time of one commit of the log", &self.commit_s),
-            ("settlement_seconds", "From the end of an answer to its settlement", &self.settlement_s),
+            (
+                "answer_seconds",
+                "From the arrival of a request to its answer",
+                &self.answer_s,
+            ),
+            (
+                "engine_seconds",
+                "Time that engines computed",
+                &self.engine_s,
+            ),
+            (
+                "commit_seconds",
+                "Time of one commit of the log",
+                &self.commit_s,
+            ),
+            (
+                "settlement_seconds",
+                "From the end of an answer to its settlement",
+                &self.settlement_s,
+            ),
         ];
         for (name, words, histogram) in times {
             registry.register(name, words, histogram.0.clone());
         }
-        registry.register("commit_receipts", "Receipts in one commit of the log", self.group.0.clone());
-        registry.register("requests", "Requests for inference by status", self.requests.clone());
+        registry.register(
+            "commit_receipts",
+            "Receipts in one commit of the log",
+            self.group.0.clone(),
+        );
+        registry.register(
+            "requests",
+            "Requests for inference by status",
+            self.requests.clone(),
+        );
         page(&registry)
     }
 
     /// Counts an answer to a request for inference.
     pub fn answered(&self, status: StatusCode, took: Duration) {
-        self.requests.get_or_create(&Status { status: status.as_u16() }).inc();
+        self.requests
+            .get_or_create(&Status {
+                status: status.as_u16(),
+            })
+            .inc();
         self.answer_s.observe(took);
     }
 }
@@ -158,7 +198,9 @@ mod tests {
         metrics.unsettled.set(2);
         metrics.answered(StatusCode::OK, Duration::from_millis(2));
         metrics.group.observe(5);
-        let body = axum::body::to_bytes(metrics.page().into_body(), 1 << 20).await.unwrap();
+        let body = axum::body::to_bytes(metrics.page().into_body(), 1 << 20)
+            .await
+            .unwrap();
         let text = String::from_utf8(body.to_vec()).unwrap();
         for line in [
             "assay_node_receipts_total 3",

@@ -79,23 +79,115 @@ impl Kind {
     /// Last part of `type`, HTTP status, title, and the hint that is given where there is no better one.
     const fn terms(self) -> (&'static str, u16, &'static str, &'static str) {
         match self {
-            Self::BadRequest => ("bad-request", 400, "The request is not well formed", "compare it with /assay/v1/openapi.json"),
-            Self::UnknownModel => ("unknown-model", 404, "No such model here", "GET /assay/v1/models lists what is served"),
-            Self::UnknownReceipt => ("unknown-receipt", 404, "No such receipt here", "ask the node that signed it, or a gateway that knows the node"),
-            Self::UnknownPath => ("unknown-path", 404, "Nothing at this path", "/assay/v1/openapi.json lists the paths"),
-            Self::Method => ("method-not-allowed", 405, "The path does not take this method", "/assay/v1/openapi.json lists the methods"),
-            Self::BadInput => ("bad-input", 422, "The inputs do not fit the model", "GET /assay/v1/models shows names, types and shapes of the inputs"),
-            Self::BadParameters => ("bad-parameters", 422, "The engine does not take these parameters", "leave `parameters` out"),
-            Self::UnsupportedRung => ("unsupported-rung", 422, "This rung of evidence is not offered now", "ask for \"signed\""),
-            Self::BadDeadline => ("bad-deadline", 422, "The deadline is out of bounds", "leave `deadline_ms` out for the default"),
-            Self::TooLarge => ("too-large", 413, "The body is too large", "send fewer rows at a time"),
-            Self::MediaType => ("media-type", 415, "The body is not JSON", "send `content-type: application/json`"),
-            Self::RateLimited => ("rate-limited", 429, "Too many requests from this client", "wait for the seconds in Retry-After"),
-            Self::OverBudget => ("over-budget", 422, "The request needs more than one request may use", "send fewer rows at a time"),
-            Self::Unavailable => ("unavailable", 503, "This server cannot take the request now", "wait for the seconds in Retry-After, or ask another server"),
-            Self::Timeout => ("timeout", 504, "The model ran too long", "send fewer rows at a time"),
-            Self::Internal => ("internal", 500, "This server failed", "ask another server; its operator finds the cause in its log"),
-            Self::BadGateway => ("bad-gateway", 502, "No node gave an answer that holds", "try again; GET /assay/v1/network shows which nodes live"),
+            Self::BadRequest => (
+                "bad-request",
+                400,
+                "The request is not well formed",
+                "compare it with /assay/v1/openapi.json",
+            ),
+            Self::UnknownModel => (
+                "unknown-model",
+                404,
+                "No such model here",
+                "GET /assay/v1/models lists what is served",
+            ),
+            Self::UnknownReceipt => (
+                "unknown-receipt",
+                404,
+                "No such receipt here",
+                "ask the node that signed it, or a gateway that knows the node",
+            ),
+            Self::UnknownPath => (
+                "unknown-path",
+                404,
+                "Nothing at this path",
+                "/assay/v1/openapi.json lists the paths",
+            ),
+            Self::Method => (
+                "method-not-allowed",
+                405,
+                "The path does not take this method",
+                "/assay/v1/openapi.json lists the methods",
+            ),
+            Self::BadInput => (
+                "bad-input",
+                422,
+                "The inputs do not fit the model",
+                "GET /assay/v1/models shows names, types and shapes of the inputs",
+            ),
+            Self::BadParameters => (
+                "bad-parameters",
+                422,
+                "The engine does not take these parameters",
+                "leave `parameters` out",
+            ),
+            Self::UnsupportedRung => (
+                "unsupported-rung",
+                422,
+                "This rung of evidence is not offered now",
+                "ask for \"signed\"",
+            ),
+            _ => self.later_terms(),
+        }
+    }
+
+    /// The terms of the kinds from [`Self::BadDeadline`] on, in a function of their own for its length.
+    const fn later_terms(self) -> (&'static str, u16, &'static str, &'static str) {
+        match self {
+            Self::BadDeadline => (
+                "bad-deadline",
+                422,
+                "The deadline is out of bounds",
+                "leave `deadline_ms` out for the default",
+            ),
+            Self::TooLarge => (
+                "too-large",
+                413,
+                "The body is too large",
+                "send fewer rows at a time",
+            ),
+            Self::MediaType => (
+                "media-type",
+                415,
+                "The body is not JSON",
+                "send `content-type: application/json`",
+            ),
+            Self::RateLimited => (
+                "rate-limited",
+                429,
+                "Too many requests from this client",
+                "wait for the seconds in Retry-After",
+            ),
+            Self::OverBudget => (
+                "over-budget",
+                422,
+                "The request needs more than one request may use",
+                "send fewer rows at a time",
+            ),
+            Self::Unavailable => (
+                "unavailable",
+                503,
+                "This server cannot take the request now",
+                "wait for the seconds in Retry-After, or ask another server",
+            ),
+            Self::Timeout => (
+                "timeout",
+                504,
+                "The model ran too long",
+                "send fewer rows at a time",
+            ),
+            Self::BadGateway => (
+                "bad-gateway",
+                502,
+                "No node gave an answer that holds",
+                "try again; GET /assay/v1/network shows which nodes live",
+            ),
+            _ => (
+                "internal",
+                500,
+                "This server failed",
+                "ask another server; its operator finds the cause in its log",
+            ),
         }
     }
 
@@ -151,12 +243,18 @@ impl Problem {
 
     /// The same problem with a hint that fits this request better.
     pub fn with_hint(self, hint: impl ToString) -> Self {
-        Self { hint: hint.to_string(), ..self }
+        Self {
+            hint: hint.to_string(),
+            ..self
+        }
     }
 
     /// The same problem with the seconds after which a new attempt makes sense.
     pub fn retry_after(self, seconds: u64) -> Self {
-        Self { retry_after_s: Some(seconds), ..self }
+        Self {
+            retry_after_s: Some(seconds),
+            ..self
+        }
     }
 
     /// Its kind, if it is one of ours.
@@ -167,7 +265,9 @@ impl Problem {
 
 fn shortened(mut detail: String) -> String {
     if detail.len() > MAX_DETAIL_BYTES {
-        let end = (0..=MAX_DETAIL_BYTES).rev().find(|at| detail.is_char_boundary(*at));
+        let end = (0..=MAX_DETAIL_BYTES)
+            .rev()
+            .find(|at| detail.is_char_boundary(*at));
         detail.truncate(end.unwrap_or(0));
         detail.push('…');
     }
@@ -223,7 +323,9 @@ mod tests {
 
     #[test]
     fn it_is_sent_with_its_status_media_type_and_pause() {
-        let response = Problem::new(Kind::RateLimited, "slow down").retry_after(7).into_response();
+        let response = Problem::new(Kind::RateLimited, "slow down")
+            .retry_after(7)
+            .into_response();
         assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(response.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
         assert_eq!(response.headers()[header::RETRY_AFTER], "7");
@@ -231,7 +333,9 @@ mod tests {
 
     #[test]
     fn it_survives_json() {
-        let problem = Problem::new(Kind::Timeout, "3 s").with_hint("less").retry_after(1);
+        let problem = Problem::new(Kind::Timeout, "3 s")
+            .with_hint("less")
+            .retry_after(1);
         let json = serde_json::to_string(&problem).unwrap();
         assert!(json.contains("\"type\":\"urn:assay:problem:timeout\""));
         assert_eq!(serde_json::from_str::<Problem>(&json).unwrap(), problem);

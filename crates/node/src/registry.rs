@@ -72,11 +72,17 @@ impl FailureDomains {
         let country = match self.country.as_bytes() {
             [] => [0; 2],
             [a @ b'A'..=b'Z', b @ b'A'..=b'Z'] => [*a, *b],
-            _ => return Err(Error::config("failure domains", "country is not two capital letters")),
+            _ => {
+                return Err(Error::config(
+                    "failure domains",
+                    "country is not two capital letters",
+                ));
+            }
         };
         let name = self.data_centre.as_bytes();
         if name.len() > MAX_DATA_CENTRE_BYTES || !name.is_ascii() {
-            let reason = format!("data_centre is not ASCII of at most {MAX_DATA_CENTRE_BYTES} bytes");
+            let reason =
+                format!("data_centre is not ASCII of at most {MAX_DATA_CENTRE_BYTES} bytes");
             return Err(Error::config("failure domains", reason));
         }
         Ok(Nodes::FailureDomains {
@@ -91,7 +97,11 @@ impl FailureDomains {
 
     fn from_abi(abi: &Nodes::FailureDomains) -> Self {
         let text = |bytes: &[u8]| {
-            let kept: Vec<u8> = bytes.iter().copied().take_while(|byte| *byte != 0).collect();
+            let kept: Vec<u8> = bytes
+                .iter()
+                .copied()
+                .take_while(|byte| *byte != 0)
+                .collect();
             String::from_utf8_lossy(&kept).into_owned()
         };
         Self {
@@ -196,8 +206,13 @@ pub async fn publish_model(
     name: &str,
     revision: RevisionId,
 ) -> Result<TransactionReceipt, Error> {
-    let call = Models::publishCall { name: name.into(), revision: revision.into() };
-    publisher.execute(rpc, MODEL_REGISTRY, call.abi_encode().into()).await
+    let call = Models::publishCall {
+        name: name.into(),
+        revision: revision.into(),
+    };
+    publisher
+        .execute(rpc, MODEL_REGISTRY, call.abi_encode().into())
+        .await
 }
 
 /// Registers `node` under the wallet's account as operator, with a bond out of its credits.
@@ -213,9 +228,19 @@ pub async fn register_node(
     registration: &Registration,
 ) -> Result<TransactionReceipt, Error> {
     let bond = U256::from(registration.bond.0);
-    let approve = Credits::approveCall { spender: NODE_REGISTRY, value: bond };
-    operator.execute(rpc, CREDIT, approve.abi_encode().into()).await?;
-    let digest = registration_digest(network, node.address(), operator.address(), &registration.endpoint);
+    let approve = Credits::approveCall {
+        spender: NODE_REGISTRY,
+        value: bond,
+    };
+    operator
+        .execute(rpc, CREDIT, approve.abi_encode().into())
+        .await?;
+    let digest = registration_digest(
+        network,
+        node.address(),
+        operator.address(),
+        &registration.endpoint,
+    );
     let call = Nodes::registerCall {
         node: node.address().to_address(),
         endpoint: registration.endpoint.clone(),
@@ -223,7 +248,9 @@ pub async fn register_node(
         bond: registration.bond.0.into(),
         signature: Bytes::copy_from_slice(node.sign_digest(&digest.0).as_bytes()),
     };
-    operator.execute(rpc, NODE_REGISTRY, call.abi_encode().into()).await
+    operator
+        .execute(rpc, NODE_REGISTRY, call.abi_encode().into())
+        .await
 }
 
 /// What a node key signs to be registered by `operator` at `endpoint` (EIP-712, the domain of the
@@ -254,7 +281,10 @@ pub async fn latest_revision(
     publisher: Address,
     name: &str,
 ) -> Result<Option<RevisionId>, Error> {
-    let call = Models::latestCall { publisher, name: name.into() };
+    let call = Models::latestCall {
+        publisher,
+        name: name.into(),
+    };
     match rpc.view(MODEL_REGISTRY, &call).await {
         Ok(revision) => Ok(Some(revision.into())),
         Err(error) => match error.revert_data().and_then(|data| decode_revert(data)) {
@@ -269,7 +299,13 @@ pub async fn latest_revision(
 /// # Errors
 /// [`Error::Rpc`] if the chain cannot be asked.
 pub async fn is_published(rpc: &RpcClient, revision: RevisionId) -> Result<bool, RpcError> {
-    rpc.view(MODEL_REGISTRY, &Models::isKnownCall { revision: revision.into() }).await
+    rpc.view(
+        MODEL_REGISTRY,
+        &Models::isKnownCall {
+            revision: revision.into(),
+        },
+    )
+    .await
 }
 
 /// Who published the revision first; `None` if nobody did.
@@ -280,7 +316,9 @@ pub async fn publisher_of(
     rpc: &RpcClient,
     revision: RevisionId,
 ) -> Result<Option<Address>, RpcError> {
-    let call = Models::publisherOfCall { revision: revision.into() };
+    let call = Models::publisherOfCall {
+        revision: revision.into(),
+    };
     let publisher = rpc.view(MODEL_REGISTRY, &call).await?;
     Ok((!publisher.is_zero()).then_some(publisher))
 }
@@ -294,7 +332,9 @@ pub async fn listings(rpc: &RpcClient) -> Result<Vec<Listing>, RpcError> {
     let count = count.saturating_to::<u64>().min(MAX_ENTRIES);
     let mut listings = Vec::new();
     for index in 0..count {
-        let call = Models::modelAtCall { index: U256::from(index) };
+        let call = Models::modelAtCall {
+            index: U256::from(index),
+        };
         let found = rpc.view(MODEL_REGISTRY, &call).await?;
         listings.push(Listing {
             publisher: found.publisher,
@@ -310,7 +350,14 @@ pub async fn listings(rpc: &RpcClient) -> Result<Vec<Listing>, RpcError> {
 /// # Errors
 /// [`Error::Rpc`] if the chain cannot be asked.
 pub async fn node(rpc: &RpcClient, node: NodeAddress) -> Result<NodeRecord, RpcError> {
-    let record = rpc.view(NODE_REGISTRY, &Nodes::nodeOfCall { node: node.to_address() }).await?;
+    let record = rpc
+        .view(
+            NODE_REGISTRY,
+            &Nodes::nodeOfCall {
+                node: node.to_address(),
+            },
+        )
+        .await?;
     Ok(NodeRecord {
         node,
         operator: record.operator,
@@ -328,7 +375,10 @@ pub async fn node(rpc: &RpcClient, node: NodeAddress) -> Result<NodeRecord, RpcE
 pub async fn nodes(rpc: &RpcClient) -> Result<Vec<NodeRecord>, RpcError> {
     let mut records = Vec::new();
     for offset in (0..MAX_ENTRIES).step_by(PAGE as usize) {
-        let call = Nodes::nodesCall { offset: U256::from(offset), limit: U256::from(PAGE) };
+        let call = Nodes::nodesCall {
+            offset: U256::from(offset),
+            limit: U256::from(PAGE),
+        };
         let page = rpc.view(NODE_REGISTRY, &call).await?;
         let complete = (page.len() as u64) < PAGE;
         for address in page {
@@ -387,24 +437,49 @@ mod tests {
         signed.extend_from_slice(keccak256(body).as_slice());
         assert_eq!(ours, keccak256(signed));
         assert_eq!(
-            LibraryRegistration::eip712_encode_type().replace("LibraryRegistration", "Registration"),
+            LibraryRegistration::eip712_encode_type()
+                .replace("LibraryRegistration", "Registration"),
             REGISTRATION_TYPE
         );
-        assert_ne!(ours, registration_digest(&network, node, operator, "http://b"));
+        assert_ne!(
+            ours,
+            registration_digest(&network, node, operator, "http://b")
+        );
     }
 
     #[test]
     fn failure_domains_go_there_and_back() {
-        let domains =
-            FailureDomains { asn: 64_512, country: "DE".into(), data_centre: "fra-1".into() };
+        let domains = FailureDomains {
+            asn: 64_512,
+            country: "DE".into(),
+            data_centre: "fra-1".into(),
+        };
         assert_eq!(FailureDomains::from_abi(&domains.abi().unwrap()), domains);
-        assert_eq!(FailureDomains::from_abi(&FailureDomains::default().abi().unwrap()), FailureDomains::default());
+        assert_eq!(
+            FailureDomains::from_abi(&FailureDomains::default().abi().unwrap()),
+            FailureDomains::default()
+        );
         for bad in [
-            FailureDomains { country: "de".into(), ..Default::default() },
-            FailureDomains { country: "D".into(), ..Default::default() },
-            FailureDomains { country: "DEU".into(), ..Default::default() },
-            FailureDomains { data_centre: "x".repeat(33), ..Default::default() },
-            FailureDomains { data_centre: "ä".into(), ..Default::default() },
+            FailureDomains {
+                country: "de".into(),
+                ..Default::default()
+            },
+            FailureDomains {
+                country: "D".into(),
+                ..Default::default()
+            },
+            FailureDomains {
+                country: "DEU".into(),
+                ..Default::default()
+            },
+            FailureDomains {
+                data_centre: "x".repeat(33),
+                ..Default::default()
+            },
+            FailureDomains {
+                data_centre: "ä".into(),
+                ..Default::default()
+            },
         ] {
             assert!(bad.abi().is_err(), "{bad:?}");
         }
@@ -414,7 +489,17 @@ mod tests {
     fn standings_are_the_contracts_codes() {
         let codes = (0..=5).map(NodeStanding::from_code);
         let names: Vec<&str> = codes.map(NodeStanding::name).collect();
-        assert_eq!(names, ["unregistered", "active", "exiting", "slashed", "withdrawn", "unregistered"]);
+        assert_eq!(
+            names,
+            [
+                "unregistered",
+                "active",
+                "exiting",
+                "slashed",
+                "withdrawn",
+                "unregistered"
+            ]
+        );
         assert!(NodeStanding::Exiting.is_bonded() && !NodeStanding::Slashed.is_bonded());
     }
 }

@@ -81,7 +81,9 @@ impl RpcClient {
     /// # Errors
     /// [`RpcError::Urls`] for none, too many, or one that is no http URL.
     pub fn new(urls: &[String]) -> Result<Self, RpcError> {
-        Ok(Self { transport: Transport::new(urls)? })
+        Ok(Self {
+            transport: Transport::new(urls)?,
+        })
     }
 
     /// The validators' addresses, in their order.
@@ -91,7 +93,9 @@ impl RpcClient {
 
     /// A client of the one validator at `index` of [`Self::urls`], sharing connections.
     pub fn only(&self, index: usize) -> Option<Self> {
-        Some(Self { transport: self.transport.only(index)? })
+        Some(Self {
+            transport: self.transport.only(index)?,
+        })
     }
 
     /// Asks the next validator first from now on; for answers that look wrong or do not move.
@@ -110,8 +114,10 @@ impl RpcClient {
         params: Value,
     ) -> Result<T, RpcError> {
         let value = self.transport.request(method, params).await?;
-        serde_json::from_value(value)
-            .map_err(|error| RpcError::Malformed { method, reason: error.to_string() })
+        serde_json::from_value(value).map_err(|error| RpcError::Malformed {
+            method,
+            reason: error.to_string(),
+        })
     }
 
     /// EIP-155 chain id.
@@ -149,7 +155,9 @@ impl RpcClient {
     }
 
     async fn nonce_at(&self, account: Address, block: &str) -> Result<u64, RpcError> {
-        let nonce: U64 = self.request("eth_getTransactionCount", json!([account, block])).await?;
+        let nonce: U64 = self
+            .request("eth_getTransactionCount", json!([account, block]))
+            .await?;
         Ok(nonce.to())
     }
 
@@ -158,7 +166,8 @@ impl RpcClient {
     /// # Errors
     /// As [`Self::request`].
     pub async fn balance(&self, account: Address) -> Result<U256, RpcError> {
-        self.request("eth_getBalance", json!([account, "latest"])).await
+        self.request("eth_getBalance", json!([account, "latest"]))
+            .await
     }
 
     /// Hands in a signed transaction. One that is known already is handed in.
@@ -179,14 +188,20 @@ impl RpcClient {
     /// # Errors
     /// As [`Self::request`].
     pub async fn receipt(&self, hash: B256) -> Result<Option<TransactionReceipt>, RpcError> {
-        self.request("eth_getTransactionReceipt", json!([hash])).await
+        self.request("eth_getTransactionReceipt", json!([hash]))
+            .await
     }
 
     /// Runs a call on the finalized state and keeps nothing.
     ///
     /// # Errors
     /// As [`Self::request`]; [`RpcError::Refused`] carries the revert data.
-    pub async fn call(&self, from: Option<Address>, to: Address, data: Bytes) -> Result<Bytes, RpcError> {
+    pub async fn call(
+        &self,
+        from: Option<Address>,
+        to: Address,
+        data: Bytes,
+    ) -> Result<Bytes, RpcError> {
         let mut call = json!({"to": to, "data": data});
         if let (Some(from), Some(fields)) = (from, call.as_object_mut()) {
             fields.insert("from".into(), json!(from));
@@ -200,8 +215,10 @@ impl RpcClient {
     /// As [`Self::call`]; [`RpcError::Malformed`] if it returns something else.
     pub async fn view<C: SolCall>(&self, to: Address, call: &C) -> Result<C::Return, RpcError> {
         let output = self.call(None, to, call.abi_encode().into()).await?;
-        C::abi_decode_returns(&output)
-            .map_err(|error| RpcError::Malformed { method: C::SIGNATURE, reason: error.to_string() })
+        C::abi_decode_returns(&output).map_err(|error| RpcError::Malformed {
+            method: C::SIGNATURE,
+            reason: error.to_string(),
+        })
     }
 
     /// The network as the validator has it. Not to be trusted from here.
@@ -224,7 +241,11 @@ impl RpcClient {
     ///
     /// # Errors
     /// As [`Self::request`].
-    pub async fn stream(&self, node: NodeAddress, revision: RevisionId) -> Result<StreamHead, RpcError> {
+    pub async fn stream(
+        &self,
+        node: NodeAddress,
+        revision: RevisionId,
+    ) -> Result<StreamHead, RpcError> {
         self.request("assay_stream", json!([node, revision])).await
     }
 
@@ -238,6 +259,7 @@ impl RpcClient {
         revision: RevisionId,
         sequence: u64,
     ) -> Result<Option<ReceiptProof>, RpcError> {
-        self.request("assay_receiptProof", json!([node, revision, sequence])).await
+        self.request("assay_receiptProof", json!([node, revision, sequence]))
+            .await
     }
 }

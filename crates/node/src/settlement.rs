@@ -124,7 +124,11 @@ impl<C: Chain> Driver<C> {
     /// # Errors
     /// [`Error::Store`] if the log cannot be read.
     pub fn is_done(&self) -> Result<bool, Error> {
-        Ok(self.is_idle() && self.streams()?.iter().all(|stream| stream.waiting().is_empty()))
+        Ok(self.is_idle()
+            && self
+                .streams()?
+                .iter()
+                .all(|stream| stream.waiting().is_empty()))
     }
 
     fn streams(&self) -> Result<Vec<StreamState>, Error> {
@@ -155,7 +159,12 @@ impl<C: Chain> Driver<C> {
     fn feed(&mut self) -> Result<(), Error> {
         for stream in self.streams()? {
             let waiting = stream.waiting();
-            let from = self.fed.get(&stream.revision).copied().unwrap_or(0).max(waiting.start);
+            let from = self
+                .fed
+                .get(&stream.revision)
+                .copied()
+                .unwrap_or(0)
+                .max(waiting.start);
             let to = waiting.end.min(from.saturating_add(READ_AHEAD));
             if from >= to {
                 continue;
@@ -202,9 +211,13 @@ impl<C: Chain> Driver<C> {
             && let Some((entry, _)) = self.writer.store().find(id)?
         {
             let took = now_ns.saturating_sub(entry.signed.receipt.times.end_ns);
-            self.metrics.settlement_s.observe(Duration::from_nanos(took));
+            self.metrics
+                .settlement_s
+                .observe(Duration::from_nanos(took));
         }
-        self.writer.mark_settled(ids, settled_in.map(|settled| settled.height)).await
+        self.writer
+            .mark_settled(ids, settled_in.map(|settled| settled.height))
+            .await
     }
 
     /// Hands a batch in; one that is in flight already goes out again as the same transaction.
@@ -228,17 +241,28 @@ impl<C: Chain> Driver<C> {
     async fn take_off(&mut self, root: BatchRoot, bytes: Vec<u8>, now_ns: u64) -> Option<Flight> {
         let nonce = match self.next_nonce {
             Some(nonce) => nonce,
-            None => self.chain.pending_nonce().await.inspect_err(log_passing).ok()?,
+            None => self
+                .chain
+                .pending_nonce()
+                .await
+                .inspect_err(log_passing)
+                .ok()?,
         };
         self.next_nonce = Some(nonce.saturating_add(1));
         let gas = settle_gas(&bytes);
-        let action = Action { to: SETTLEMENT, data: settle_call(bytes), gas };
+        let action = Action {
+            to: SETTLEMENT,
+            data: settle_call(bytes),
+            gas,
+        };
         let signed = self.wallet.sign(&action, nonce);
         Some(Flight::new(root, signed, action.data, now_ns))
     }
 
     async fn hand_in(&mut self, at: usize, now_ns: u64) -> Result<(), Error> {
-        let Some(flight) = self.flights.get_mut(at) else { return Ok(()) };
+        let Some(flight) = self.flights.get_mut(at) else {
+            return Ok(());
+        };
         let (root, raw) = (flight.root, flight.signed.raw.clone());
         flight.sent_ns = now_ns;
         match self.chain.send(&raw).await {
@@ -268,9 +292,11 @@ impl<C: Chain> Driver<C> {
 
     async fn ask_head(&mut self, revision: RevisionId) -> Result<(), Error> {
         match self.chain.stream(revision).await {
-            Ok(head) => {
-                self.handle(Input::ChainHead { revision, next: head.next, head: head.head })
-            }
+            Ok(head) => self.handle(Input::ChainHead {
+                revision,
+                next: head.next,
+                head: head.head,
+            }),
             // The batcher asks again.
             Err(error) => {
                 log_passing(&error);
@@ -301,7 +327,10 @@ impl<C: Chain> Driver<C> {
     async fn landed(&mut self, flight: Flight, mined: Mined) -> Result<(), Error> {
         let root = flight.root;
         if mined.succeeded {
-            return self.handle(Input::Settled { root, height: mined.height });
+            return self.handle(Input::Settled {
+                root,
+                height: mined.height,
+            });
         }
         self.metrics.refused.inc();
         let refusal = self.chain.refusal(&flight.data).await;
@@ -320,16 +349,30 @@ impl<C: Chain> Driver<C> {
     /// reach, because another transaction used it, or because one before it was lost when a
     /// process of ours or of a validator died.
     async fn overdue(&mut self, now_ns: u64) -> Result<(), Error> {
-        let Some(flight) = self.flights.first_mut() else { return Ok(()) };
+        let Some(flight) = self.flights.first_mut() else {
+            return Ok(());
+        };
         if now_ns.saturating_sub(flight.sent_ns) < nanos(RESEND) {
             return Ok(());
         }
         let nonce = flight.signed.nonce;
-        let used = self.chain.latest_nonce().await.is_ok_and(|next| next > nonce);
-        let gap = self.chain.pending_nonce().await.is_ok_and(|next| next < nonce);
+        let used = self
+            .chain
+            .latest_nonce()
+            .await
+            .is_ok_and(|next| next > nonce);
+        let gap = self
+            .chain
+            .pending_nonce()
+            .await
+            .is_ok_and(|next| next < nonce);
         let since = *flight.stranded_ns.get_or_insert(now_ns);
         if (used || gap) && now_ns.saturating_sub(since) >= nanos(NONCE_PATIENCE) {
-            tracing::warn!(nonce, used, "settlements start anew: a nonce is out of reach");
+            tracing::warn!(
+                nonce,
+                used,
+                "settlements start anew: a nonce is out of reach"
+            );
             return self.start_anew(0);
         }
         if !used && !gap {
@@ -347,8 +390,13 @@ impl<C: Chain> Driver<C> {
     fn start_anew(&mut self, at: usize) -> Result<(), Error> {
         self.next_nonce = None;
         let from = at.min(self.flights.len());
-        let lost: Vec<BatchRoot> = self.flights.drain(from..).map(|flight| flight.root).collect();
-        lost.into_iter().try_for_each(|root| self.handle(Input::SubmitFailed(root)))
+        let lost: Vec<BatchRoot> = self
+            .flights
+            .drain(from..)
+            .map(|flight| flight.root)
+            .collect();
+        lost.into_iter()
+            .try_for_each(|root| self.handle(Input::SubmitFailed(root)))
     }
 }
 
@@ -356,9 +404,10 @@ impl<C: Chain> Driver<C> {
 fn cause_of(data: &[u8]) -> RejectCause {
     match decode_revert(data) {
         Some(Revert::BadReceipt(bad)) => match Reason::from_code(bad.reason) {
-            Some(reason) => {
-                RejectCause::BadReceipt { index: bad.index.saturating_to(), reason }
-            }
+            Some(reason) => RejectCause::BadReceipt {
+                index: bad.index.saturating_to(),
+                reason,
+            },
             None => RejectCause::OutOfStep,
         },
         _ => RejectCause::OutOfStep,

@@ -100,7 +100,9 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Self, Error> {
         std::fs::create_dir_all(folder).map_err(|error| Error::Store(error.to_string()))?;
         let mut builder = Database::builder();
-        let database = builder.set_cache_size(CACHE_BYTES).create(folder.join(FILE));
+        let database = builder
+            .set_cache_size(CACHE_BYTES)
+            .create(folder.join(FILE));
         Self::prepare(database.map_err(Error::store)?)
     }
 
@@ -177,9 +179,14 @@ impl Store {
                 let dead = dead.get(key)?.map(|row| row.value());
                 streams.push(StreamState {
                     revision: RevisionId::from_bytes(key),
-                    next: Position { sequence, previous: ReceiptId::from_bytes(previous) },
+                    next: Position {
+                        sequence,
+                        previous: ReceiptId::from_bytes(previous),
+                    },
                     settled: settled.get(key)?.map_or(0, |row| row.value()),
-                    dead: dead.map(|(first, code)| Ok::<_, Failure>((first, drop_reason(code)?))).transpose()?,
+                    dead: dead
+                        .map(|(first, code)| Ok::<_, Failure>((first, drop_reason(code)?)))
+                        .transpose()?,
                 });
             }
             Ok(streams)
@@ -190,11 +197,18 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Store`] and [`Error::Damaged`].
-    pub fn receipts(&self, revision: RevisionId, range: Range<u64>) -> Result<Vec<SignedReceipt>, Error> {
+    pub fn receipts(
+        &self,
+        revision: RevisionId,
+        range: Range<u64>,
+    ) -> Result<Vec<SignedReceipt>, Error> {
         self.read(|read| {
             let key = *revision.as_bytes();
             let mut receipts = Vec::new();
-            for row in read.open_table(RECEIPTS)?.range((key, range.start)..(key, range.end))? {
+            for row in read
+                .open_table(RECEIPTS)?
+                .range((key, range.start)..(key, range.end))?
+            {
                 let (_, bytes) = row?;
                 receipts.push(decode(bytes.value(), || format!("a receipt of {revision}"))?.signed);
                 // Whoever reads on asks again; this bounds the memory of one question.
@@ -212,19 +226,32 @@ impl Store {
     /// [`Error::Store`] and [`Error::Damaged`].
     pub fn find(&self, id: &ReceiptId) -> Result<Option<(Entry, Standing)>, Error> {
         self.read(|read| {
-            let place = read.open_table(IDS)?.get(*id.as_bytes())?.map(|row| row.value());
-            let Some((revision, sequence)) = place else { return Ok(None) };
+            let place = read
+                .open_table(IDS)?
+                .get(*id.as_bytes())?
+                .map(|row| row.value());
+            let Some((revision, sequence)) = place else {
+                return Ok(None);
+            };
             let entry = read.open_table(RECEIPTS)?.get((revision, sequence))?;
             let entry = entry.ok_or_else(|| Failure::Damaged(format!("receipt {id}")))?;
             let entry = decode(entry.value(), || format!("receipt {id}"))?;
-            let settled = read.open_table(SETTLED)?.get(revision)?.map_or(0, |row| row.value());
+            let settled = read
+                .open_table(SETTLED)?
+                .get(revision)?
+                .map_or(0, |row| row.value());
             let dead = read.open_table(DEAD)?.get(revision)?.map(|row| row.value());
             let standing = match dead {
                 _ if sequence < settled => {
                     let heights = read.open_table(HEIGHTS)?;
-                    let span = heights.range((revision, 0)..=(revision, sequence))?.next_back();
-                    let span = span.transpose()?.map(|(key, row)| (key.value().1, row.value()));
-                    let within = span.filter(|(first, (count, _))| sequence < first.saturating_add(*count));
+                    let span = heights
+                        .range((revision, 0)..=(revision, sequence))?
+                        .next_back();
+                    let span = span
+                        .transpose()?
+                        .map(|(key, row)| (key.value().1, row.value()));
+                    let within =
+                        span.filter(|(first, (count, _))| sequence < first.saturating_add(*count));
                     Standing::Settled(within.map(|(_, (_, height))| height))
                 }
                 Some((first, code)) if sequence >= first => Standing::Dead(drop_reason(code)?),
@@ -244,7 +271,8 @@ impl Store {
             let mut expected = None;
             for signed in self.receipts(stream.revision, stream.waiting())? {
                 let id = signed.receipt.id(domain);
-                let known = self.read(|read| Ok(read.open_table(IDS)?.get(*id.as_bytes())?.is_some()))?;
+                let known =
+                    self.read(|read| Ok(read.open_table(IDS)?.get(*id.as_bytes())?.is_some()))?;
                 if !known || expected.is_some_and(|previous| signed.receipt.previous != previous) {
                     let at = format!("receipt {} of {}", signed.receipt.sequence, stream.revision);
                     return Err(Error::Damaged(at));
@@ -286,9 +314,14 @@ fn append(write: &WriteTransaction, id: &ReceiptId, entry: &Entry) -> Result<(),
         let at = format!("receipt {} of {}", receipt.sequence, receipt.revision);
         return Err(Failure::Damaged(at));
     }
-    next.insert(revision, (receipt.sequence.saturating_add(1), *id.as_bytes()))?;
+    next.insert(
+        revision,
+        (receipt.sequence.saturating_add(1), *id.as_bytes()),
+    )?;
     let place = (revision, receipt.sequence);
-    write.open_table(RECEIPTS)?.insert(place, encode(entry).as_slice())?;
+    write
+        .open_table(RECEIPTS)?
+        .insert(place, encode(entry).as_slice())?;
     write.open_table(IDS)?.insert(*id.as_bytes(), place)?;
     Ok(())
 }
@@ -314,7 +347,9 @@ fn mark_settled(
             continue;
         }
         if sequence > known {
-            return Err(Failure::Damaged(format!("settled receipt {id}: {known} is next")));
+            return Err(Failure::Damaged(format!(
+                "settled receipt {id}: {known} is next"
+            )));
         }
         settled.insert(revision, sequence.saturating_add(1))?;
         match spans.last_mut() {
@@ -330,7 +365,11 @@ fn mark_settled(
     Ok(())
 }
 
-fn mark_dead(write: &WriteTransaction, ids: &[ReceiptId], reason: DropReason) -> Result<(), Failure> {
+fn mark_dead(
+    write: &WriteTransaction,
+    ids: &[ReceiptId],
+    reason: DropReason,
+) -> Result<(), Failure> {
     let table = write.open_table(IDS)?;
     let mut dead = write.open_table(DEAD)?;
     for id in ids {
@@ -375,7 +414,10 @@ fn decode(bytes: &[u8], what: impl Fn() -> String) -> Result<Entry, Failure> {
     });
     let (input, output, signed) = parts.ok_or_else(|| Failure::Damaged(what()))?;
     let signed = SignedReceipt::decode(signed).map_err(|_| Failure::Damaged(what()))?;
-    Ok(Entry { signed, opening: Opening { input, output } })
+    Ok(Entry {
+        signed,
+        opening: Opening { input, output },
+    })
 }
 
 #[cfg(test)]

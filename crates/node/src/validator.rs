@@ -28,6 +28,9 @@ use std::{
 };
 use tokio::net::TcpListener;
 
+/// Stack of a thread that calls [`run`]: consensus moves its large state by value while it starts,
+/// which the default of 2 MiB does not hold in builds without full optimisation.
+pub const STACK_BYTES: usize = 16 << 20;
 /// Prefix of the validator's partitions; its folder is its own, so one name serves all.
 const PARTITION: &str = "validator";
 
@@ -81,7 +84,17 @@ impl Config {
     }
 }
 
-/// Runs a validator until `shutdown`. Blocks its thread, which must not be one of a tokio runtime.
+impl Config {
+    fn timing(&self) -> Timing {
+        Timing {
+            idle: Duration::from_millis(self.idle_ms),
+            ..Timing::default()
+        }
+    }
+}
+
+/// Runs a validator until `shutdown`. Blocks its thread, which must not be one of a tokio runtime and needs
+/// [`STACK_BYTES`] of stack.
 ///
 /// # Errors
 /// [`Error`] if a file is not usable, an address is taken, or storage fails when it is opened.
@@ -112,17 +125,13 @@ async fn serve(
         directory: &config.data,
         partition: PARTITION.into(),
     };
-    let timing = Timing {
-        idle: Duration::from_millis(config.idle_ms),
-        ..Timing::default()
-    };
     let running = network::run(
         context.child("chain"),
         genesis,
         secret,
         &addresses,
         &place,
-        timing,
+        config.timing(),
     )
     .await?;
     let Running {

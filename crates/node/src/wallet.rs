@@ -125,7 +125,11 @@ impl Wallet {
         let odd = recovery == [28];
         let signature = alloy_primitives::Signature::from_bytes_and_parity(scalars, odd);
         let envelope = TxEnvelope::Eip1559(tx.into_signed(signature));
-        Signed { raw: envelope.encoded_2718().into(), hash: *envelope.tx_hash(), nonce }
+        Signed {
+            raw: envelope.encoded_2718().into(),
+            hash: *envelope.tx_hash(),
+            nonce,
+        }
     }
 
     /// Estimates the gas of a call by this account, with a quarter on top.
@@ -134,7 +138,10 @@ impl Wallet {
     /// [`Error::Rpc`]; a call that would revert is refused with its reason.
     pub async fn estimate(&self, rpc: &RpcClient, to: Address, data: &Bytes) -> Result<u64, Error> {
         let call = serde_json::json!([{"from": self.address(), "to": to, "data": data}]);
-        let gas: U256 = rpc.request("eth_estimateGas", call).await.map_err(readable)?;
+        let gas: U256 = rpc
+            .request("eth_estimateGas", call)
+            .await
+            .map_err(readable)?;
         let gas = gas.saturating_to::<u64>();
         Ok(gas.saturating_add(gas / 4))
     }
@@ -152,7 +159,14 @@ impl Wallet {
     ) -> Result<TransactionReceipt, Error> {
         let gas = self.estimate(rpc, to, &data).await?;
         let nonce = rpc.pending_nonce(self.address()).await?;
-        let signed = self.sign(&Action { to, data: data.clone(), gas }, nonce);
+        let signed = self.sign(
+            &Action {
+                to,
+                data: data.clone(),
+                gas,
+            },
+            nonce,
+        );
         rpc.send_raw(&signed.raw).await?;
         let receipt = confirm(rpc, &signed).await?;
         if receipt.succeeded() {
@@ -163,16 +177,30 @@ impl Wallet {
             Some(data) => describe_revert(data),
             None => "for a reason that no longer holds".into(),
         };
-        Err(Error::Reverted { hash: signed.hash, reason })
+        Err(Error::Reverted {
+            hash: signed.hash,
+            reason,
+        })
     }
 }
 
 /// Puts the revert data of a refusal into its message.
 fn readable(error: RpcError) -> Error {
     match error {
-        RpcError::Refused { method, code, ref data, .. } if !data.is_empty() => {
+        RpcError::Refused {
+            method,
+            code,
+            ref data,
+            ..
+        } if !data.is_empty() => {
             let message = format!("reverts: {}", describe_revert(data));
-            RpcError::Refused { method, code, message, data: data.clone() }.into()
+            RpcError::Refused {
+                method,
+                code,
+                message,
+                data: data.clone(),
+            }
+            .into()
         }
         other => other.into(),
     }
@@ -199,7 +227,10 @@ pub async fn confirm(rpc: &RpcClient, signed: &Signed) -> Result<TransactionRece
         }
         tokio::time::sleep(POLL_PAUSE).await;
     }
-    Err(Error::Unconfirmed { hash: signed.hash, seconds: CONFIRM_TIMEOUT.as_secs() })
+    Err(Error::Unconfirmed {
+        hash: signed.hash,
+        seconds: CONFIRM_TIMEOUT.as_secs(),
+    })
 }
 
 #[cfg(test)]
@@ -214,12 +245,19 @@ mod tests {
         for secret in 1..=8u8 {
             let key = Arc::new(NodeKey::from_bytes([secret; 32]).unwrap());
             let wallet = Wallet::new(key, 31_337);
-            let action = Action { to: Address::repeat_byte(9), data: Bytes::from_static(b"abc"), gas: 50_000 };
+            let action = Action {
+                to: Address::repeat_byte(9),
+                data: Bytes::from_static(b"abc"),
+                gas: 50_000,
+            };
             let signed = wallet.sign(&action, 7);
             let read = TxEnvelope::decode_2718_exact(&signed.raw).unwrap();
             assert_eq!(read.recover_signer().unwrap(), wallet.address());
             assert_eq!(read.chain_id(), Some(31_337));
-            assert_eq!((read.nonce(), read.gas_limit(), *read.tx_hash()), (7, 50_000, signed.hash));
+            assert_eq!(
+                (read.nonce(), read.gas_limit(), *read.tx_hash()),
+                (7, 50_000, signed.hash)
+            );
             assert_eq!(read.input(), &action.data);
             assert_eq!(signed, wallet.sign(&action, 7));
             assert_ne!(signed.hash, wallet.sign(&action, 8).hash);
@@ -228,11 +266,20 @@ mod tests {
 
     #[test]
     fn reverts_are_put_into_words() {
-        let contiguous = Reverts::NotContiguous { revision: B256::ZERO, expected: 3, got: 5 };
+        let contiguous = Reverts::NotContiguous {
+            revision: B256::ZERO,
+            expected: 3,
+            got: 5,
+        };
         let data = contiguous.abi_encode();
-        assert!(matches!(decode_revert(&data), Some(Revert::NotContiguous(error)) if error.expected == 3));
+        assert!(
+            matches!(decode_revert(&data), Some(Revert::NotContiguous(error)) if error.expected == 3)
+        );
         assert!(describe_revert(&data).contains("NotContiguous"));
-        let text = Reverts::Error { reason: "nope".into() }.abi_encode();
+        let text = Reverts::Error {
+            reason: "nope".into(),
+        }
+        .abi_encode();
         assert_eq!(describe_revert(&text), "nope");
         assert_eq!(describe_revert(&[]), "without a reason");
         assert_eq!(describe_revert(&[1, 2]), "with data 0x0102");

@@ -57,9 +57,10 @@ struct Shared {
 /// A handle of the writer; it writes until the last handle is gone.
 #[derive(Debug, Clone)]
 pub struct Writer {
-    jobs: mpsc::Sender<Job>,
-    shared: Arc<Shared>,
+    // Before `jobs`, so that nobody holds the log any more when the thread sees the last one go.
     store: Arc<Store>,
+    shared: Arc<Shared>,
+    jobs: mpsc::Sender<Job>,
 }
 
 /// The thread behind [`Writer`]s.
@@ -86,7 +87,8 @@ impl Writer {
         metrics: Arc<NodeMetrics>,
     ) -> Result<(Self, JoinHandle<()>), Error> {
         store.check(&domain)?;
-        let (mut sequencer, mut dead, mut unsettled) = (Sequencer::default(), BTreeSet::new(), 0u64);
+        let (mut sequencer, mut dead, mut unsettled) =
+            (Sequencer::default(), BTreeSet::new(), 0u64);
         for stream in store.streams()? {
             sequencer.restore(stream.revision, stream.next);
             unsettled = unsettled.saturating_add(stream.waiting().count() as u64);
@@ -94,16 +96,37 @@ impl Writer {
                 dead.insert(stream.revision);
             }
         }
-        metrics.unsettled.set(i64::try_from(unsettled).unwrap_or(i64::MAX));
-        let shared = Arc::new(Shared { dead: RwLock::new(dead), commits: watch::channel(0).0 });
+        metrics
+            .unsettled
+            .set(i64::try_from(unsettled).unwrap_or(i64::MAX));
+        let shared = Arc::new(Shared {
+            dead: RwLock::new(dead),
+            commits: watch::channel(0).0,
+        });
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let thread =
-            Thread { store: store.clone(), key, domain, sequencer, metrics, shared: shared.clone() };
+        let thread = Thread {
+            store: store.clone(),
+            key,
+            domain,
+            sequencer,
+            metrics,
+            shared: shared.clone(),
+        };
         let handle = std::thread::Builder::new()
             .name("receipt-writer".into())
             .spawn(move || thread.run(queue))
-            .map_err(|source| Error::System { what: "starting the receipt writer", source })?;
-        Ok((Self { jobs, shared, store }, handle))
+            .map_err(|source| Error::System {
+                what: "starting the receipt writer",
+                source,
+            })?;
+        Ok((
+            Self {
+                store,
+                shared,
+                jobs,
+            },
+            handle,
+        ))
     }
 
     /// Gives the draft its place, signs it and waits until it is on disk.
@@ -122,7 +145,11 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Damaged`] for ids that are not in the log.
-    pub async fn mark_settled(&self, ids: Vec<ReceiptId>, height: Option<u64>) -> Result<(), Error> {
+    pub async fn mark_settled(
+        &self,
+        ids: Vec<ReceiptId>,
+        height: Option<u64>,
+    ) -> Result<(), Error> {
         self.mark(Change::Settled(ids, height)).await
     }
 
@@ -136,7 +163,10 @@ impl Writer {
 
     async fn mark(&self, change: Change) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Job::Mark(change, reply)).await.map_err(|_| Error::Stopping)?;
+        self.jobs
+            .send(Job::Mark(change, reply))
+            .await
+            .map_err(|_| Error::Stopping)?;
         answer.await.map_err(|_| Error::Stopping)?
     }
 
@@ -147,7 +177,12 @@ impl Writer {
 
     /// Whether receipts of this revision can still settle.
     pub fn takes(&self, revision: RevisionId) -> bool {
-        !self.shared.dead.read().unwrap_or_else(PoisonError::into_inner).contains(&revision)
+        !self
+            .shared
+            .dead
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&revision)
     }
 
     /// Changes whenever something was committed.
@@ -202,16 +237,26 @@ impl Thread {
         if let Err(error) = self.store.commit(&changes) {
             tracing::error!(%error, "the receipt log cannot be written; this node stops");
             let again = || Error::Store(error.to_string());
-            appended.into_iter().for_each(|(reply, _)| drop(reply.send(Err(again()))));
-            marked.into_iter().for_each(|reply| drop(reply.send(Err(again()))));
+            appended
+                .into_iter()
+                .for_each(|(reply, _)| drop(reply.send(Err(again()))));
+            marked
+                .into_iter()
+                .for_each(|reply| drop(reply.send(Err(again()))));
             return false;
         }
         self.metrics.commit_s.observe(started.elapsed());
         self.metrics.group.observe(changes.len());
         self.note(&changes);
-        appended.into_iter().for_each(|(reply, durable)| drop(reply.send(Ok(durable))));
-        marked.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
-        self.shared.commits.send_modify(|commits| *commits = commits.wrapping_add(1));
+        appended
+            .into_iter()
+            .for_each(|(reply, durable)| drop(reply.send(Ok(durable))));
+        marked
+            .into_iter()
+            .for_each(|reply| drop(reply.send(Ok(()))));
+        self.shared
+            .commits
+            .send_modify(|commits| *commits = commits.wrapping_add(1));
         true
     }
 
@@ -228,7 +273,10 @@ impl Thread {
         let id = signed.receipt.id(&self.domain);
         let recorded = self.sequencer.record(&signed.receipt, id);
         recorded.map_err(|error| Error::Damaged(error.to_string()))?;
-        let entry = Entry { signed: signed.clone(), opening: draft.opening };
+        let entry = Entry {
+            signed: signed.clone(),
+            opening: draft.opening,
+        };
         Ok((Durable { id, signed }, Change::Append(id, Box::new(entry))))
     }
 
@@ -241,7 +289,9 @@ impl Thread {
                 }
                 Change::Settled(ids, _) => {
                     self.metrics.settled.inc_by(ids.len() as u64);
-                    self.metrics.unsettled.dec_by(i64::try_from(ids.len()).unwrap_or(i64::MAX));
+                    self.metrics
+                        .unsettled
+                        .dec_by(i64::try_from(ids.len()).unwrap_or(i64::MAX));
                 }
                 Change::Dead(ids, _) => self.note_dead(ids),
             }
@@ -250,8 +300,14 @@ impl Thread {
 
     fn note_dead(&self, ids: &[ReceiptId]) {
         self.metrics.dropped.inc_by(ids.len() as u64);
-        self.metrics.unsettled.dec_by(i64::try_from(ids.len()).unwrap_or(i64::MAX));
-        let mut dead = self.shared.dead.write().unwrap_or_else(PoisonError::into_inner);
+        self.metrics
+            .unsettled
+            .dec_by(i64::try_from(ids.len()).unwrap_or(i64::MAX));
+        let mut dead = self
+            .shared
+            .dead
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         for id in ids {
             if let Ok(Some((entry, _))) = self.store.find(id) {
                 dead.insert(entry.signed.receipt.revision);
@@ -277,8 +333,14 @@ mod tests {
     }
 
     fn draft(revision: u8, salt: u8) -> Draft {
-        let opening = Opening { input: B256::repeat_byte(1), output: B256::repeat_byte(2) };
-        Draft { receipt: receipt(revision, Position::default(), salt), opening }
+        let opening = Opening {
+            input: B256::repeat_byte(1),
+            output: B256::repeat_byte(2),
+        };
+        Draft {
+            receipt: receipt(revision, Position::default(), salt),
+            opening,
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -289,13 +351,21 @@ mod tests {
             let (writer, store) = (writer.clone(), store.clone());
             tokio::spawn(async move {
                 let durable = writer.append(draft(salt % 3 + 1, salt)).await.unwrap();
-                assert_eq!(store.find(&durable.id).unwrap().unwrap().0.signed, durable.signed);
+                assert_eq!(
+                    store.find(&durable.id).unwrap().unwrap().0.signed,
+                    durable.signed
+                );
                 durable.signed.verify(&domain()).unwrap();
             })
         });
         futures::future::try_join_all(askers).await.unwrap();
         store.check(&domain()).unwrap();
-        let counts: Vec<u64> = store.streams().unwrap().iter().map(|s| s.next.sequence).collect();
+        let counts: Vec<u64> = store
+            .streams()
+            .unwrap()
+            .iter()
+            .map(|s| s.next.sequence)
+            .collect();
         assert_eq!(counts, [22, 21, 21]);
         drop(writer);
         thread.join().unwrap();
@@ -342,10 +412,15 @@ mod tests {
     #[tokio::test]
     async fn a_writer_whose_disk_refused_signs_nothing_more() {
         let (writer, thread) = start(&memory());
-        let unknown = writer.mark_settled(vec![ReceiptId::from_bytes([9; 32])], None).await;
+        let unknown = writer
+            .mark_settled(vec![ReceiptId::from_bytes([9; 32])], None)
+            .await;
         assert!(matches!(unknown, Err(Error::Store(_))));
         thread.join().unwrap();
         assert!(writer.has_failed());
-        assert!(matches!(writer.append(draft(1, 1)).await, Err(Error::Stopping)));
+        assert!(matches!(
+            writer.append(draft(1, 1)).await,
+            Err(Error::Stopping)
+        ));
     }
 }

@@ -1,5 +1,5 @@
 //! Time to finality between continents:
-//! `cargo run -p assay-sim --example wide_area -- --validators 100 --seconds 20`.
+//! `cargo run -p assay-sim --example wide_area -- --validators 40 --seconds 4`.
 
 use assay_sim::{Percentiles, WideArea, wide_area};
 use std::{process::ExitCode, time::Duration};

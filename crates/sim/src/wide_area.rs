@@ -19,13 +19,13 @@ use assay_chain::{
     spec::SETTLEMENT,
 };
 use commonware_runtime::{
-    Clock as _, Runner as _, Spawner as _, Supervisor as _,
+    Clock as _, Runner as _,
     deterministic::{self, Context},
 };
 use commonware_utils::NZDuration;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -114,9 +114,6 @@ pub struct Measurement {
     pub receipts: Percentiles,
 }
 
-/// Times that validators record.
-type Times = Arc<Mutex<Vec<u64>>>;
-
 /// Measures under `seed`.
 ///
 /// # Errors
@@ -188,27 +185,80 @@ async fn load(
     let key = role.node_key(stage.seed)?;
     register(context, &mut client, &key).await?;
     let mut pen = Pen::new(key, stage.site.spec.domain, revision(0));
+    let mut watch = Stopwatch::new(&everyone);
     let first = height_of(&everyone);
-    let finality = follow(context, &everyone);
-    let receipts = Times::default();
     let end_ms = now_ms(context).saturating_add(millis(options.duration));
+    let mut next_ms = now_ms(context);
     while now_ms(context) < end_ms {
-        let written = pen.write(options.batch_receipts, now_ns(context), &mut client.rng)?;
-        let next_door = client.any_validator();
-        if let (Some(batch), Some(live)) = (pack(written, &stage.site.spec.domain), next_door) {
-            let hash = client.send_to(&live, SETTLEMENT, settle_call(batch)).await;
-            await_settlement(context, live, hash, receipts.clone());
+        if now_ms(context) >= next_ms {
+            next_ms = next_ms.saturating_add(millis(options.batch_every));
+            let written = pen.write(options.batch_receipts, now_ns(context), &mut client.rng)?;
+            let batch = pack(written, &stage.site.spec.domain);
+            if let (Some(batch), Some(next_door)) = (batch, client.any_validator()) {
+                let hash = client
+                    .send_to(&next_door, SETTLEMENT, settle_call(batch))
+                    .await;
+                watch.waiting.push((next_door, hash, now_ms(context)));
+            }
+            client.observe()?;
         }
-        context.sleep(options.batch_every).await;
-        client.observe()?;
+        context.sleep(RESOLUTION).await;
+        watch.look(&everyone, now_ms(context));
     }
     let nothing = || Error::Setup("nothing was finalized: give it more time".into());
     Ok(Measurement {
         validators: options.validators,
         blocks: height_of(&everyone).saturating_sub(first),
-        finality: Percentiles::of(taken(&finality)).ok_or_else(nothing)?,
-        receipts: Percentiles::of(taken(&receipts)).ok_or_else(nothing)?,
+        finality: Percentiles::of(watch.finality).ok_or_else(nothing)?,
+        receipts: Percentiles::of(watch.receipts).ok_or_else(nothing)?,
     })
+}
+
+/// How often validators are looked at: the precision of the times measured.
+const RESOLUTION: Duration = Duration::from_millis(2);
+
+/// What is measured. It looks at all validators in turn instead of being woken by them, since the
+/// order in which a watched value wakes its watchers does not repeat.
+struct Stopwatch {
+    heights: Vec<u64>,
+    finality: Vec<u64>,
+    waiting: Vec<(Live, B256, u64)>,
+    receipts: Vec<u64>,
+}
+
+impl Stopwatch {
+    /// Starts at the present heights.
+    fn new(everyone: &[Live]) -> Self {
+        let heights = everyone
+            .iter()
+            .map(|live| live.shelf.tip().borrow().height)
+            .collect();
+        Self {
+            heights,
+            finality: Vec::new(),
+            waiting: Vec::new(),
+            receipts: Vec::new(),
+        }
+    }
+
+    /// Records the age of blocks that are new at a validator, and of batches that are in one.
+    fn look(&mut self, everyone: &[Live], now_ms: u64) {
+        for (live, height) in everyone.iter().zip(&mut self.heights) {
+            let tip = *live.shelf.tip().borrow();
+            if tip.height > *height {
+                *height = tip.height;
+                self.finality.push(now_ms.saturating_sub(tip.timestamp_ms));
+            }
+        }
+        let receipts = &mut self.receipts;
+        self.waiting.retain(|(live, hash, since_ms)| {
+            let settled = live.shelf.index.transaction(hash).ok().flatten().is_some();
+            if settled {
+                receipts.push(now_ms.saturating_sub(*since_ms));
+            }
+            !settled
+        });
+    }
 }
 
 /// Every validator, once all have opened their storage.
@@ -228,50 +278,6 @@ fn height_of(everyone: &[Live]) -> u64 {
         .map(|live| live.shelf.tip().borrow().height)
         .max()
         .unwrap_or_default()
-}
-
-fn taken(times: &Times) -> Vec<u64> {
-    times.lock().unwrap_or_else(PoisonError::into_inner).clone()
-}
-
-/// Records, at every validator, how old each block is when it becomes final there.
-fn follow(context: &Context, everyone: &[Live]) -> Times {
-    let times = Times::default();
-    for live in everyone {
-        let (mut tip, times) = (live.shelf.tip(), times.clone());
-        tip.mark_unchanged();
-        context.child("follower").spawn(move |context| async move {
-            while tip.changed().await.is_ok() {
-                let made_ms = tip.borrow_and_update().timestamp_ms;
-                let age_ms = now_ms(&context).saturating_sub(made_ms);
-                times
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(age_ms);
-            }
-        });
-    }
-    times
-}
-
-/// Records how long it takes until `live` has the transaction in a finalized block.
-fn await_settlement(context: &Context, live: Live, hash: B256, times: Times) {
-    let start_ms = now_ms(context);
-    context
-        .child("settlement")
-        .spawn(move |context| async move {
-            let mut tip = live.shelf.tip();
-            while tip.changed().await.is_ok() {
-                if live.shelf.index.transaction(&hash).ok().flatten().is_some() {
-                    let waited_ms = now_ms(&context).saturating_sub(start_ms);
-                    times
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(waited_ms);
-                    return;
-                }
-            }
-        });
 }
 
 /// Validators in each region, for a report.

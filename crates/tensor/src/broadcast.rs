@@ -51,9 +51,9 @@ impl Broadcast {
             Some(own) if shape[own] != 1 => shape.strides()[own],
             _ => 0,
         };
-        for axis in 0..rank {
+        for (axis, length) in dims.iter().copied().enumerate().take(rank) {
             plan.push(Loop {
-                length: dims[axis],
+                length,
                 left: steps(left, axis),
                 right: steps(right, axis),
             });

@@ -46,7 +46,7 @@ const EXP_NARROW: [f64; 8] = [
 
 /// erf(x)·sqrt(pi)/(2x) in powers of x²: (-1)^n / (n! (2n+1)).
 const ERF: [f64; 20] = [
-    1.0 / 1.0,
+    1.0,
     -1.0 / 3.0,
     1.0 / 10.0,
     -1.0 / 42.0,

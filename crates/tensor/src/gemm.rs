@@ -8,6 +8,9 @@ use crate::limits::Budget;
 /// Columns computed together: four 128-bit registers of f32, so that two rows fill half of the smallest register file.
 pub(crate) const COLUMNS: usize = 16;
 
+/// Rows between two questions whether the run is to go on; even, so that rows stay in pairs.
+const BLOCK: usize = 64;
+
 /// A right-hand matrix of `inner` rows, cut into panels of [`COLUMNS`] columns (zeros pad the last).
 #[derive(Debug, Clone)]
 pub(crate) struct Panels<T> {
@@ -77,7 +80,13 @@ impl<T: Real> Panels<T> {
         let count = rows.len().checked_div(self.inner).unwrap_or(0);
         let mut out = budget.filled(count * self.columns, T::default())?;
         if self.inner > 0 && self.columns > 0 {
-            self.multiply_into(rows, &mut out);
+            let blocks = rows
+                .chunks(BLOCK * self.inner)
+                .zip(out.chunks_mut(BLOCK * self.columns));
+            for (rows, out) in blocks {
+                budget.charge(0)?; // a point at which the run can be cancelled
+                self.multiply_into(rows, out);
+            }
         }
         Ok(out)
     }

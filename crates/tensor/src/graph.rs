@@ -47,7 +47,7 @@ pub struct Model {
     nodes: Vec<Node>,
     outputs: Vec<Place>,
     slots: usize,
-    /// How many uses each constant that is an output or argument has; the rest was dropped.
+    /// See [`Model::operators`].
     operators: Vec<String>,
 }
 
@@ -80,7 +80,7 @@ impl Model {
         &self.operators
     }
 
-    /// Runs the model. `cancel` is asked before each node and between the images or matrices of a batch; once it
+    /// Runs the model. `cancel` is asked before each node and between the images, matrices or rows of a batch; once it
     /// returns true the run ends. The outputs depend on the model and the inputs alone.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! ONNX in, the same bits out on every machine.
+//! ONNX in, the same bits out on every machine: parser, graph and fixed-order executor.
 //!
 //! A [`Model`] is parsed from the bytes of an ONNX file under [`ModelLimits`], keeps its [`Signature`], and runs
 //! [`NamedTensors`] under [`RunLimits`]. It is a pure function: no clock, file, thread or random number is used.

@@ -102,16 +102,23 @@ pub enum Values {
     Str(Vec<String>),
 }
 
-/// Runs one generic expression for whichever element type is inside.
+/// Runs one generic expression for whichever element type is inside. It clones elements because text needs it.
 macro_rules! with_values {
     ($values:expr, $v:ident => $body:expr) => {
         match $values {
+            #[allow(clippy::clone_on_copy)]
             $crate::tensor::Values::F32($v) => $body,
+            #[allow(clippy::clone_on_copy)]
             $crate::tensor::Values::F64($v) => $body,
+            #[allow(clippy::clone_on_copy)]
             $crate::tensor::Values::I64($v) => $body,
+            #[allow(clippy::clone_on_copy)]
             $crate::tensor::Values::I32($v) => $body,
+            #[allow(clippy::clone_on_copy)]
             $crate::tensor::Values::U8($v) => $body,
+            #[allow(clippy::clone_on_copy)]
             $crate::tensor::Values::Bool($v) => $body,
+            #[allow(clippy::clone_on_copy)]
             $crate::tensor::Values::Str($v) => $body,
         }
     };

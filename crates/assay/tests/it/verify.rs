@@ -1,13 +1,13 @@
 //! `assay receipt verify` on a proof that a real network made: verified, refuted with the reason, or undecided.
 //!
-//! The files in `vectors/proof` are what `assay demo` left; `vectors/proof/README.md` says how to make them again.
+//! The files in `tests/proof` are what `assay demo` left; `tests/proof/README.md` says how to make them again.
 
 use crate::binary::{BINARY, Run, assay, command, workspace};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 fn vector(name: &str) -> PathBuf {
-    workspace().join("vectors/proof").join(name)
+    workspace().join("crates/assay/tests/proof").join(name)
 }
 
 fn read(name: &str) -> Value {

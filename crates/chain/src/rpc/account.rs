@@ -76,7 +76,9 @@ async fn code<E: Runtime>(
         return Ok(Bytes::new());
     }
     let mut frame = surface.load(&[Item::Code(hash)]).await?;
-    let code = frame.code_by_hash(hash).map_err(|error| Refusal::Internal(error.to_string()))?;
+    let code = frame
+        .code_by_hash(hash)
+        .map_err(|error| Refusal::Internal(error.to_string()))?;
     Ok(code.original_bytes())
 }
 
@@ -88,7 +90,8 @@ async fn storage<E: Runtime>(
     let (address, slot, block) = two_and_maybe::<Address, U256, BlockId>(&params)?;
     checked(&surface, block)?;
     let mut frame = surface.load(&[Item::Slot(address, slot)]).await?;
-    let value =
-        frame.storage(address, slot).map_err(|error| Refusal::Internal(error.to_string()))?;
+    let value = frame
+        .storage(address, slot)
+        .map_err(|error| Refusal::Internal(error.to_string()))?;
     Ok(value.into())
 }

@@ -38,9 +38,10 @@ type Context<E> = Arc<Surface<E>>;
 pub(super) fn register<E: Runtime>(
     module: &mut RpcModule<Surface<E>>,
 ) -> Result<(), RegisterMethodError> {
-    module.register_method("assay_network", |_, surface, _| -> Result<Network, Refusal> {
-        Ok(surface.backend.network.clone())
-    })?;
+    module.register_method(
+        "assay_network",
+        |_, surface, _| -> Result<Network, Refusal> { Ok(surface.backend.network.clone()) },
+    )?;
     module.register_method("assay_health", |_, surface, _| -> Result<Health, Refusal> {
         Ok(health(surface))
     })?;
@@ -79,8 +80,11 @@ async fn receipt_proof<E: Runtime>(
     _: Extensions,
 ) -> Result<Option<ReceiptProof>, Refusal> {
     let mut sequence = params.sequence();
-    let (node, revision, number) =
-        (sequence.next::<Address>()?, sequence.next::<RevisionId>()?, sequence.next::<U64>()?);
+    let (node, revision, number) = (
+        sequence.next::<Address>()?,
+        sequence.next::<RevisionId>()?,
+        sequence.next::<U64>()?,
+    );
     let backend = &surface.backend;
     let (shelf, marshal, network) = (&backend.shelf, &backend.marshal, &backend.network);
     Ok(prove(shelf, marshal, network, node, revision, number.to()).await?)
@@ -101,9 +105,15 @@ async fn stream<E: Runtime>(
     _: Extensions,
 ) -> Result<Stream, Refusal> {
     let (node, revision, _) = two_and_maybe::<Address, RevisionId, ()>(&params)?;
-    let call = streamsCall { node, revision: B256::from(*revision.as_bytes()) };
+    let call = streamsCall {
+        node,
+        revision: B256::from(*revision.as_bytes()),
+    };
     let stands = view(&surface, SETTLEMENT, call).await?;
-    Ok(Stream { next: stands.next, head: stands.head })
+    Ok(Stream {
+        next: stands.next,
+        head: stands.head,
+    })
 }
 
 /// Answer of `assay_node`: a node's record in the registry.
@@ -136,7 +146,9 @@ async fn node<E: Runtime>(
     surface: Context<E>,
     _: Extensions,
 ) -> Result<Option<Node>, Refusal> {
-    let call = nodeOfCall { node: one::<Address>(&params)? };
+    let call = nodeOfCall {
+        node: one::<Address>(&params)?,
+    };
     Ok(describe(view(&surface, NODE_REGISTRY, call).await?))
 }
 
@@ -165,10 +177,19 @@ fn describe(record: Record) -> Option<Node> {
 
 /// Zero-padded ASCII as text; bytes that are none in hexadecimal.
 fn text(padded: &[u8]) -> String {
-    let end = padded.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
+    let end = padded
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last.saturating_add(1));
     let bytes = padded.get(..end).unwrap_or(padded);
     match std::str::from_utf8(bytes) {
-        Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') => text.into(),
+        Ok(text)
+            if text
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() || byte == b' ') =>
+        {
+            text.into()
+        }
         _ => hex::encode_prefixed(bytes),
     }
 }
@@ -188,7 +209,9 @@ async fn view<E: Runtime, C: SolCall>(
         .map_err(|error| Refusal::Internal(format!("{error:?}")))?;
     match surface.run(When::Latest, tx).await? {
         CallOutcome::Returned { output, .. } => C::abi_decode_returns(&output).map_err(|error| {
-            Refusal::Internal(format!("the contract at {contract} answers otherwise: {error}"))
+            Refusal::Internal(format!(
+                "the contract at {contract} answers otherwise: {error}"
+            ))
         }),
         CallOutcome::Reverted { output, .. } => Err(Refusal::Reverted(output)),
         CallOutcome::Halted { reason, .. } => Err(Refusal::Halted(reason)),
@@ -220,7 +243,10 @@ mod tests {
         assert_eq!(describe(record(0)), None);
         let node = describe(record(1)).unwrap();
         assert_eq!((node.status, node.bond.as_str()), ("active", "1000000000"));
-        assert_eq!((node.country.as_str(), node.data_centre.as_str()), ("CH", "zrh 1"));
+        assert_eq!(
+            (node.country.as_str(), node.data_centre.as_str()),
+            ("CH", "zrh 1")
+        );
         assert_eq!(describe(record(3)).unwrap().status, "slashed");
     }
 

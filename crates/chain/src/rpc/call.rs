@@ -62,7 +62,15 @@ async fn estimate<E: Runtime>(
     };
     let mut search = Search::new(used, cap);
     while let Some(gas_limit) = search.next() {
-        let tried = surface.run(When::Pending, TxEnv { gas_limit, ..tx.clone() }).await;
+        let tried = surface
+            .run(
+                When::Pending,
+                TxEnv {
+                    gas_limit,
+                    ..tx.clone()
+                },
+            )
+            .await;
         search.learn(gas_limit, suffices(tried)?);
     }
     Ok(U64::from(search.enough))
@@ -92,11 +100,16 @@ async fn environment<E: Runtime>(
     request: TransactionRequest,
 ) -> Result<TxEnv, Refusal> {
     if request.has_eip4844_fields() {
-        return Err(Refusal::Params("blob transactions (type 3) are not supported".into()));
+        return Err(Refusal::Params(
+            "blob transactions (type 3) are not supported".into(),
+        ));
     }
     let data = request.input.clone().try_into_unique_input();
     let data = data.map_err(|error| Refusal::Params(error.to_string()))?;
-    let price = request.max_fee_per_gas.or(request.gas_price).unwrap_or_default();
+    let price = request
+        .max_fee_per_gas
+        .or(request.gas_price)
+        .unwrap_or_default();
     let value = request.value.unwrap_or_default();
     let caller = request.from.unwrap_or_default();
     let most = request.gas.unwrap_or(BLOCK_GAS_LIMIT).min(BLOCK_GAS_LIMIT);
@@ -112,7 +125,11 @@ async fn environment<E: Runtime>(
         .gas_limit(gas)
         .gas_price(price)
         .gas_priority_fee(request.max_priority_fee_per_gas)
-        .chain_id(Some(request.chain_id.unwrap_or(surface.backend.shelf.spec.chain_id)))
+        .chain_id(Some(
+            request
+                .chain_id
+                .unwrap_or(surface.backend.shelf.spec.chain_id),
+        ))
         .access_list(request.access_list.unwrap_or_default())
         .authorization_list_signed(request.authorization_list.unwrap_or_default())
         .build()
@@ -126,7 +143,10 @@ fn affordable(balance: U256, value: U256, price: u128) -> Result<u64, Refusal> {
             "insufficient funds for gas * price + value: have {balance} wei, want {value} wei"
         ))
     })?;
-    Ok(left.checked_div(U256::from(price)).unwrap_or(U256::MAX).saturating_to())
+    Ok(left
+        .checked_div(U256::from(price))
+        .unwrap_or(U256::MAX)
+        .saturating_to())
 }
 
 fn returned(outcome: CallOutcome) -> Result<(Bytes, u64), Refusal> {
@@ -161,7 +181,12 @@ struct Search {
 
 impl Search {
     fn new(used: u64, cap: u64) -> Self {
-        Self { little: used.saturating_sub(1), enough: cap.max(used), used, optimistic: true }
+        Self {
+            little: used.saturating_sub(1),
+            enough: cap.max(used),
+            used,
+            optimistic: true,
+        }
     }
 
     /// The limit to try next, or `None` when `enough` is close enough.
@@ -215,7 +240,10 @@ mod tests {
                 let needed = used + extra;
                 let (found, trials) = search(used, BLOCK_GAS_LIMIT, needed);
                 assert!(found >= needed, "{used} + {extra}: {found}");
-                assert!(found - needed <= found / TOLERANCE + 1, "{used} + {extra}: {found}");
+                assert!(
+                    found - needed <= found / TOLERANCE + 1,
+                    "{used} + {extra}: {found}"
+                );
                 assert!(trials <= 16, "{used} + {extra}: {trials} trials");
             }
         }
@@ -240,7 +268,12 @@ mod tests {
     #[test]
     fn overrides_are_refused_and_their_absence_is_not() {
         let check = |json: &str| refuse_overrides(&Params::new(Some(json)));
-        for fine in ["[{}]", "[{}, \"latest\"]", "[{}, \"latest\", {}]", "[{}, null, null]"] {
+        for fine in [
+            "[{}]",
+            "[{}, \"latest\"]",
+            "[{}, \"latest\", {}]",
+            "[{}, null, null]",
+        ] {
             assert!(check(fine).is_ok(), "{fine}");
         }
         let overrides = r#"[{}, "latest", {"0x00": {"balance": "0x1"}}]"#;

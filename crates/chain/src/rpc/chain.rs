@@ -65,7 +65,11 @@ async fn block<E: Runtime>(
     block: BlockId,
     full: Option<bool>,
 ) -> Result<Option<RpcBlock>, Refusal> {
-    let detail = if full.unwrap_or_default() { Detail::Full } else { Detail::Hashes };
+    let detail = if full.unwrap_or_default() {
+        Detail::Full
+    } else {
+        Detail::Hashes
+    };
     surface.read(move |chain| chain.show(block, detail)).await
 }
 
@@ -89,8 +93,12 @@ async fn block_by_hash<E: Runtime>(
 
 async fn count<E: Runtime>(surface: Context<E>, block: BlockId) -> Result<Option<U64>, Refusal> {
     let count = move |chain: &super::view::Chain| {
-        let Some(height) = chain.height(block)? else { return Ok(None) };
-        Ok(chain.block(height)?.map(|block| U64::from(block.transactions.len())))
+        let Some(height) = chain.height(block)? else {
+            return Ok(None);
+        };
+        Ok(chain
+            .block(height)?
+            .map(|block| U64::from(block.transactions.len())))
     };
     surface.read(count).await
 }
@@ -141,9 +149,14 @@ async fn nth<E: Runtime>(
     block: BlockId,
     index: U64,
 ) -> Result<Option<RpcTransaction>, Refusal> {
-    let Ok(transaction) = u32::try_from(index.to::<u64>()) else { return Ok(None) };
+    let Ok(transaction) = u32::try_from(index.to::<u64>()) else {
+        return Ok(None);
+    };
     let nth = move |chain: &super::view::Chain| match chain.height(block)? {
-        Some(height) => chain.transaction_at(Place { height, transaction }),
+        Some(height) => chain.transaction_at(Place {
+            height,
+            transaction,
+        }),
         None => Ok(None),
     };
     surface.read(nth).await
@@ -184,7 +197,12 @@ async fn send<E: Runtime>(
     let raw = one::<Bytes>(&params)?;
     let backend = &surface.backend;
     let hash = gossip::submit(&backend.shelf, &backend.databases, &raw).await?;
-    if backend.gossip.send_timeout(raw, GOSSIP_PATIENCE).await.is_err() {
+    if backend
+        .gossip
+        .send_timeout(raw, GOSSIP_PATIENCE)
+        .await
+        .is_err()
+    {
         tracing::warn!(%hash, "a transaction waits in this validator's pool only");
     }
     Ok(hash)

@@ -28,7 +28,9 @@ pub(super) fn register<E: Runtime>(
     module.register_method("eth_gasPrice", |_, _, _| {
         Ok::<_, Refusal>(U256::from(BASE_FEE_WEI))
     })?;
-    module.register_method("eth_maxPriorityFeePerGas", |_, _, _| Ok::<_, Refusal>(U256::ZERO))?;
+    module.register_method("eth_maxPriorityFeePerGas", |_, _, _| {
+        Ok::<_, Refusal>(U256::ZERO)
+    })?;
     module.register_async_method("eth_feeHistory", fee_history)?;
     Ok(())
 }
@@ -38,21 +40,26 @@ async fn fee_history<E: Runtime>(
     surface: Arc<Surface<E>>,
     _: Extensions,
 ) -> Result<FeeHistory, Refusal> {
-    let (count, newest, percentiles) =
-        two_and_maybe::<U64, BlockNumberOrTag, Vec<f64>>(&params)?;
+    let (count, newest, percentiles) = two_and_maybe::<U64, BlockNumberOrTag, Vec<f64>>(&params)?;
     if let Some(percentiles) = &percentiles {
         check_percentiles(percentiles)?;
     }
-    surface.read(move |chain| history(chain, count.to(), newest, percentiles)).await
+    surface
+        .read(move |chain| history(chain, count.to(), newest, percentiles))
+        .await
 }
 
 fn check_percentiles(percentiles: &[f64]) -> Result<(), Refusal> {
     if percentiles.len() > MAX_PERCENTILES {
-        return Err(Refusal::Params(format!("more than {MAX_PERCENTILES} percentiles")));
+        return Err(Refusal::Params(format!(
+            "more than {MAX_PERCENTILES} percentiles"
+        )));
     }
     let within = percentiles.iter().all(|p| (0.0..=100.0).contains(p));
     if !within || !percentiles.is_sorted() {
-        return Err(Refusal::Params("percentiles ascend and lie within 0 and 100".into()));
+        return Err(Refusal::Params(
+            "percentiles ascend and lie within 0 and 100".into(),
+        ));
     }
     Ok(())
 }
@@ -73,12 +80,17 @@ fn history(
         return Ok(FeeHistory::default());
     }
     let oldest = newest.saturating_sub(count.saturating_sub(1));
-    let mut history = FeeHistory { oldest_block: oldest, ..Default::default() };
+    let mut history = FeeHistory {
+        oldest_block: oldest,
+        ..Default::default()
+    };
     let mut rewards = Vec::new();
     for height in oldest..=newest {
         let block = chain.block(height)?.ok_or(Refusal::NoBlock)?;
         history.base_fee_per_gas.push(BASE_FEE_WEI.into());
-        history.gas_used_ratio.push(block.header.gas_used as f64 / BLOCK_GAS_LIMIT as f64);
+        history
+            .gas_used_ratio
+            .push(block.header.gas_used as f64 / BLOCK_GAS_LIMIT as f64);
         if let Some(percentiles) = &percentiles {
             rewards.push(tips_at(percentiles, tips(chain, height)?));
         }
@@ -94,7 +106,9 @@ fn tips(chain: &Chain, height: u64) -> Result<Vec<Tipped>, Refusal> {
     Ok(receipts
         .into_iter()
         .map(|receipt| Tipped {
-            wei: receipt.effective_gas_price.saturating_sub(BASE_FEE_WEI.into()),
+            wei: receipt
+                .effective_gas_price
+                .saturating_sub(BASE_FEE_WEI.into()),
             gas: receipt.gas_used,
         })
         .collect())
@@ -130,16 +144,29 @@ mod tests {
     #[test]
     fn percentiles_weigh_tips_by_gas() {
         let tips = || {
-            vec![Tipped { wei: 9, gas: 10 }, Tipped { wei: 1, gas: 80 }, Tipped { wei: 5, gas: 10 }]
+            vec![
+                Tipped { wei: 9, gas: 10 },
+                Tipped { wei: 1, gas: 80 },
+                Tipped { wei: 5, gas: 10 },
+            ]
         };
-        assert_eq!(tips_at(&[0.0, 50.0, 80.0, 85.0, 91.0, 100.0], tips()), [1, 1, 1, 5, 9, 9]);
+        assert_eq!(
+            tips_at(&[0.0, 50.0, 80.0, 85.0, 91.0, 100.0], tips()),
+            [1, 1, 1, 5, 9, 9]
+        );
         assert_eq!(tips_at(&[10.0, 90.0], Vec::new()), [0, 0]);
         assert_eq!(tips_at(&[], tips()), [0u128; 0]);
     }
 
     #[test]
     fn senseless_percentiles_are_refused() {
-        for wrong in [&[-1.0][..], &[100.5], &[50.0, 25.0], &[f64::NAN], &[1.0; 101]] {
+        for wrong in [
+            &[-1.0][..],
+            &[100.5],
+            &[50.0, 25.0],
+            &[f64::NAN],
+            &[1.0; 101],
+        ] {
             assert!(check_percentiles(wrong).is_err(), "{wrong:?}");
         }
         assert!(check_percentiles(&[0.0, 25.0, 25.0, 100.0]).is_ok());

@@ -4,8 +4,8 @@ use super::{
     Refusal,
     logs::{self, scan},
     params::{height_of, one},
-    surface::Surface,
     subscription::hex_id,
+    surface::Surface,
 };
 use crate::{engine::Runtime, index::digest_bytes};
 use alloy_eips::BlockNumberOrTag;
@@ -74,10 +74,19 @@ impl Filters {
             self.entries.retain(|_, entry| entry.expires > now);
         }
         if self.entries.len() >= MAX_FILTERS {
-            return Err(Refusal::Limit(format!("{MAX_FILTERS} filters are in use; try later")));
+            return Err(Refusal::Limit(format!(
+                "{MAX_FILTERS} filters are in use; try later"
+            )));
         }
         let id = hex_id();
-        self.entries.insert(id.clone(), Entry { kind, next, expires: after(now) });
+        self.entries.insert(
+            id.clone(),
+            Entry {
+                kind,
+                next,
+                expires: after(now),
+            },
+        );
         Ok(id)
     }
 
@@ -117,20 +126,25 @@ async fn new_filter<E: Runtime>(
     let tip = surface.chain.tip().height;
     let filter = anchored(one::<Filter>(&params)?, tip)?;
     let kind = Kind::Logs(Arc::new(filter));
-    surface.filters().insert(kind, tip.saturating_add(1), Instant::now())
+    surface
+        .filters()
+        .insert(kind, tip.saturating_add(1), Instant::now())
 }
 
 /// The filter with the tip of this moment in place of "latest" at its start, so that what comes
 /// after stays within it.
 fn anchored(filter: Filter, tip: u64) -> Result<Filter, Refusal> {
     match filter.block_option {
-        FilterBlockOption::AtBlockHash(_) => {
-            Err(Refusal::Params("a filter takes a range of blocks, not a block's hash".into()))
-        }
+        FilterBlockOption::AtBlockHash(_) => Err(Refusal::Params(
+            "a filter takes a range of blocks, not a block's hash".into(),
+        )),
         FilterBlockOption::Range { from_block, .. } => {
             let from = height_of(from_block.unwrap_or_default(), tip);
             let block_option = filter.block_option.with_from_block(from.into());
-            Ok(Filter { block_option, ..filter })
+            Ok(Filter {
+                block_option,
+                ..filter
+            })
         }
     }
 }
@@ -164,7 +178,11 @@ async fn new_blocks<E: Runtime>(
     next: u64,
 ) -> Result<(FilterChanges, u64), Refusal> {
     let read = move |chain: &super::view::Chain| {
-        let end = chain.tip().height.saturating_add(1).min(next.saturating_add(MAX_HASHES));
+        let end = chain
+            .tip()
+            .height
+            .saturating_add(1)
+            .min(next.saturating_add(MAX_HASHES));
         let mut hashes = Vec::new();
         for height in next..end {
             let block = chain.block(height)?;
@@ -199,8 +217,12 @@ async fn filter_logs<E: Runtime>(
     surface: Context<E>,
     _: Extensions,
 ) -> Result<FilterChanges, Refusal> {
-    let (kind, _) = surface.filters().poll(&one::<String>(&params)?, Instant::now())?;
-    let Kind::Logs(filter) = kind else { return Err(Refusal::NoFilter) };
+    let (kind, _) = surface
+        .filters()
+        .poll(&one::<String>(&params)?, Instant::now())?;
+    let Kind::Logs(filter) = kind else {
+        return Err(Refusal::NoFilter);
+    };
     let found = surface.read(move |chain| logs::all(chain, &filter)).await?;
     Ok(FilterChanges::Logs(found))
 }
@@ -240,7 +262,10 @@ mod tests {
         for _ in 0..MAX_FILTERS {
             filters.insert(Kind::Blocks, 0, now).unwrap();
         }
-        assert!(matches!(filters.insert(Kind::Blocks, 0, now), Err(Refusal::Limit(_))));
+        assert!(matches!(
+            filters.insert(Kind::Blocks, 0, now),
+            Err(Refusal::Limit(_))
+        ));
         let later = now + MAX_IDLE * 2;
         assert!(filters.insert(Kind::Blocks, 0, later).is_ok());
         assert_eq!(filters.entries.len(), 1);
@@ -249,13 +274,20 @@ mod tests {
     #[test]
     fn latest_is_the_tip_at_the_filters_birth() {
         let read = |json: &str| serde_json::from_str::<Filter>(json).unwrap();
-        for json in ["{}", r#"{"fromBlock": "latest"}"#, r#"{"toBlock": "latest"}"#] {
+        for json in [
+            "{}",
+            r#"{"fromBlock": "latest"}"#,
+            r#"{"toBlock": "latest"}"#,
+        ] {
             let filter = anchored(read(json), 40).unwrap();
             assert_eq!(filter.get_from_block(), Some(40), "{json}");
             assert_eq!(last_height(&filter, 90), 90, "{json}");
         }
         let bounded = anchored(read(r#"{"fromBlock": "0x2", "toBlock": "0x32"}"#), 40).unwrap();
-        assert_eq!((bounded.get_from_block(), last_height(&bounded, 90)), (Some(2), 50));
+        assert_eq!(
+            (bounded.get_from_block(), last_height(&bounded, 90)),
+            (Some(2), 50)
+        );
         let hash = read(&format!(r#"{{"blockHash": "{}"}}"#, B256::ZERO));
         assert!(anchored(hash, 40).is_err());
     }

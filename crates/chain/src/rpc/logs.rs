@@ -46,7 +46,9 @@ async fn logs<E: Runtime>(
 /// [`Refusal::Limit`] if they are too many or lie too far apart; [`Refusal::Params`] for a range
 /// that ends before it starts; [`Refusal::NoBlockHash`] for an unknown block.
 pub fn all(chain: &Chain, filter: &Filter) -> Result<Vec<rpc::Log>, Refusal> {
-    let Some(range) = range(chain, filter)? else { return Ok(Vec::new()) };
+    let Some(range) = range(chain, filter)? else {
+        return Ok(Vec::new());
+    };
     let blocks = range.end().saturating_sub(*range.start());
     if blocks >= MAX_BLOCKS {
         return Err(too_much(format!("more than {MAX_BLOCKS} blocks")));
@@ -69,12 +71,15 @@ fn range(chain: &Chain, filter: &Filter) -> Result<Option<RangeInclusive<u64>>, 
     let tip = chain.tip().height;
     let (from, to) = match filter.block_option {
         FilterBlockOption::AtBlockHash(hash) => {
-            let height = chain.height(hash.into())?.ok_or(Refusal::NoBlockHash(hash))?;
+            let height = chain
+                .height(hash.into())?
+                .ok_or(Refusal::NoBlockHash(hash))?;
             return Ok(Some(height..=height));
         }
-        FilterBlockOption::Range { from_block, to_block } => {
-            (from_block.unwrap_or_default(), to_block.unwrap_or_default())
-        }
+        FilterBlockOption::Range {
+            from_block,
+            to_block,
+        } => (from_block.unwrap_or_default(), to_block.unwrap_or_default()),
     };
     bounded(from, to, tip)
 }
@@ -89,7 +94,9 @@ fn bounded(
         return Ok(None);
     }
     if first > last {
-        return Err(Refusal::Params(format!("invalid block range: {first} to {last}")));
+        return Err(Refusal::Params(format!(
+            "invalid block range: {first} to {last}"
+        )));
     }
     Ok(Some(first..=last.min(tip)))
 }
@@ -108,21 +115,40 @@ pub struct Found {
 ///
 /// # Errors
 /// [`Refusal::Index`] if the disk refuses.
-pub fn scan(chain: &Chain, filter: &Filter, heights: RangeInclusive<u64>) -> Result<Found, Refusal> {
+pub fn scan(
+    chain: &Chain,
+    filter: &Filter,
+    heights: RangeInclusive<u64>,
+) -> Result<Found, Refusal> {
     let mut scan = Scan::new(filter, *heights.start());
     let index = &chain.shelf().index;
     index.each_receipt(heights, |height, receipt| scan.visit(height, receipt))?;
     let (matched, cut) = scan.finish();
-    let mut found = Found { logs: Vec::new(), cut };
+    let mut found = Found {
+        logs: Vec::new(),
+        cut,
+    };
     let mut last: Option<(u64, Inclusion, Vec<B256>)> = None;
-    for Matched { height, transaction, index, log } in matched {
+    for Matched {
+        height,
+        transaction,
+        index,
+        log,
+    } in matched
+    {
         if last.as_ref().is_none_or(|(known, ..)| *known != height) {
-            let Some(block) = chain.block(height)? else { continue };
+            let Some(block) = chain.block(height)? else {
+                continue;
+            };
             let hashes = block.transactions.iter().map(keccak256).collect();
             last = Some((height, Inclusion::of(&block), hashes));
         }
-        let Some((_, at, hashes)) = &last else { continue };
-        let hash = usize::try_from(transaction).ok().and_then(|nth| hashes.get(nth));
+        let Some((_, at, hashes)) = &last else {
+            continue;
+        };
+        let hash = usize::try_from(transaction)
+            .ok()
+            .and_then(|nth| hashes.get(nth));
         let hash = hash.copied().unwrap_or_default();
         found.logs.push(at.log(log, (transaction, hash), index));
     }
@@ -181,7 +207,12 @@ impl<'a> Scan<'a> {
         for log in receipt.into_logs() {
             if matches && self.filter.matches(&log) {
                 let (transaction, index) = (self.transaction, self.log);
-                self.matched.push(Matched { height, transaction, index, log });
+                self.matched.push(Matched {
+                    height,
+                    transaction,
+                    index,
+                    log,
+                });
             }
             self.log = self.log.saturating_add(1);
         }
@@ -210,12 +241,22 @@ mod tests {
     const OTHER: Address = Address::repeat_byte(2);
 
     fn log(address: Address, topics: &[u8]) -> Log {
-        let topics = topics.iter().map(|topic| B256::repeat_byte(*topic)).collect();
-        Log { address, data: LogData::new_unchecked(topics, Default::default()) }
+        let topics = topics
+            .iter()
+            .map(|topic| B256::repeat_byte(*topic))
+            .collect();
+        Log {
+            address,
+            data: LogData::new_unchecked(topics, Default::default()),
+        }
     }
 
     fn receipt(logs: Vec<Log>) -> ReceiptEnvelope {
-        let receipt = Receipt { status: true.into(), cumulative_gas_used: 1, logs };
+        let receipt = Receipt {
+            status: true.into(),
+            cumulative_gas_used: 1,
+            logs,
+        };
         ReceiptEnvelope::Eip1559(ReceiptWithBloom::from(receipt))
     }
 
@@ -234,7 +275,10 @@ mod tests {
         }
         let (matched, cut) = scan.finish();
         assert_eq!(cut, None);
-        matched.iter().map(|m| (m.height, m.transaction, m.index)).collect()
+        matched
+            .iter()
+            .map(|m| (m.height, m.transaction, m.index))
+            .collect()
     }
 
     #[test]
@@ -247,14 +291,26 @@ mod tests {
         check("{}".into(), &all);
         check(format!(r#"{{"address": "{OTHER}"}}"#), &all[..1]);
         check(format!(r#"{{"address": ["{OTHER}", "{CONTRACT}"]}}"#), &all);
-        check(format!(r#"{{"topics": ["{}"]}}"#, word(7)), &[all[0], all[1], all[3]]);
-        check(format!(r#"{{"topics": [null, "{}"]}}"#, word(8)), &all[1..2]);
-        check(format!(r#"{{"topics": [["{}", "{}"]]}}"#, word(8), word(9)), &all[2..3]);
+        check(
+            format!(r#"{{"topics": ["{}"]}}"#, word(7)),
+            &[all[0], all[1], all[3]],
+        );
+        check(
+            format!(r#"{{"topics": [null, "{}"]}}"#, word(8)),
+            &all[1..2],
+        );
+        check(
+            format!(r#"{{"topics": [["{}", "{}"]]}}"#, word(8), word(9)),
+            &all[2..3],
+        );
         check(
             format!(r#"{{"address": "{CONTRACT}", "topics": ["{}"]}}"#, word(7)),
             &[all[1], all[3]],
         );
-        check(format!(r#"{{"topics": ["{}", "{}"]}}"#, word(9), word(9)), &[]);
+        check(
+            format!(r#"{{"topics": ["{}", "{}"]}}"#, word(9), word(9)),
+            &[],
+        );
     }
 
     #[test]
@@ -262,8 +318,14 @@ mod tests {
         let filter = Filter::new();
         let mut scan = Scan::new(&filter, 1);
         let many = || receipt(vec![log(CONTRACT, &[]); MAX_LOGS]);
-        assert!(scan.visit(1, many()).is_continue(), "the first block is never cut");
-        assert!(scan.visit(1, many()).is_continue(), "the first block is never cut");
+        assert!(
+            scan.visit(1, many()).is_continue(),
+            "the first block is never cut"
+        );
+        assert!(
+            scan.visit(1, many()).is_continue(),
+            "the first block is never cut"
+        );
         assert!(scan.visit(2, receipt(vec![log(CONTRACT, &[])])).is_break());
         let (matched, cut) = scan.finish();
         assert_eq!((matched.len(), cut), (2 * MAX_LOGS, Some(2)));

@@ -38,7 +38,11 @@ where
     C: DeserializeOwned,
 {
     let mut sequence = params.sequence();
-    Ok((sequence.next()?, sequence.next()?, sequence.optional_next()?))
+    Ok((
+        sequence.next()?,
+        sequence.next()?,
+        sequence.optional_next()?,
+    ))
 }
 
 /// Which of the two states that can be asked for.
@@ -63,13 +67,15 @@ pub fn when(block: Option<BlockId>, tip: &Tip) -> Result<When, Refusal> {
     };
     match number {
         BlockNumberOrTag::Pending => Ok(When::Pending),
-        BlockNumberOrTag::Earliest if tip.height > 0 => {
-            Err(Refusal::NotKept { height: 0, tip: tip.height })
-        }
+        BlockNumberOrTag::Earliest if tip.height > 0 => Err(Refusal::NotKept {
+            height: 0,
+            tip: tip.height,
+        }),
         BlockNumberOrTag::Number(height) if height > tip.height => Err(Refusal::NoBlock),
-        BlockNumberOrTag::Number(height) if height < tip.height => {
-            Err(Refusal::NotKept { height, tip: tip.height })
-        }
+        BlockNumberOrTag::Number(height) if height < tip.height => Err(Refusal::NotKept {
+            height,
+            tip: tip.height,
+        }),
         _ => Ok(When::Latest),
     }
 }
@@ -91,7 +97,11 @@ mod tests {
     use super::*;
     use alloy_primitives::{Address, B256};
 
-    const TIP: Tip = Tip { height: 7, digest: B256::repeat_byte(9), timestamp_ms: 1 };
+    const TIP: Tip = Tip {
+        height: 7,
+        digest: B256::repeat_byte(9),
+        timestamp_ms: 1,
+    };
 
     #[test]
     fn every_name_of_the_tip_is_the_tip_and_nothing_else_is() {
@@ -100,13 +110,25 @@ mod tests {
             assert_eq!(when(Some(block), &TIP).unwrap(), When::Latest, "{tag}");
         }
         assert_eq!(when(None, &TIP).unwrap(), When::Latest);
-        assert_eq!(when(Some(BlockId::hash(TIP.digest)), &TIP).unwrap(), When::Latest);
+        assert_eq!(
+            when(Some(BlockId::hash(TIP.digest)), &TIP).unwrap(),
+            When::Latest
+        );
         assert_eq!(when(Some(BlockId::pending()), &TIP).unwrap(), When::Pending);
         let refused = |block: BlockId| when(Some(block), &TIP).unwrap_err();
-        assert!(matches!(refused(BlockId::number(6)), Refusal::NotKept { height: 6, tip: 7 }));
-        assert!(matches!(refused(BlockId::earliest()), Refusal::NotKept { height: 0, tip: 7 }));
+        assert!(matches!(
+            refused(BlockId::number(6)),
+            Refusal::NotKept { height: 6, tip: 7 }
+        ));
+        assert!(matches!(
+            refused(BlockId::earliest()),
+            Refusal::NotKept { height: 0, tip: 7 }
+        ));
         assert!(matches!(refused(BlockId::number(8)), Refusal::NoBlock));
-        assert!(matches!(refused(BlockId::hash(B256::ZERO)), Refusal::NoBlockHash(_)));
+        assert!(matches!(
+            refused(BlockId::hash(B256::ZERO)),
+            Refusal::NoBlockHash(_)
+        ));
     }
 
     #[test]
@@ -114,11 +136,20 @@ mod tests {
         let read = |json: &str| one_and_maybe::<Address, bool>(&Params::new(Some(json)));
         let address = Address::repeat_byte(1);
         assert_eq!(read(&format!("[\"{address}\"]")).unwrap(), (address, None));
-        assert_eq!(read(&format!("[\"{address}\", null]")).unwrap(), (address, None));
-        assert_eq!(read(&format!("[\"{address}\", true]")).unwrap(), (address, Some(true)));
+        assert_eq!(
+            read(&format!("[\"{address}\", null]")).unwrap(),
+            (address, None)
+        );
+        assert_eq!(
+            read(&format!("[\"{address}\", true]")).unwrap(),
+            (address, Some(true))
+        );
         for wrong in ["[]", "{}", "[null]", "[1]", "[\"0x12\"]", "[true, true]"] {
             assert!(matches!(read(wrong), Err(Refusal::Params(_))), "{wrong}");
         }
-        assert!(matches!(one::<Address>(&Params::new(None)), Err(Refusal::Params(_))));
+        assert!(matches!(
+            one::<Address>(&Params::new(None)),
+            Err(Refusal::Params(_))
+        ));
     }
 }

@@ -79,7 +79,9 @@ impl Refusal {
         match self {
             Self::Params(_) => INVALID_PARAMS_CODE,
             Self::Reverted(_) => REVERTED,
-            Self::Halted(_) | Self::Allowance(_) | Self::Invalid(_) | Self::Submit(_) => INVALID_INPUT,
+            Self::Halted(_) | Self::Allowance(_) | Self::Invalid(_) | Self::Submit(_) => {
+                INVALID_INPUT
+            }
             Self::NoFilter | Self::NoBlockHash(_) | Self::NoBlock => INVALID_INPUT,
             Self::NotKept { .. } => NOT_FOUND,
             Self::Limit(_) | Self::State(StateError::Stale) => LIMIT_EXCEEDED,
@@ -162,17 +164,35 @@ mod tests {
         );
         let nonce = SubmitError::Pool(PoolError::NonceTooLow { next: 2, given: 1 });
         check(nonce.into(), -32_000, "nonce too low", None);
-        let funds = SubmitError::Funds { have: U256::ZERO, want: U256::ONE };
+        let funds = SubmitError::Funds {
+            have: U256::ZERO,
+            want: U256::ONE,
+        };
         check(funds.into(), -32_000, "insufficient funds", None);
         let fee = InvalidTransaction::LackOfFundForMaxFee {
             fee: Box::new(U256::ONE),
             balance: Box::new(U256::ZERO),
         };
         let fee = ExecutionError::Invalid(Box::new(fee));
-        check(fee.into(), -32_000, "insufficient funds for gas * price + value", None);
-        check(Refusal::NotKept { height: 3, tip: 9 }, -32_001, "block 3 is not kept", None);
+        check(
+            fee.into(),
+            -32_000,
+            "insufficient funds for gas * price + value",
+            None,
+        );
+        check(
+            Refusal::NotKept { height: 3, tip: 9 },
+            -32_001,
+            "block 3 is not kept",
+            None,
+        );
         check(Refusal::Limit("less".into()), -32_005, "less", None);
-        check(StateError::Broken("torn".into()).into(), -32_603, "torn", None);
+        check(
+            StateError::Broken("torn".into()).into(),
+            -32_603,
+            "torn",
+            None,
+        );
         check(Refusal::Params("missing".into()), -32_602, "missing", None);
     }
 }

@@ -59,7 +59,9 @@ fn topic(params: &Params<'_>) -> Result<Topic, Refusal> {
             let filter = sequence.optional_next::<Filter>()?.unwrap_or_default();
             Ok(Topic::Logs(Arc::new(filter)))
         }
-        _ => Err(Refusal::Params("only newHeads and logs can be subscribed to".into())),
+        _ => Err(Refusal::Params(
+            "only newHeads and logs can be subscribed to".into(),
+        )),
     }
 }
 
@@ -95,7 +97,10 @@ async fn follow<E: Runtime>(
         let last = tip.borrow_and_update().height;
         while next <= last {
             let (topic, height) = (topic.clone(), next);
-            let messages = match surface.read(move |chain| messages(chain, &topic, height)).await {
+            let messages = match surface
+                .read(move |chain| messages(chain, &topic, height))
+                .await
+            {
                 Ok(messages) => messages,
                 Err(error) => return tracing::warn!(%error, "a subscription ends"),
             };
@@ -140,7 +145,10 @@ mod tests {
         assert_eq!(ids.len(), 1_000);
         for id in ids {
             assert_eq!(id.len(), 34);
-            assert!(id.strip_prefix("0x").is_some_and(|hex| u128::from_str_radix(hex, 16).is_ok()));
+            assert!(
+                id.strip_prefix("0x")
+                    .is_some_and(|hex| u128::from_str_radix(hex, 16).is_ok())
+            );
         }
     }
 
@@ -150,8 +158,18 @@ mod tests {
         assert!(matches!(read(r#"["newHeads"]"#), Ok(Topic::Heads)));
         assert!(matches!(read(r#"["newHeads", {}]"#), Ok(Topic::Heads)));
         assert!(matches!(read(r#"["logs"]"#), Ok(Topic::Logs(_))));
-        assert!(matches!(read(r#"["logs", {"topics": []}]"#), Ok(Topic::Logs(_))));
-        for wrong in ["[]", "[1]", r#"["heads"]"#, r#"["syncing"]"#, r#"["logs", 1]"#, "{}"] {
+        assert!(matches!(
+            read(r#"["logs", {"topics": []}]"#),
+            Ok(Topic::Logs(_))
+        ));
+        for wrong in [
+            "[]",
+            "[1]",
+            r#"["heads"]"#,
+            r#"["syncing"]"#,
+            r#"["logs", 1]"#,
+            "{}",
+        ] {
             assert!(matches!(read(wrong), Err(Refusal::Params(_))), "{wrong}");
         }
     }

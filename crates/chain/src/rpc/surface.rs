@@ -1,11 +1,6 @@
 //! What every method shares: the backend, the filters, and how much runs at the same time.
 
-use super::{
-    Backend, Refusal,
-    filter::Filters,
-    params::When,
-    view::Chain,
-};
+use super::{Backend, Refusal, filter::Filters, params::When, view::Chain};
 use crate::{
     application::{Applied, Databases, Tip},
     block::BlockDigest,
@@ -88,7 +83,9 @@ impl<E: Runtime> Surface<E> {
     /// [`Refusal::State`] if the database fails.
     pub async fn load(&self, items: &[Item]) -> Result<Frame, Refusal> {
         let mut frame = Frame::default();
-        frame.load(&Applied(self.backend.databases.clone()), items).await?;
+        frame
+            .load(&Applied(self.backend.databases.clone()), items)
+            .await?;
         Ok(frame)
     }
 
@@ -142,9 +139,10 @@ async fn run_at<E: Runtime>(
     };
     match timeout(CALL_TIMEOUT, call).await {
         Ok(done) => Ok(done?),
-        Err(_) => {
-            Err(Refusal::Limit(format!("the call took longer than {} s", CALL_TIMEOUT.as_secs())))
-        }
+        Err(_) => Err(Refusal::Limit(format!(
+            "the call took longer than {} s",
+            CALL_TIMEOUT.as_secs()
+        ))),
     }
 }
 
@@ -158,12 +156,18 @@ struct Place {
 
 /// In the tip's own block, whose parent is `parent`.
 fn latest(tip: &Tip, parent: BlockDigest) -> Place {
-    Place { height: tip.height, timestamp_ms: tip.timestamp_ms, parent }
+    Place {
+        height: tip.height,
+        timestamp_ms: tip.timestamp_ms,
+        parent,
+    }
 }
 
 /// In the block after the tip, now.
 fn pending(tip: &Tip) -> Place {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     Place {
         height: tip.height.saturating_add(1),
@@ -184,7 +188,7 @@ impl<E: Runtime> StateReader for Snapshot<E> {
     async fn read_many(&self, keys: &[StateKey]) -> Result<Vec<Option<Word>>, StateError> {
         let keys: Vec<&StateKey> = keys.iter().collect();
         self.0.get_many(&keys).await.map_err(|error| match error {
-            QmdbError::StaleRead { .. } => StateError::Stale,
+            QmdbError::StaleRead => StateError::Stale,
             other => StateError::Broken(other.to_string()),
         })
     }
@@ -197,10 +201,25 @@ mod tests {
 
     #[test]
     fn a_pending_call_runs_after_the_tip_and_never_before_it() {
-        let tip = Tip { height: 4, digest: B256::repeat_byte(1), timestamp_ms: u64::MAX - 1 };
+        let tip = Tip {
+            height: 4,
+            digest: B256::repeat_byte(1),
+            timestamp_ms: u64::MAX - 1,
+        };
         let after = BlockDigest::from([1; 32]);
-        let expect = Place { height: 5, timestamp_ms: u64::MAX - 1, parent: after };
+        let expect = Place {
+            height: 5,
+            timestamp_ms: u64::MAX - 1,
+            parent: after,
+        };
         assert_eq!(pending(&tip), expect);
-        assert!(pending(&Tip { timestamp_ms: 1, ..tip }).timestamp_ms > 1_700_000_000_000);
+        assert!(
+            pending(&Tip {
+                timestamp_ms: 1,
+                ..tip
+            })
+            .timestamp_ms
+                > 1_700_000_000_000
+        );
     }
 }

@@ -52,7 +52,11 @@ pub struct Chain {
 impl Chain {
     /// The blocks of `shelf` after `genesis`.
     pub fn new(shelf: Arc<Shelf>, genesis: Block) -> Self {
-        Self { shelf, genesis: Arc::new(genesis), parent: Arc::default() }
+        Self {
+            shelf,
+            genesis: Arc::new(genesis),
+            parent: Arc::default(),
+        }
     }
 
     /// Pool, index and tip.
@@ -74,7 +78,11 @@ impl Chain {
         if let Some((_, parent)) = known.filter(|(digest, _)| *digest == tip.digest) {
             return Ok(parent);
         }
-        let parent = self.block(tip.height)?.ok_or(Refusal::NoBlock)?.header.parent;
+        let parent = self
+            .block(tip.height)?
+            .ok_or(Refusal::NoBlock)?
+            .header
+            .parent;
         *known = Some((tip.digest, parent));
         Ok(parent)
     }
@@ -110,8 +118,12 @@ impl Chain {
     /// # Errors
     /// [`Refusal::Index`] if the disk refuses.
     pub fn show(&self, block: BlockId, detail: Detail) -> Result<Option<RpcBlock>, Refusal> {
-        let Some(height) = self.height(block)? else { return Ok(None) };
-        let Some(block) = self.block(height)? else { return Ok(None) };
+        let Some(height) = self.height(block)? else {
+            return Ok(None);
+        };
+        let Some(block) = self.block(height)? else {
+            return Ok(None);
+        };
         let receipts = self.shelf.index.receipts(height)?;
         Ok(Some(show_block(&block, &receipts, detail)))
     }
@@ -122,7 +134,9 @@ impl Chain {
     /// [`Refusal::Index`] if the disk refuses.
     pub fn header(&self, height: u64) -> Result<Option<rpc::Header>, Refusal> {
         let number = BlockNumberOrTag::Number(height);
-        Ok(self.show(number.into(), Detail::Hashes)?.map(|block| block.header))
+        Ok(self
+            .show(number.into(), Detail::Hashes)?
+            .map(|block| block.header))
     }
 
     /// A finalized transaction by its hash.
@@ -141,10 +155,16 @@ impl Chain {
     /// # Errors
     /// [`Refusal::Index`] if the disk refuses.
     pub fn transaction_at(&self, place: Place) -> Result<Option<RpcTransaction>, Refusal> {
-        let Some(block) = self.block(place.height)? else { return Ok(None) };
+        let Some(block) = self.block(place.height)? else {
+            return Ok(None);
+        };
         let at = Inclusion::of(&block);
-        let raw = usize::try_from(place.transaction).ok().and_then(|i| block.transactions.get(i));
-        Ok(raw.and_then(recover).map(|tx| show_transaction(tx, Some((&at, place.transaction)))))
+        let raw = usize::try_from(place.transaction)
+            .ok()
+            .and_then(|i| block.transactions.get(i));
+        Ok(raw
+            .and_then(recover)
+            .map(|tx| show_transaction(tx, Some((&at, place.transaction)))))
     }
 
     /// The receipt of a finalized transaction.
@@ -152,8 +172,12 @@ impl Chain {
     /// # Errors
     /// [`Refusal::Index`] if the disk refuses.
     pub fn receipt(&self, hash: &B256) -> Result<Option<RpcReceipt>, Refusal> {
-        let Some(place) = self.visible(hash)? else { return Ok(None) };
-        let Some(block) = self.block(place.height)? else { return Ok(None) };
+        let Some(place) = self.visible(hash)? else {
+            return Ok(None);
+        };
+        let Some(block) = self.block(place.height)? else {
+            return Ok(None);
+        };
         let receipts = self.shelf.index.receipts(place.height)?;
         Ok(show_receipts(&block, receipts, |at| at == place.transaction).pop())
     }
@@ -163,14 +187,20 @@ impl Chain {
     /// # Errors
     /// [`Refusal::Index`] if the disk refuses.
     pub fn receipts(&self, height: u64) -> Result<Option<Vec<RpcReceipt>>, Refusal> {
-        let Some(block) = self.block(height)? else { return Ok(None) };
+        let Some(block) = self.block(height)? else {
+            return Ok(None);
+        };
         let receipts = self.shelf.index.receipts(height)?;
         Ok(Some(show_receipts(&block, receipts, |_| true)))
     }
 
     fn visible(&self, hash: &B256) -> Result<Option<Place>, Refusal> {
         let tip = self.tip().height;
-        Ok(self.shelf.index.transaction(hash)?.filter(|place| place.height <= tip))
+        Ok(self
+            .shelf
+            .index
+            .transaction(hash)?
+            .filter(|place| place.height <= tip))
     }
 }
 
@@ -256,7 +286,9 @@ fn show_block(block: &Block, receipts: &[ReceiptEnvelope], detail: Detail) -> Rp
 fn show_header(block: &Block, at: &Inclusion, receipts: &[ReceiptEnvelope]) -> rpc::Header {
     let header = &block.header;
     let bytes32 = |digest: &BlockDigest| B256::from(digest_bytes(digest));
-    let bloom = receipts.iter().fold(Bloom::ZERO, |all, receipt| all | *receipt.logs_bloom());
+    let bloom = receipts
+        .iter()
+        .fold(Bloom::ZERO, |all, receipt| all | *receipt.logs_bloom());
     let inner = alloy_consensus::Header {
         parent_hash: bytes32(&header.parent),
         ommers_hash: EMPTY_OMMER_ROOT_HASH,
@@ -283,7 +315,12 @@ fn show_header(block: &Block, at: &Inclusion, receipts: &[ReceiptEnvelope]) -> r
         ..Default::default()
     };
     let size = U256::from(block.encode_size());
-    rpc::Header { hash: at.hash, inner, total_difficulty: None, size: Some(size) }
+    rpc::Header {
+        hash: at.hash,
+        inner,
+        total_difficulty: None,
+        size: Some(size),
+    }
 }
 
 /// The receipts of `block` whose index `wanted` picks.
@@ -300,11 +337,16 @@ fn show_receipts(
         if wanted(index)
             && let Some(tx) = recover(raw)
         {
-            let before = Before { gas: gas_before, logs: logs_before };
+            let before = Before {
+                gas: gas_before,
+                logs: logs_before,
+            };
             shown.push(show_receipt(&at, index, &tx, receipt, before));
         }
         gas_before = gas;
-        logs_before = u64::try_from(logs).unwrap_or(u64::MAX).saturating_add(logs_before);
+        logs_before = u64::try_from(logs)
+            .unwrap_or(u64::MAX)
+            .saturating_add(logs_before);
     }
     shown
 }
@@ -342,5 +384,112 @@ fn show_receipt(
         from: tx.signer(),
         to: tx.to(),
         contract_address: tx.to().is_none().then(|| tx.signer().create(tx.nonce())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_consensus::{
+        Receipt, ReceiptWithBloom, SignableTransaction as _, TxEnvelope, TxLegacy,
+    };
+    use alloy_eips::eip2718::Encodable2718 as _;
+    use alloy_primitives::{Log, Signature, TxKind};
+    use assay_receipt::NodeKey;
+    use commonware_consensus::types::Height;
+    use commonware_cryptography::Digest as _;
+    use commonware_storage::mmr::Location;
+    use commonware_utils::non_empty_range;
+
+    const SENDER: u8 = 5;
+
+    /// A block at height 3 of a contract's creation and a call, whose receipts have 2 and 1 logs.
+    fn block() -> (Block, Vec<ReceiptEnvelope>) {
+        let key = NodeKey::from_bytes([SENDER; 32]).unwrap();
+        let raw = |nonce, to| {
+            let tx = TxLegacy {
+                chain_id: Some(1),
+                nonce,
+                gas_price: 7,
+                to,
+                ..Default::default()
+            };
+            let signature = key.sign_digest(&tx.signature_hash().0);
+            let signature = Signature::from_raw(signature.as_bytes()).unwrap();
+            TxEnvelope::from(tx.into_signed(signature))
+                .encoded_2718()
+                .into()
+        };
+        let range = non_empty_range!(Location::new(0), Location::new(1));
+        let mut block = Block::genesis(B256::repeat_byte(1), BlockDigest::EMPTY, range);
+        block.header.height = Height::new(3);
+        block.header.timestamp_ms = 12_999;
+        block.header.gas_used = 70_000;
+        block.transactions = vec![raw(0, TxKind::Create), raw(1, TxKind::Call(Address::ZERO))];
+        let receipt = |cumulative_gas_used, logs: usize| {
+            let logs = vec![Log::empty(); logs];
+            let receipt = Receipt {
+                status: true.into(),
+                cumulative_gas_used,
+                logs,
+            };
+            ReceiptEnvelope::Legacy(ReceiptWithBloom::from(receipt))
+        };
+        (block, vec![receipt(50_000, 2), receipt(70_000, 1)])
+    }
+
+    #[test]
+    fn a_block_shows_its_digest_whole_seconds_and_its_transactions() {
+        let (block, receipts) = block();
+        let hashes = show_block(&block, &receipts, Detail::Hashes);
+        let full = show_block(&block, &receipts, Detail::Full);
+        assert_eq!(full.header, hashes.header);
+        assert_eq!(full.header.hash, digest(&block));
+        assert_eq!((full.header.number, full.header.timestamp), (3, 12));
+        assert_eq!(full.header.extra_data[..], block.header.settled[..]);
+        let one = *receipts[0].logs_bloom();
+        assert!(!one.is_zero() && full.header.logs_bloom == one | *receipts[1].logs_bloom());
+        let listed: Vec<B256> = hashes.transactions.hashes().collect();
+        assert_eq!(listed, full.transactions.hashes().collect::<Vec<_>>());
+        let second = &full.transactions.as_transactions().unwrap()[1];
+        assert_eq!(
+            (second.transaction_index, second.block_number),
+            (Some(1), Some(3))
+        );
+    }
+
+    #[test]
+    fn receipts_count_from_where_the_transactions_before_them_stopped() {
+        let (block, receipts) = block();
+        let shown = show_receipts(&block, receipts.clone(), |_| true);
+        let gas: Vec<u64> = shown.iter().map(|receipt| receipt.gas_used).collect();
+        assert_eq!(gas, [50_000, 20_000]);
+        let logs = shown.iter().flat_map(|receipt| receipt.inner.logs());
+        let places: Vec<_> = logs
+            .map(|log| (log.transaction_index, log.log_index))
+            .collect();
+        assert_eq!(
+            places,
+            [(Some(0), Some(0)), (Some(0), Some(1)), (Some(1), Some(2))]
+        );
+        let sender = Address::from(NodeKey::from_bytes([SENDER; 32]).unwrap().address());
+        let created = shown.iter().map(|receipt| receipt.contract_address);
+        assert_eq!(created.collect::<Vec<_>>(), [Some(sender.create(0)), None]);
+        let second = show_receipts(&block, receipts, |index| index == 1);
+        assert_eq!(second, shown[1..]);
+    }
+
+    #[test]
+    fn a_waiting_transaction_has_no_place() {
+        let (block, _) = block();
+        let tx = recover(&block.transactions[0]).unwrap();
+        let shown = serde_json::to_value(show_transaction(tx, None)).unwrap();
+        for field in ["blockHash", "blockNumber", "transactionIndex"] {
+            assert!(shown[field].is_null(), "{field}");
+        }
+        assert_eq!(
+            (&shown["type"], &shown["gasPrice"]),
+            (&"0x0".into(), &"0x7".into())
+        );
     }
 }

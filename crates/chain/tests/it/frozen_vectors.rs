@@ -10,18 +10,24 @@ use commonware_codec::DecodeExt as _;
 use commonware_cryptography::Digestible as _;
 use serde_json::Value;
 
-#[path = "../../examples/make_vectors/suite.rs"]
+#[path = "../../examples/make_chain_vectors/suite.rs"]
 mod suite;
 
 fn stored(name: &str) -> Value {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors").join(name);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../vectors")
+        .join(name);
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
 #[test]
 fn the_generator_makes_what_is_stored() {
     for (name, value) in suite::files() {
-        assert_eq!(stored(name), value, "{name}: run `make vectors` if the format is meant to change");
+        assert_eq!(
+            stored(name),
+            value,
+            "{name}: run `make vectors` if the format is meant to change"
+        );
     }
 }
 
@@ -34,7 +40,12 @@ fn check(name: &str, digest: fn(Bytes) -> Option<String>) {
     let rejected = file["reject"].as_array().unwrap();
     assert!(rejected.len() >= 12);
     for case in rejected {
-        assert_ne!(digest(bytes(case)), Some(expected.clone()), "{}", case["name"]);
+        assert_ne!(
+            digest(bytes(case)),
+            Some(expected.clone()),
+            "{}",
+            case["name"]
+        );
     }
 }
 
@@ -84,7 +95,12 @@ fn every_forgery_is_refused_for_its_reason() {
         let proof: ReceiptProof = serde_json::from_value(case["proof"].clone()).unwrap();
         let failure = light::verify(&network, &proof).unwrap_err();
         assert!(failure.refutes(), "{}: {failure}", case["name"]);
-        assert_eq!(part(&failure), case["reason"].as_str().unwrap(), "{}: {failure}", case["name"]);
+        assert_eq!(
+            part(&failure),
+            case["reason"].as_str().unwrap(),
+            "{}: {failure}",
+            case["name"]
+        );
     }
 }
 

@@ -74,19 +74,36 @@ impl LocalChain {
             });
         };
         let thread = builder.spawn(run).unwrap();
-        let started = tokio::task::spawn_blocking(move || started.recv()).await.unwrap().unwrap();
-        let Started { address, shelf, network } = started;
+        let started = tokio::task::spawn_blocking(move || started.recv())
+            .await
+            .unwrap()
+            .unwrap();
+        let Started {
+            address,
+            shelf,
+            network,
+        } = started;
         let mut tip = shelf.tip();
         let first = timeout(PATIENCE, tip.wait_for(|tip| tip.height > 0)).await;
         first.expect("no block in time").unwrap();
         let client = websocket(address).await;
         let (stop, thread) = (Some(stop), Some(thread));
-        Self { address, shelf, network, client, stop, thread, _directory: directory }
+        Self {
+            address,
+            shelf,
+            network,
+            client,
+            stop,
+            thread,
+            _directory: directory,
+        }
     }
 
     /// Asks `method`.
     pub async fn ask(&self, method: &str, params: Value) -> Result<Value, ErrorObjectOwned> {
-        let Value::Array(params) = params else { panic!("params are positional") };
+        let Value::Array(params) = params else {
+            panic!("params are positional")
+        };
         match self.client.request(method, params).await {
             Ok(value) => Ok(value),
             Err(ClientError::Call(error)) => Err(error),
@@ -99,7 +116,11 @@ impl LocalChain {
     pub fn get(&self, method: &str, params: Value) -> impl Future<Output = Value> {
         let asked = self.ask(method, params);
         let method = method.to_owned();
-        async move { asked.await.unwrap_or_else(|error| panic!("{method}: {error:?}")) }
+        async move {
+            asked
+                .await
+                .unwrap_or_else(|error| panic!("{method}: {error:?}"))
+        }
     }
 
     /// A number that `method` answers.
@@ -124,7 +145,10 @@ impl LocalChain {
             if !receipt.is_null() {
                 return receipt;
             }
-            timeout(PATIENCE, tip.changed()).await.expect("no block in time").unwrap();
+            timeout(PATIENCE, tip.changed())
+                .await
+                .expect("no block in time")
+                .unwrap();
         }
     }
 
@@ -136,7 +160,17 @@ impl LocalChain {
             request["to"] = json!(to);
         }
         let gas = self.number("eth_estimateGas", json!([request])).await;
-        let receipt = self.send(wallet, Draft { to, data, gas, ..Draft::default() }).await;
+        let receipt = self
+            .send(
+                wallet,
+                Draft {
+                    to,
+                    data,
+                    gas,
+                    ..Draft::default()
+                },
+            )
+            .await;
         assert_eq!(receipt["status"], "0x1", "{receipt}");
         receipt
     }
@@ -156,7 +190,10 @@ impl Drop for LocalChain {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             let ended = thread.join();
-            assert!(ended.is_ok() || std::thread::panicking(), "the validator panicked");
+            assert!(
+                ended.is_ok() || std::thread::panicking(),
+                "the validator panicked"
+            );
         }
     }
 }
@@ -175,9 +212,18 @@ async fn validator(
     let rng = StdRng::seed_from_u64(1);
     let (genesis, secrets) = genesis::deal(rng, "test", CHAIN_ID, 1, accounts).unwrap();
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let addresses = Addresses { listen: anywhere, validators: vec![anywhere] };
-    let place = Place { directory: path, partition: "validator".into() };
-    let timing = Timing { idle: Duration::from_millis(50), ..Timing::default() };
+    let addresses = Addresses {
+        listen: anywhere,
+        validators: vec![anywhere],
+    };
+    let place = Place {
+        directory: path,
+        partition: "validator".into(),
+    };
+    let timing = Timing {
+        idle: Duration::from_millis(50),
+        ..Timing::default()
+    };
     let running = network::run(context, &genesis, &secrets[0], &addresses, &place, timing);
     let running = running.await.unwrap();
     let backend = Backend {
@@ -189,14 +235,26 @@ async fn validator(
         gossip: running.gossip,
     };
     let (address, server) = rpc::serve(anywhere, backend, limits).await.unwrap();
-    (Started { address, shelf: running.shelf, network: running.network }, server)
+    (
+        Started {
+            address,
+            shelf: running.shelf,
+            network: running.network,
+        },
+        server,
+    )
 }
 
 /// Connects over WebSocket.
 pub async fn websocket(address: SocketAddr) -> Client {
     let url = Url::parse(&format!("ws://{address}")).unwrap();
-    let (sender, receiver) = WsTransportClientBuilder::default().build(url).await.unwrap();
-    ClientBuilder::default().request_timeout(PATIENCE).build_with_tokio(sender, receiver)
+    let (sender, receiver) = WsTransportClientBuilder::default()
+        .build(url)
+        .await
+        .unwrap();
+    ClientBuilder::default()
+        .request_timeout(PATIENCE)
+        .build_with_tokio(sender, receiver)
 }
 
 /// What a transaction does, beside nonce and chain.
@@ -233,7 +291,10 @@ impl Wallet {
         let mut secret = [0; 32];
         secret[31] = number;
         let key = NodeKey::from_bytes(secret).unwrap();
-        Self { address: Address::from(key.address()), key }
+        Self {
+            address: Address::from(key.address()),
+            key,
+        }
     }
 
     /// The wallets that genesis endows.
@@ -256,6 +317,8 @@ impl Wallet {
         };
         let signature = self.key.sign_digest(&tx.signature_hash().0);
         let signature = Signature::from_raw(signature.as_bytes()).unwrap();
-        TxEnvelope::from(tx.into_signed(signature)).encoded_2718().into()
+        TxEnvelope::from(tx.into_signed(signature))
+            .encoded_2718()
+            .into()
     }
 }

@@ -14,8 +14,13 @@ async fn a_block_has_every_field_and_leads_to_its_transactions_and_back() {
     let [wallet, ..] = Wallet::all();
     let (_, receipt) = deploy(&chain, &wallet).await;
     let (number, hash) = (&receipt["blockNumber"], &receipt["blockHash"]);
-    let block = chain.get("eth_getBlockByNumber", json!([number, true])).await;
-    assert_eq!(block, chain.get("eth_getBlockByHash", json!([hash, true])).await);
+    let block = chain
+        .get("eth_getBlockByNumber", json!([number, true]))
+        .await;
+    assert_eq!(
+        block,
+        chain.get("eth_getBlockByHash", json!([hash, true])).await
+    );
     let parsed: rpc::Block = serde_json::from_value(block.clone()).unwrap();
     assert_eq!(parsed.header.difficulty, U256::ZERO);
     assert_eq!(parsed.header.base_fee_per_gas, Some(1_000_000_000));
@@ -40,11 +45,16 @@ async fn a_block_has_every_field_and_leads_to_its_transactions_and_back() {
     ] {
         assert!(!block[field].is_null(), "{field}");
     }
-    let hashes = chain.get("eth_getBlockByNumber", json!([number, false])).await;
+    let hashes = chain
+        .get("eth_getBlockByNumber", json!([number, false]))
+        .await;
     assert_eq!(hashes["transactions"], json!([receipt["transactionHash"]]));
     let transaction = &block["transactions"][0];
     let by_hash = json!([receipt["transactionHash"]]);
-    assert_eq!(*transaction, chain.get("eth_getTransactionByHash", by_hash).await);
+    assert_eq!(
+        *transaction,
+        chain.get("eth_getTransactionByHash", by_hash).await
+    );
     for (method, block) in [
         ("eth_getTransactionByBlockNumberAndIndex", number),
         ("eth_getTransactionByBlockHashAndIndex", hash),
@@ -52,9 +62,22 @@ async fn a_block_has_every_field_and_leads_to_its_transactions_and_back() {
         assert_eq!(*transaction, chain.get(method, json!([block, "0x0"])).await);
         assert_eq!(Value::Null, chain.get(method, json!([block, "0x1"])).await);
     }
-    assert_eq!(json!([receipt]), chain.get("eth_getBlockReceipts", json!([number])).await);
-    assert_eq!(chain.number("eth_getBlockTransactionCountByNumber", json!([number])).await, 1);
-    assert_eq!(chain.number("eth_getBlockTransactionCountByHash", json!([hash])).await, 1);
+    assert_eq!(
+        json!([receipt]),
+        chain.get("eth_getBlockReceipts", json!([number])).await
+    );
+    assert_eq!(
+        chain
+            .number("eth_getBlockTransactionCountByNumber", json!([number]))
+            .await,
+        1
+    );
+    assert_eq!(
+        chain
+            .number("eth_getBlockTransactionCountByHash", json!([hash]))
+            .await,
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,19 +85,27 @@ async fn blocks_follow_each_other_from_the_first_to_the_tip() {
     let chain = LocalChain::start().await;
     let mut tip = chain.shelf.tip();
     tip.wait_for(|tip| tip.height >= 5).await.unwrap();
-    let mut parent = chain.get("eth_getBlockByNumber", json!(["earliest", false])).await;
+    let mut parent = chain
+        .get("eth_getBlockByNumber", json!(["earliest", false]))
+        .await;
     assert_eq!(parent["number"], "0x0");
     for height in 1..=5 {
         let number = U64::from(height);
-        let block = chain.get("eth_getBlockByNumber", json!([number, false])).await;
+        let block = chain
+            .get("eth_getBlockByNumber", json!([number, false]))
+            .await;
         assert_eq!(block["parentHash"], parent["hash"], "{height}");
         let parsed: rpc::Block = serde_json::from_value(block.clone()).unwrap();
         assert_eq!(parsed.header.number, height);
         parent = block;
     }
-    let above = chain.get("eth_getBlockByNumber", json!(["0xffffffff", false])).await;
+    let above = chain
+        .get("eth_getBlockByNumber", json!(["0xffffffff", false]))
+        .await;
     assert_eq!(above, Value::Null);
-    let unknown = chain.get("eth_getBlockByHash", json!([B256::repeat_byte(9), false])).await;
+    let unknown = chain
+        .get("eth_getBlockByHash", json!([B256::repeat_byte(9), false]))
+        .await;
     assert_eq!(unknown, Value::Null);
 }
 
@@ -83,20 +114,26 @@ async fn receipts_count_gas_and_logs_within_their_block() {
     let chain = LocalChain::start().await;
     let [first, second, _] = Wallet::all();
     let (counter, _) = deploy(&chain, &first).await;
-    let (one, two) =
-        tokio::join!(add(&chain, &first, counter, 1, 1), add(&chain, &second, counter, 2, 2));
+    let (one, two) = tokio::join!(
+        add(&chain, &first, counter, 1, 1),
+        add(&chain, &second, counter, 2, 2)
+    );
     for receipt in [&one, &two] {
         let parsed: rpc::TransactionReceipt =
             serde_json::from_value(receipt.clone()).expect("a receipt that alloy parses");
         assert!(parsed.gas_used <= parsed.inner.cumulative_gas_used());
         let block = json!([receipt["blockNumber"]]);
         let all = chain.get("eth_getBlockReceipts", block).await;
-        let logs: Vec<&Value> =
-            all.as_array().unwrap().iter().flat_map(|r| r["logs"].as_array().unwrap()).collect();
+        let logs: Vec<&Value> = all
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|r| r["logs"].as_array().unwrap())
+            .collect();
         for (index, log) in logs.iter().enumerate() {
             assert_eq!(log["logIndex"], json!(U64::from(index)));
         }
-        let gas = all.as_array().unwrap().iter().map(|receipt| gas_used(receipt)).sum::<u64>();
+        let gas = all.as_array().unwrap().iter().map(gas_used).sum::<u64>();
         let block = json!([receipt["blockNumber"], false]);
         let block = chain.get("eth_getBlockByNumber", block).await;
         assert_eq!(gas, gas_used(&block));
@@ -104,25 +141,49 @@ async fn receipts_count_gas_and_logs_within_their_block() {
 }
 
 fn gas_used(value: &Value) -> u64 {
-    serde_json::from_value::<U64>(value["gasUsed"].clone()).unwrap().to()
+    serde_json::from_value::<U64>(value["gasUsed"].clone())
+        .unwrap()
+        .to()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_network_and_its_prices_are_told() {
     let chain = LocalChain::start().await;
     let [wallet, other, _] = Wallet::all();
-    chain.send(&wallet, Draft { to: other.address.into(), ..Draft::default() }).await;
+    chain
+        .send(
+            &wallet,
+            Draft {
+                to: other.address.into(),
+                ..Draft::default()
+            },
+        )
+        .await;
     assert_eq!(chain.number("eth_chainId", json!([])).await, CHAIN_ID);
-    assert_eq!(chain.get("net_version", json!([])).await, json!(CHAIN_ID.to_string()));
+    assert_eq!(
+        chain.get("net_version", json!([])).await,
+        json!(CHAIN_ID.to_string())
+    );
     assert_eq!(chain.get("eth_syncing", json!([])).await, json!(false));
     assert_eq!(chain.get("eth_accounts", json!([])).await, json!([]));
     assert_eq!(chain.number("eth_gasPrice", json!([])).await, 1_000_000_000);
     assert_eq!(chain.number("eth_maxPriorityFeePerGas", json!([])).await, 0);
-    let history = chain.get("eth_feeHistory", json!(["0x2", "latest", [10, 90]])).await;
+    let history = chain
+        .get("eth_feeHistory", json!(["0x2", "latest", [10, 90]]))
+        .await;
     let history: rpc::FeeHistory = serde_json::from_value(history).unwrap();
-    assert_eq!(history.base_fee_per_gas.len(), history.gas_used_ratio.len() + 1);
+    assert_eq!(
+        history.base_fee_per_gas.len(),
+        history.gas_used_ratio.len() + 1
+    );
     assert!(history.reward.unwrap().iter().all(|tips| tips.len() == 2));
     let health = chain.get("assay_health", json!([])).await;
-    assert_eq!((&health["validators"], &health["pooled"]), (&json!(1), &json!(0)));
-    assert_eq!(chain.get("assay_network", json!([])).await, json!(chain.network));
+    assert_eq!(
+        (&health["validators"], &health["pooled"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(
+        chain.get("assay_network", json!([])).await,
+        json!(chain.network)
+    );
 }

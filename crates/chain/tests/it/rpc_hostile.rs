@@ -46,7 +46,13 @@ const NEEDY: [&str; 29] = [
 async fn malformed_parameters_get_an_error_from_every_method() {
     let chain = LocalChain::start().await;
     for method in NEEDY {
-        for params in [json!([]), json!([[[]]]), json!([true]), json!([1.5]), json!([{ "to": 5 }])] {
+        for params in [
+            json!([]),
+            json!([[[]]]),
+            json!([true]),
+            json!([1.5]),
+            json!([{ "to": 5 }]),
+        ] {
             let answer = chain.ask(method, params.clone()).await;
             // Ending a subscription that is none is no error in this protocol.
             if !(method == "eth_unsubscribe" && answer == Ok(json!(false))) {
@@ -74,13 +80,32 @@ fn any_value(rng: &mut StdRng, depth: u32) -> Value {
             let digits = rng.random_range(0..70);
             hex(rng, digits)
         }
-        7 => json!(["latest", "pending", "earliest", "logs", "newHeads", "", "\u{0}é"]
-            [rng.random_range(0..7)]),
+        7 => json!(
+            [
+                "latest", "pending", "earliest", "logs", "newHeads", "", "\u{0}é"
+            ][rng.random_range(0..7)]
+        ),
         8 => json!(-1),
-        9 => (0..rng.random_range(0..4)).map(|_| any_value(rng, depth - 1)).collect(),
+        9 => (0..rng.random_range(0..4))
+            .map(|_| any_value(rng, depth - 1))
+            .collect(),
         _ => {
-            let names = ["from", "to", "data", "gas", "value", "topics", "address", "fromBlock",
-                "toBlock", "blockHash", "nonce", "type", "accessList", "maxFeePerGas"];
+            let names = [
+                "from",
+                "to",
+                "data",
+                "gas",
+                "value",
+                "topics",
+                "address",
+                "fromBlock",
+                "toBlock",
+                "blockHash",
+                "nonce",
+                "type",
+                "accessList",
+                "maxFeePerGas",
+            ];
             let mut object = serde_json::Map::new();
             for _ in 0..rng.random_range(0..4) {
                 let name = names[rng.random_range(0..names.len())];
@@ -105,7 +130,10 @@ async fn random_parameters_are_answered_and_the_server_stays() {
         // Panics if the connection ends or the answer is no JSON-RPC.
         if let Err(error) = chain.ask(method, json!(params)).await {
             let internal = error.code() == -32_603;
-            assert!(!internal, "seed {seed} round {round}: {method} {params:?}: {error:?}");
+            assert!(
+                !internal,
+                "seed {seed} round {round}: {method} {params:?}: {error:?}"
+            );
         }
     }
     assert!(chain.number("eth_blockNumber", json!([])).await > 0);
@@ -120,35 +148,54 @@ fn post(address: SocketAddr, body: &str) -> (String, String) {
         body.len()
     );
     // A server that refuses a long body may close before it has read all of it.
-    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+    let _ = stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(body.as_bytes()));
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+    (
+        head.lines().next().unwrap_or_default().to_owned(),
+        body.to_owned(),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_and_oversized_http_requests_are_refused() {
-    let limits = Limits { batch: 3, request_bytes: 4_096, ..Limits::default() };
+    let limits = Limits {
+        batch: 3,
+        request_bytes: 4_096,
+        ..Limits::default()
+    };
     let chain = LocalChain::with_limits(limits).await;
     let ask = |body: String| {
         let address = chain.address;
-        async move { tokio::task::spawn_blocking(move || post(address, &body)).await.unwrap() }
+        async move {
+            tokio::task::spawn_blocking(move || post(address, &body))
+                .await
+                .unwrap()
+        }
     };
     let code = |body: &str| {
         let answer: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{body}"));
         answer["error"]["code"].as_i64()
     };
     assert_eq!(code(&ask("{".into()).await.1), Some(-32_700));
-    assert_eq!(code(&ask(r#"{"jsonrpc":"2.0","id":1}"#.into()).await.1), Some(-32_600));
+    assert_eq!(
+        code(&ask(r#"{"jsonrpc":"2.0","id":1}"#.into()).await.1),
+        Some(-32_600)
+    );
     let call = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}"#;
     let unknown = call.replace("eth_chainId", "eth_none");
     let (_, body) = ask(format!("[{call},{unknown},{call}]")).await;
     let batch: Vec<Value> = serde_json::from_str(&body).unwrap();
-    let codes: Vec<_> = batch.iter().map(|part| part["error"]["code"].as_i64()).collect();
+    let codes: Vec<_> = batch
+        .iter()
+        .map(|part| part["error"]["code"].as_i64())
+        .collect();
     assert_eq!(codes, [None, Some(-32_601), None]);
-    let (_, body) = ask(format!("[{}]", vec![call; 4].join(","))).await;
+    let (_, body) = ask(format!("[{}]", [call; 4].join(","))).await;
     assert!(code(&body).is_some(), "a batch over the limit: {body}");
     let (status, _) = ask(call.replace("[]", &format!("[\"{}\"]", "x".repeat(8_192)))).await;
     assert!(status.contains("413"), "{status}");

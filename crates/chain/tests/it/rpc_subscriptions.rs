@@ -16,7 +16,10 @@ async fn next(subscription: &mut Subscription<Value>) -> Value {
 
 async fn subscribe(chain: &LocalChain, params: Vec<Value>) -> Subscription<Value> {
     let client = &chain.client;
-    client.subscribe("eth_subscribe", params, "eth_unsubscribe").await.unwrap()
+    client
+        .subscribe("eth_subscribe", params, "eth_unsubscribe")
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,7 +32,9 @@ async fn every_new_head_comes_once_and_in_order() {
         assert_eq!(head["parentHash"], last["hash"]);
         last = head;
     }
-    let by_hash = chain.get("eth_getBlockByHash", json!([last["hash"], false])).await;
+    let by_hash = chain
+        .get("eth_getBlockByHash", json!([last["hash"], false]))
+        .await;
     assert_eq!(by_hash["number"], last["number"]);
     assert_eq!(by_hash["logsBloom"], last["logsBloom"]);
     assert!(last["transactions"].is_null(), "a head has no transactions");
@@ -60,9 +65,19 @@ async fn a_subscription_has_an_id_of_hexadecimal_and_ends_when_told() {
     };
     assert!(id.starts_with("0x") && id.len() == 34, "{id}");
     let client = websocket(chain.address).await;
-    let stranger: bool = client.request("eth_unsubscribe", vec![json!(id)]).await.unwrap();
-    assert!(!stranger, "nobody ends the subscription of another connection");
-    let ended: bool = chain.client.request("eth_unsubscribe", vec![json!(id)]).await.unwrap();
+    let stranger: bool = client
+        .request("eth_unsubscribe", vec![json!(id)])
+        .await
+        .unwrap();
+    assert!(
+        !stranger,
+        "nobody ends the subscription of another connection"
+    );
+    let ended: bool = chain
+        .client
+        .request("eth_unsubscribe", vec![json!(id)])
+        .await
+        .unwrap();
     assert!(ended);
     let refused = client
         .subscribe::<Value, _>("eth_subscribe", vec![json!("syncing")], "eth_unsubscribe")

@@ -30,8 +30,13 @@ const ENDPOINT: &str = "http://127.0.0.1:1";
 /// Registers the node of `key` and publishes `revisions`.
 async fn prepare(chain: &LocalChain, operator: &Wallet, key: &NodeKey, revisions: &[RevisionId]) {
     let node = Address::from(key.address());
-    let approve = approveCall { spender: NODE_REGISTRY, value: U256::from(BOND) };
-    chain.transact(operator, TxKind::Call(CREDIT), approve.abi_encode()).await;
+    let approve = approveCall {
+        spender: NODE_REGISTRY,
+        value: U256::from(BOND),
+    };
+    chain
+        .transact(operator, TxKind::Call(CREDIT), approve.abi_encode())
+        .await;
     let question = registrationDigestCall {
         node,
         operator: operator.address,
@@ -51,11 +56,18 @@ async fn prepare(chain: &LocalChain, operator: &Wallet, key: &NodeKey, revisions
         bond: BOND,
         signature: key.sign_digest(&digest.0).as_bytes().to_vec().into(),
     };
-    chain.transact(operator, TxKind::Call(NODE_REGISTRY), register.abi_encode()).await;
+    chain
+        .transact(operator, TxKind::Call(NODE_REGISTRY), register.abi_encode())
+        .await;
     for (number, revision) in revisions.iter().enumerate() {
         let revision = B256::from(*revision.as_bytes());
-        let publish = publishCall { name: format!("model-{number}"), revision };
-        chain.transact(operator, TxKind::Call(MODEL_REGISTRY), publish.abi_encode()).await;
+        let publish = publishCall {
+            name: format!("model-{number}"),
+            revision,
+        };
+        chain
+            .transact(operator, TxKind::Call(MODEL_REGISTRY), publish.abi_encode())
+            .await;
     }
 }
 
@@ -74,7 +86,10 @@ impl Stream<'_> {
     }
 
     fn receipt(&mut self) -> SignedReceipt {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_nanos();
         let now = u64::try_from(now).unwrap();
         let some = |name: &str| keccak256(format!("{name} {}", self.next)).0;
         let receipt = Receipt {
@@ -87,7 +102,11 @@ impl Stream<'_> {
             input: Commitment::from_bytes(some("input")),
             output: Commitment::from_bytes(some("output")),
             stream: Commitment::ZERO,
-            usage: Usage { input_units: 4, output_units: 1, compute_us: 30 },
+            usage: Usage {
+                input_units: 4,
+                output_units: 1,
+                compute_us: 30,
+            },
             price: Microcredits(5),
             payer: Commitment::ZERO,
             node: self.key.address(),
@@ -112,7 +131,9 @@ impl Stream<'_> {
 async fn settle(chain: &LocalChain, wallet: &Wallet, receipts: Vec<SignedReceipt>) -> Value {
     let batch = Batch::pack(receipts, &chain.network.domain()).unwrap();
     let data = settle_call(batch.encode());
-    chain.transact(wallet, TxKind::Call(SETTLEMENT), data.to_vec()).await
+    chain
+        .transact(wallet, TxKind::Call(SETTLEMENT), data.to_vec())
+        .await
 }
 
 /// Asks for a proof until there is one: its block may be certified a moment after it is final.
@@ -123,7 +144,10 @@ async fn proof(chain: &LocalChain, params: Value) -> ReceiptProof {
         if !proof.is_null() {
             return serde_json::from_value(proof).unwrap();
         }
-        timeout(PATIENCE, tip.changed()).await.expect("no block in time").unwrap();
+        timeout(PATIENCE, tip.changed())
+            .await
+            .expect("no block in time")
+            .unwrap();
     }
 }
 
@@ -131,9 +155,18 @@ async fn proof(chain: &LocalChain, params: Value) -> ReceiptProof {
 async fn every_settled_receipt_has_a_proof_that_verifies_offline() {
     let chain = LocalChain::start().await;
     let ([operator, payer, _], key) = (Wallet::all(), Wallet::new(77).key);
-    let revisions = [RevisionId::from_bytes([1; 32]), RevisionId::from_bytes([2; 32])];
+    let revisions = [
+        RevisionId::from_bytes([1; 32]),
+        RevisionId::from_bytes([2; 32]),
+    ];
     prepare(&chain, &operator, &key, &revisions).await;
-    let stream = |revision| Stream { chain: &chain, key: &key, revision, next: 0, head: ReceiptId::ZERO };
+    let stream = |revision| Stream {
+        chain: &chain,
+        key: &key,
+        revision,
+        next: 0,
+        head: ReceiptId::ZERO,
+    };
     let [mut one, mut two] = revisions.map(stream);
     let mut settled = [one.receipts(3), two.receipts(2)].concat();
     let first = settle(&chain, &payer, settled.clone()).await;
@@ -164,10 +197,18 @@ async fn every_settled_receipt_has_a_proof_that_verifies_offline() {
         let none = chain.get("assay_receiptProof", missing.clone()).await;
         assert_eq!(none, Value::Null, "{missing}");
     }
-    let stands = chain.get("assay_stream", json!([key.address(), revisions[0]])).await;
-    assert_eq!(stands, json!({ "next": 5, "head": B256::from(*one.head.as_bytes()) }));
+    let stands = chain
+        .get("assay_stream", json!([key.address(), revisions[0]]))
+        .await;
+    assert_eq!(
+        stands,
+        json!({ "next": 5, "head": B256::from(*one.head.as_bytes()) })
+    );
     let node = chain.get("assay_node", json!([key.address()])).await;
-    assert_eq!((&node["status"], &node["country"]), (&json!("active"), &json!("NO")));
+    assert_eq!(
+        (&node["status"], &node["country"]),
+        (&json!("active"), &json!("NO"))
+    );
     assert_eq!(node["endpoint"], ENDPOINT);
 }
 
@@ -177,8 +218,13 @@ async fn a_proof_does_not_survive_a_flipped_bit() {
     let ([operator, ..], key) = (Wallet::all(), Wallet::new(77).key);
     let revision = RevisionId::from_bytes([1; 32]);
     prepare(&chain, &operator, &key, &[revision]).await;
-    let mut stream =
-        Stream { chain: &chain, key: &key, revision, next: 0, head: ReceiptId::ZERO };
+    let mut stream = Stream {
+        chain: &chain,
+        key: &key,
+        revision,
+        next: 0,
+        head: ReceiptId::ZERO,
+    };
     settle(&chain, &operator, stream.receipts(4)).await;
     let good = proof(&chain, json!([key.address(), revision, 2])).await;
     light::verify(&chain.network, &good).unwrap();
@@ -193,11 +239,23 @@ async fn a_proof_does_not_survive_a_flipped_bit() {
     };
     for at in 0..good.receipt.len() {
         let receipt = flip(&good.receipt, at);
-        check("receipt", ReceiptProof { receipt, ..good.clone() });
+        check(
+            "receipt",
+            ReceiptProof {
+                receipt,
+                ..good.clone()
+            },
+        );
     }
     for at in 0..good.certificate.len() {
         let certificate = flip(&good.certificate, at);
-        check("certificate", ReceiptProof { certificate, ..good.clone() });
+        check(
+            "certificate",
+            ReceiptProof {
+                certificate,
+                ..good.clone()
+            },
+        );
     }
     for at in 0..good.headers[0].len() {
         let mut proof = good.clone();

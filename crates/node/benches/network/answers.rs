@@ -27,8 +27,16 @@ struct Asked {
 pub async fn settlement(report: &mut Report, scale: Scale) -> Result<()> {
     let mut world = World::start(|_| Ok(())).await?;
     for (dead, what, goal) in [
-        (false, "answer to finalized receipt, 100 requests/s", "p50 < 400 ms, p99 < 1200 ms"),
-        (true, "the same with one of four validators dead", "p50 < 1000 ms, p99 < 3000 ms"),
+        (
+            false,
+            "answer to finalized receipt, 100 requests/s",
+            "p50 < 400 ms, p99 < 1200 ms",
+        ),
+        (
+            true,
+            "the same with one of four validators dead",
+            "p50 < 1000 ms, p99 < 3000 ms",
+        ),
     ] {
         if dead {
             world.network.kill(RoleName::Validator(3)).await?;
@@ -38,9 +46,10 @@ pub async fn settlement(report: &mut Report, scale: Scale) -> Result<()> {
         let keys: Vec<Key> = asked.iter().map(|asked| asked.key).collect();
         let times = watch.times(&keys, PATIENCE).await;
         let unsettled = times.iter().filter(|time| time.is_none()).count();
-        let waits = asked.iter().zip(&times).filter_map(|(asked, time)| {
-            Some((*time)?.saturating_duration_since(asked.answered))
-        });
+        let waits = asked
+            .iter()
+            .zip(&times)
+            .filter_map(|(asked, time)| Some((*time)?.saturating_duration_since(asked.answered)));
         let mut value = latencies(waits.collect());
         if unsettled > 0 {
             value.push_str(&format!(", {unsettled} NOT settled"));
@@ -59,7 +68,11 @@ pub async fn overhead(report: &mut Report, scale: Scale) -> Result<()> {
     through.sort();
     let mut alone = in_process(&world)?;
     alone.sort();
-    report.row("question to answer through the network, 200 requests/s", latencies(through.clone()), "");
+    report.row(
+        "question to answer through the network, 200 requests/s",
+        latencies(through.clone()),
+        "",
+    );
     report.row("the same model in process", latencies(alone.clone()), "");
     let added = |percent| {
         let difference = percentile(&through, percent).saturating_sub(percentile(&alone, percent));
@@ -85,7 +98,9 @@ async fn load(world: &World, per_second: u64, seconds: u64) -> Result<Vec<Asked>
     for _ in 0..per_second * seconds {
         ticks.tick().await;
         let (http, url, question) = (world.http.clone(), url.clone(), question.clone());
-        tasks.push(tokio::spawn(async move { ask(&http, &url, &question).await }));
+        tasks.push(tokio::spawn(
+            async move { ask(&http, &url, &question).await },
+        ));
     }
     let mut asked = Vec::new();
     for task in tasks {
@@ -104,7 +119,11 @@ async fn ask(http: &reqwest::Client, url: &str, question: &InferRequest) -> Resu
     let answer: InferResponse = response.json().await?;
     let receipt = &answer.receipt.receipt;
     let key = (receipt.node, receipt.revision, receipt.sequence);
-    Ok(Asked { took: started.elapsed(), answered: Instant::now(), key })
+    Ok(Asked {
+        took: started.elapsed(),
+        answered: Instant::now(),
+        key,
+    })
 }
 
 fn in_process(world: &World) -> Result<Vec<Duration>> {
@@ -114,7 +133,10 @@ fn in_process(world: &World) -> Result<Vec<Duration>> {
     let mut times = Vec::new();
     for _ in 0..2_000 {
         let started = Instant::now();
-        let policy = Policy { max_elements: 1 << 20, non_finite: engine.non_finite_inputs() };
+        let policy = Policy {
+            max_elements: 1 << 20,
+            non_finite: engine.non_finite_inputs(),
+        };
         let inputs = assay_inference::json::read_inputs(&document, engine.signature(), &policy)?;
         let output = engine.run(&inputs, &Default::default(), &|| false)?;
         std::hint::black_box(output);

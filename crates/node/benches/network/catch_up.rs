@@ -47,10 +47,17 @@ pub async fn run(report: &mut Report, scale: Scale) -> Result<()> {
     let kib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     report.row(
         format!("a validator that missed {missed} blocks is back at the tip"),
-        format!("after {seconds:.1} s ({:.0} blocks/s)", missed as f64 / seconds),
+        format!(
+            "after {seconds:.1} s ({:.0} blocks/s)",
+            missed as f64 / seconds
+        ),
         "",
     );
-    report.row("its disk grew by", kib(size(&folder)?.saturating_sub(before)), "");
+    report.row(
+        "its disk grew by",
+        kib(size(&folder)?.saturating_sub(before)),
+        "",
+    );
     report.row(
         "loopback traffic meanwhile, of all validators together",
         kib(loopback_bytes().saturating_sub(traffic)),
@@ -61,7 +68,10 @@ pub async fn run(report: &mut Report, scale: Scale) -> Result<()> {
 }
 
 fn hasten(plan: &Plan) -> Result<()> {
-    for role in Plan::roles().into_iter().filter(|role| matches!(role, RoleName::Validator(_))) {
+    for role in Plan::roles()
+        .into_iter()
+        .filter(|role| matches!(role, RoleName::Validator(_)))
+    {
         let file = plan.config(role);
         let text = std::fs::read_to_string(&file)?;
         std::fs::write(file, format!("{IDLE_MS}{text}"))?;
@@ -70,7 +80,11 @@ fn hasten(plan: &Plan) -> Result<()> {
 }
 
 fn patient(since: Instant) -> Result<()> {
-    if since.elapsed() < PATIENCE { Ok(()) } else { Err("the chain is too slow to measure".into()) }
+    if since.elapsed() < PATIENCE {
+        Ok(())
+    } else {
+        Err("the chain is too slow to measure".into())
+    }
 }
 
 fn size(folder: &Path) -> Result<u64> {
@@ -78,14 +92,20 @@ fn size(folder: &Path) -> Result<u64> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let about = entry.metadata()?;
-        bytes += if about.is_dir() { size(&entry.path())? } else { about.len() };
+        bytes += if about.is_dir() {
+            size(&entry.path())?
+        } else {
+            about.len()
+        };
     }
     Ok(bytes)
 }
 
 fn loopback_bytes() -> u64 {
     let table = std::fs::read_to_string("/proc/net/dev").unwrap_or_default();
-    let line = table.lines().find(|line| line.trim_start().starts_with("lo:"));
+    let line = table
+        .lines()
+        .find(|line| line.trim_start().starts_with("lo:"));
     let first = line.and_then(|line| line.split_whitespace().nth(1));
     first.and_then(|bytes| bytes.parse().ok()).unwrap_or(0)
 }

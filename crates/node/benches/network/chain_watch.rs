@@ -56,13 +56,17 @@ impl ChainWatch {
 
     async fn read(&self, rpc: &RpcClient, height: u64) -> Result<()> {
         let seen = Instant::now();
-        let block: Value = rpc.request("eth_getBlockByNumber", json!([U64::from(height), true])).await?;
+        let block: Value = rpc
+            .request("eth_getBlockByNumber", json!([U64::from(height), true]))
+            .await?;
         let transactions = block["transactions"].as_array().ok_or("no such block")?;
         let mut found = Vec::new();
         let mut bytes = 0u64;
         for transaction in transactions {
             let input: Bytes = serde_json::from_value(transaction["input"].clone())?;
-            let Some(batch) = batch_of_call(&input) else { continue };
+            let Some(batch) = batch_of_call(&input) else {
+                continue;
+            };
             bytes += ENVELOPE_BYTES + input.len() as u64;
             for span in batch.spans() {
                 let count = u64::try_from(span.count())?;
@@ -73,7 +77,9 @@ impl ChainWatch {
         let mut state = self.0.lock().map_err(|_| "the watch is broken")?;
         state.blocks += 1;
         state.bytes += bytes;
-        state.settled.extend(found.into_iter().map(|key| (key, seen)));
+        state
+            .settled
+            .extend(found.into_iter().map(|key| (key, seen)));
         Ok(())
     }
 
@@ -83,7 +89,9 @@ impl ChainWatch {
         loop {
             let times: Vec<Option<Instant>> = {
                 let state = self.0.lock().expect("the watch is not poisoned");
-                keys.iter().map(|key| state.settled.get(key).copied()).collect()
+                keys.iter()
+                    .map(|key| state.settled.get(key).copied())
+                    .collect()
             };
             if times.iter().all(Option::is_some) || started.elapsed() > patience {
                 return times;
@@ -98,4 +106,3 @@ impl ChainWatch {
         (state.settled.len() as u64, state.bytes, state.blocks)
     }
 }
-

@@ -27,20 +27,40 @@ pub struct Scale {
     missed_blocks: u64,
 }
 
-const FULL: Scale = Scale { seconds: 30, settle_seconds: 60, missed_blocks: 10_000 };
-const QUICK: Scale = Scale { seconds: 5, settle_seconds: 8, missed_blocks: 200 };
+const FULL: Scale = Scale {
+    seconds: 30,
+    settle_seconds: 60,
+    missed_blocks: 10_000,
+};
+const QUICK: Scale = Scale {
+    seconds: 5,
+    settle_seconds: 8,
+    missed_blocks: 200,
+};
 const SECTIONS: [&str; 5] = ["answer", "overhead", "settle", "proof", "catch-up"];
 
 fn main() -> ExitCode {
-    let mut arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    let scale = if take_flag(&mut arguments, "--quick") { QUICK } else { FULL };
+    let mut arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
+    let scale = if take_flag(&mut arguments, "--quick") {
+        QUICK
+    } else {
+        FULL
+    };
     let out = take_value(&mut arguments, "--out").map(PathBuf::from);
     let chosen: Vec<&str> = SECTIONS
         .into_iter()
         .filter(|section| arguments.is_empty() || arguments.iter().any(|a| a == section))
         .collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let measured = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(&chosen, scale)));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let measured = runtime
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(run(&chosen, scale)));
     match measured.and_then(|report| report.write(out.as_deref(), scale)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

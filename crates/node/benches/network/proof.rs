@@ -25,9 +25,21 @@ pub async fn run(report: &mut Report) -> Result<()> {
         std::hint::black_box(light::verify(&network, &proof)?);
     }
     let each = started.elapsed() / ROUNDS;
-    report.row("light client, one receipt", format!("{:.2} ms", each.as_secs_f64() * 1e3), "< 5 ms");
-    report.row("its proof, binary parts", format!("{} bytes", binary_bytes(&proof)), "< 4096 bytes");
-    report.row("its proof, as JSON", format!("{} bytes", serde_json::to_vec(&proof)?.len()), "");
+    report.row(
+        "light client, one receipt",
+        format!("{:.2} ms", each.as_secs_f64() * 1e3),
+        "< 5 ms",
+    );
+    report.row(
+        "its proof, binary parts",
+        format!("{} bytes", binary_bytes(&proof)),
+        "< 4096 bytes",
+    );
+    report.row(
+        "its proof, as JSON",
+        format!("{} bytes", serde_json::to_vec(&proof)?.len()),
+        "",
+    );
     Ok(())
 }
 
@@ -36,7 +48,9 @@ async fn wait_for_proof(world: &World, answer: &InferResponse) -> Result<Receipt
     let started = Instant::now();
     while started.elapsed() < PATIENCE {
         let rpc = world.network.rpc();
-        let proof = rpc.receipt_proof(receipt.node, receipt.revision, receipt.sequence).await?;
+        let proof = rpc
+            .receipt_proof(receipt.node, receipt.revision, receipt.sequence)
+            .await?;
         if let Some(proof) = proof {
             return Ok(proof);
         }

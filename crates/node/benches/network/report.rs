@@ -19,7 +19,11 @@ struct Row {
 impl Report {
     /// Adds a row; `goal` is empty where nothing was promised.
     pub fn row(&mut self, what: impl Into<String>, value: impl Into<String>, goal: &'static str) {
-        let row = Row { what: what.into(), value: value.into(), goal };
+        let row = Row {
+            what: what.into(),
+            value: value.into(),
+            goal,
+        };
         eprintln!("  {}: {} {}", row.what, row.value, row.goal);
         self.rows.push(row);
     }
@@ -62,14 +66,23 @@ fn machine() -> String {
 /// The value below which `percent` of `sorted` lie.
 pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let last = sorted.len().saturating_sub(1);
-    sorted.get(sorted.len() * percent / 100).or(sorted.get(last)).copied().unwrap_or_default()
+    sorted
+        .get(sorted.len() * percent / 100)
+        .or(sorted.get(last))
+        .copied()
+        .unwrap_or_default()
 }
 
 /// "p50 .. ms, p99 .. ms of N".
 pub fn latencies(mut all: Vec<Duration>) -> String {
     all.sort();
     let ms = |percent| percentile(&all, percent).as_secs_f64() * 1e3;
-    format!("p50 {:.1} ms, p99 {:.1} ms, of {}", ms(50), ms(99), all.len())
+    format!(
+        "p50 {:.1} ms, p99 {:.1} ms, of {}",
+        ms(50),
+        ms(99),
+        all.len()
+    )
 }
 
 /// CPU time of this process so far.
@@ -77,7 +90,12 @@ pub fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let mut fields = after_name.split_whitespace().skip(11);
-    let mut ticks = || fields.next().and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
+    let mut ticks = || {
+        fields
+            .next()
+            .and_then(|f| f.parse::<u64>().ok())
+            .unwrap_or(0)
+    };
     // Linux counts in hundredths of a second on every platform that it has run on for decades.
     Duration::from_millis((ticks() + ticks()) * 10)
 }

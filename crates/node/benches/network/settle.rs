@@ -51,16 +51,27 @@ pub async fn run(report: &mut Report, scale: Scale) -> Result<()> {
     let each = |amount: f64| amount / receipts.max(1) as f64;
     report.row(
         format!("settled receipts, 4 validators, {} s", scale.settle_seconds),
-        format!("{:.0} per second ({receipts} in {blocks} blocks)", receipts as f64 / elapsed),
+        format!(
+            "{:.0} per second ({receipts} in {blocks} blocks)",
+            receipts as f64 / elapsed
+        ),
         ">= 2000 per second",
     );
-    report.row("CPU per settled receipt, whole process", format!("{:.0} us", each(cpu * 1e6)), "");
+    report.row(
+        "CPU per settled receipt, whole process",
+        format!("{:.0} us", each(cpu * 1e6)),
+        "",
+    );
     report.row(
         "of which signing and packing by the load itself",
         format!("{:.0} us", each(signing.as_secs_f64() * 1e6)),
         "",
     );
-    report.row("bytes on chain per receipt", format!("{:.0}", each(bytes as f64)), "");
+    report.row(
+        "bytes on chain per receipt",
+        format!("{:.0}", each(bytes as f64)),
+        "",
+    );
     world.network.stop().await;
     Ok(())
 }
@@ -116,7 +127,11 @@ impl Sender {
             input: Commitment::from_bytes(distinct(3)),
             output: Commitment::from_bytes(distinct(4)),
             stream: Commitment::ZERO,
-            usage: Usage { input_units: 64, output_units: 11, compute_us: 40 },
+            usage: Usage {
+                input_units: 64,
+                output_units: 11,
+                compute_us: 40,
+            },
             price: Microcredits(0),
             payer: Commitment::ZERO,
             node: self.key.address(),
@@ -146,7 +161,14 @@ async fn node(mut sender: Sender, end: Instant) -> Result<Duration> {
     while Instant::now() < end {
         let began = Instant::now();
         let data = sender.batch()?;
-        let signed = sender.wallet.sign(&Action { to: SETTLEMENT, data, gas: BATCH_GAS }, nonce);
+        let signed = sender.wallet.sign(
+            &Action {
+                to: SETTLEMENT,
+                data,
+                gas: BATCH_GAS,
+            },
+            nonce,
+        );
         signing += began.elapsed();
         nonce += 1;
         sender.rpc.send_raw(&signed.raw).await?;
@@ -165,5 +187,9 @@ async fn node(mut sender: Sender, end: Instant) -> Result<Duration> {
 
 async fn settled(sender: &Sender, signed: &assay_node::wallet::Signed) -> Result<()> {
     let receipt = confirm(&sender.rpc, signed).await?;
-    if receipt.succeeded() { Ok(()) } else { Err("a batch of good receipts was refused".into()) }
+    if receipt.succeeded() {
+        Ok(())
+    } else {
+        Err("a batch of good receipts was refused".into())
+    }
 }

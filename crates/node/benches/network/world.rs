@@ -31,25 +31,47 @@ impl World {
     /// Starts a network; `adjust` may change its files first.
     pub async fn start(adjust: impl Fn(&Plan) -> Result<()>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models").join(MODEL);
-        let found = models::find(Some(&directory), folder.path())?;
+        let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("../../models")
+            .join(MODEL);
+        let served = folder.path().join("models");
+        std::fs::create_dir(&served)?;
+        std::os::unix::fs::symlink(directory.canonicalize()?, served.join(MODEL))?;
+        let found = models::find(Some(&served), folder.path())?;
         let ports = Ports::from_base(PORT_BASE).ok_or("no ports at that base")?;
         let plan = Plan::open(&folder.path().join("net"), Some(ports), &found)?;
         adjust(&plan)?;
         let network = LocalNetwork::start(plan, Isolation::Threads, &mut |_| ()).await?;
         let published = network.publish(&found).await?;
-        let (_, revision) = published.into_iter().next().ok_or("no model was published")?;
+        let (_, revision) = published
+            .into_iter()
+            .next()
+            .ok_or("no model was published")?;
         let http = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { network, revision, directory, http, _folder: folder })
+        Ok(Self {
+            network,
+            revision,
+            directory,
+            http,
+            _folder: folder,
+        })
     }
 
     /// A question with one row of real input.
     pub fn question(&self) -> Result<InferRequest> {
-        let manifest: Value = serde_json::from_slice(&std::fs::read(self.directory.join("manifest.json"))?)?;
-        let name = manifest["inputs"][0]["name"].as_str().ok_or("the model has no input")?.to_owned();
+        let manifest: Value =
+            serde_json::from_slice(&std::fs::read(self.directory.join("manifest.json"))?)?;
+        let name = manifest["inputs"][0]["name"]
+            .as_str()
+            .ok_or("the model has no input")?
+            .to_owned();
         let rows = assay_inference::npy::read(&std::fs::read(self.input_file()?)?, MAX_ELEMENTS)?;
         let rows = assay_inference::json::write_tensor(&rows);
-        let row = rows.as_array().and_then(|rows| rows.first()).cloned().ok_or("no input rows")?;
+        let row = rows
+            .as_array()
+            .and_then(|rows| rows.first())
+            .cloned()
+            .ok_or("no input rows")?;
         Ok(InferRequest {
             model: self.revision.to_string(),
             inputs: BTreeMap::from([(name, Value::Array(vec![row]))]),
@@ -66,9 +88,15 @@ impl World {
         let mut files: Vec<PathBuf> = std::fs::read_dir(self.directory.join("test"))?
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| path.extension().is_some_and(|e| e == "npy"))
-            .filter(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("input")))
+            .filter(|path| {
+                path.file_name()
+                    .is_some_and(|n| n.to_string_lossy().starts_with("input"))
+            })
             .collect();
         files.sort();
-        files.into_iter().next().ok_or_else(|| "the model has no test input".into())
+        files
+            .into_iter()
+            .next()
+            .ok_or_else(|| "the model has no test input".into())
     }
 }

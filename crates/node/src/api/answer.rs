@@ -49,7 +49,10 @@ impl Question<'_> {
         receipt.check_answers(&answer.request)?;
         let parameters = Parameters::of(self.request.parameters.as_ref())?.digest();
         let nonce = self.request.nonce()?.unwrap_or(receipt.nonce);
-        let deadline = receipt.times.request_ns.checked_add(self.request.deadline_ns()?);
+        let deadline = receipt
+            .times
+            .request_ns
+            .checked_add(self.request.deadline_ns()?);
         for (same, field) in [
             (verified.id() == answer.receipt_id, "receipt id"),
             (answer.node == receipt.node, "node"),
@@ -61,8 +64,14 @@ impl Question<'_> {
             (receipt.nonce == nonce, "nonce"),
             (receipt.rung == self.request.rung()?, "rung"),
             (deadline == Some(receipt.deadline_ns), "deadline"),
-            (answer.usage.input_units == receipt.usage.input_units, "usage"),
-            (answer.usage.output_units == receipt.usage.output_units, "usage"),
+            (
+                answer.usage.input_units == receipt.usage.input_units,
+                "usage",
+            ),
+            (
+                answer.usage.output_units == receipt.usage.output_units,
+                "usage",
+            ),
             (answer.usage.compute_us == receipt.usage.compute_us, "usage"),
             (answer.usage.price_microcredits == receipt.price, "price"),
         ] {
@@ -90,10 +99,7 @@ impl Question<'_> {
         if tensors::commit(&inputs, &answer.opening.input)? != receipt.input {
             return Err(AnswerError::Differs("input commitment"));
         }
-        // The model may compute what no client may send.
-        let outputs: Vec<_> =
-            model.outputs.iter().cloned().map(|o| tensors::any_value(o)).collect();
-        let outputs = tensors::read(&answer.outputs, &outputs, max_elements)?;
+        let outputs = tensors::read(&answer.outputs, &model.outputs, max_elements)?;
         if tensors::commit(&outputs, &answer.opening.output)? != receipt.output {
             return Err(AnswerError::Differs("output commitment"));
         }

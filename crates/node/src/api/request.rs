@@ -1,9 +1,7 @@
 //! Reading the fields of a request: names, nonces, rungs, deadlines, parameters.
 
 use crate::{
-    api::{
-        DEFAULT_DEADLINE_MS, InferRequest, MAX_DEADLINE_MS, MIN_DEADLINE_MS, OFFERED_RUNGS,
-    },
+    api::{DEFAULT_DEADLINE_MS, InferRequest, MAX_DEADLINE_MS, MIN_DEADLINE_MS, OFFERED_RUNGS},
     problem::{Kind, Problem},
 };
 use alloy_primitives::{Address, keccak256};
@@ -51,25 +49,35 @@ impl std::str::FromStr for ModelName {
 
     fn from_str(text: &str) -> Result<Self, Problem> {
         let Some((publisher, name)) = text.split_once('/') else {
-            let revision = text.parse().map_err(|_| bad_model(text, "it has no '/' and is no revision id"))?;
+            let revision = text
+                .parse()
+                .map_err(|_| bad_model(text, "it has no '/' and is no revision id"))?;
             return Ok(Self::Revision(revision));
         };
         if !publisher.starts_with("0x") {
             return Err(bad_model(text, "the publisher is not 0x and 40 hex digits"));
         }
         let publisher = publisher.parse();
-        let publisher = publisher.map_err(|_| bad_model(text, "the publisher is not 0x and 40 hex digits"))?;
+        let publisher =
+            publisher.map_err(|_| bad_model(text, "the publisher is not 0x and 40 hex digits"))?;
         if !is_model_name(name) {
-            return Err(bad_model(text, "a name is 1 to 96 of a-z and 0-9, joined by single '.', '_' or '-'"));
+            return Err(bad_model(
+                text,
+                "a name is 1 to 96 of a-z and 0-9, joined by single '.', '_' or '-'",
+            ));
         }
-        Ok(Self::Published { publisher, name: name.into() })
+        Ok(Self::Published {
+            publisher,
+            name: name.into(),
+        })
     }
 }
 
 fn bad_model(text: &str, why: &str) -> Problem {
     let shown: String = text.chars().take(160).collect();
-    Problem::new(Kind::BadRequest, format!("model {shown:?}: {why}"))
-        .with_hint("name a model as 0xPUBLISHER/NAME or by its revision id; GET /assay/v1/models lists both")
+    Problem::new(Kind::BadRequest, format!("model {shown:?}: {why}")).with_hint(
+        "name a model as 0xPUBLISHER/NAME or by its revision id; GET /assay/v1/models lists both",
+    )
 }
 
 /// Whether the model registry takes `name` (its alphabet, length and joints).
@@ -77,7 +85,9 @@ pub fn is_model_name(name: &str) -> bool {
     let word = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
     let words = name.split(['.', '_', '-']);
     (1..=MAX_NAME_BYTES).contains(&name.len())
-        && words.map(str::as_bytes).all(|part| !part.is_empty() && part.iter().all(|c| word(*c)))
+        && words
+            .map(str::as_bytes)
+            .all(|part| !part.is_empty() && part.iter().all(|c| word(*c)))
 }
 
 /// Parameters as an engine and a receipt see them.
@@ -93,7 +103,9 @@ impl Parameters {
     /// # Errors
     /// [`Kind::BadParameters`] if they are nested too deeply or too long.
     pub fn of(map: Option<&Map<String, Value>>) -> Result<Self, Problem> {
-        let Some(map) = map.filter(|map| !map.is_empty()) else { return Ok(Self::default()) };
+        let Some(map) = map.filter(|map| !map.is_empty()) else {
+            return Ok(Self::default());
+        };
         let value = Value::Object(map.clone());
         if depth(&value) > MAX_PARAMETER_DEPTH {
             let text = format!("parameters are nested deeper than {MAX_PARAMETER_DEPTH}");
@@ -105,7 +117,10 @@ impl Parameters {
             return Err(Problem::new(Kind::BadParameters, text));
         }
         let digest = ParametersDigest::from_bytes(keccak256(canonical).0);
-        Ok(Self { map: map.clone(), digest })
+        Ok(Self {
+            map: map.clone(),
+            digest,
+        })
     }
 
     /// Keccak-256 of their canonical JSON; zero where there are none.
@@ -183,7 +198,9 @@ impl InferRequest {
     /// # Errors
     /// [`Kind::BadRequest`] for what is not a number of 128 bits.
     pub fn nonce(&self) -> Result<Option<u128>, Problem> {
-        let Some(text) = &self.nonce else { return Ok(None) };
+        let Some(text) = &self.nonce else {
+            return Ok(None);
+        };
         let (digits, radix) = match text.strip_prefix("0x") {
             Some(digits) => (digits, 16),
             None => (text.as_str(), 10),
@@ -203,12 +220,19 @@ impl InferRequest {
     /// # Errors
     /// [`Kind::UnsupportedRung`] for an unknown one and for those not offered now.
     pub fn rung(&self) -> Result<Rung, Problem> {
-        let Some(text) = &self.rung else { return Ok(Rung::Signed) };
+        let Some(text) = &self.rung else {
+            return Ok(Rung::Signed);
+        };
         let offered: Vec<String> = OFFERED_RUNGS.iter().filter_map(rung_name).collect();
-        let wanted = OFFERED_RUNGS.into_iter().find(|rung| rung_name(rung).as_ref() == Some(text));
+        let wanted = OFFERED_RUNGS
+            .into_iter()
+            .find(|rung| rung_name(rung).as_ref() == Some(text));
         wanted.ok_or_else(|| {
             let shown: String = text.chars().take(40).collect();
-            let detail = format!("rung {shown:?} is not offered; offered now: {}", offered.join(", "));
+            let detail = format!(
+                "rung {shown:?} is not offered; offered now: {}",
+                offered.join(", ")
+            );
             Problem::new(Kind::UnsupportedRung, detail)
         })
     }
@@ -220,8 +244,9 @@ impl InferRequest {
     pub fn deadline_ns(&self) -> Result<u64, Problem> {
         let deadline = self.deadline_ms.unwrap_or(DEFAULT_DEADLINE_MS);
         if !(MIN_DEADLINE_MS..=MAX_DEADLINE_MS).contains(&deadline) {
-            let detail =
-                format!("deadline_ms is {deadline}; {MIN_DEADLINE_MS} to {MAX_DEADLINE_MS} are possible");
+            let detail = format!(
+                "deadline_ms is {deadline}; {MIN_DEADLINE_MS} to {MAX_DEADLINE_MS} are possible"
+            );
             return Err(Problem::new(Kind::BadDeadline, detail));
         }
         Ok(deadline.saturating_mul(1_000_000))
@@ -240,7 +265,9 @@ mod tests {
 
     fn request(fields: Value) -> InferRequest {
         let mut body = json!({"model": "m", "inputs": {}});
-        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        body.as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
         serde_json::from_value(body).unwrap()
     }
 
@@ -253,10 +280,23 @@ mod tests {
         assert_eq!(named.parse::<ModelName>().unwrap().to_string(), named);
         let long = format!("{publisher}/{}", "a".repeat(97));
         for bad in [
-            "", "/", "digits", "digits/mlp", "0x/m", &format!("{publisher}/"), &format!("{publisher}/A"),
-            &format!("{publisher}/a..b"), &format!("{publisher}/-a"), &format!("{publisher}/a-"),
-            &format!("{publisher}/a/b"), &format!("{publisher}/ä"), &long, &publisher,
-            &"ab".repeat(32), &format!("{revision}0"), &format!("{}/m", "0c".repeat(20)),
+            "",
+            "/",
+            "digits",
+            "digits/mlp",
+            "0x/m",
+            &format!("{publisher}/"),
+            &format!("{publisher}/A"),
+            &format!("{publisher}/a..b"),
+            &format!("{publisher}/-a"),
+            &format!("{publisher}/a-"),
+            &format!("{publisher}/a/b"),
+            &format!("{publisher}/ä"),
+            &long,
+            &publisher,
+            &"ab".repeat(32),
+            &format!("{revision}0"),
+            &format!("{}/m", "0c".repeat(20)),
         ] {
             assert!(bad.parse::<ModelName>().is_err(), "{bad:?}");
         }
@@ -269,8 +309,23 @@ mod tests {
         assert_eq!(read("7").unwrap(), Some(7));
         assert_eq!(read("0xff").unwrap(), Some(255));
         assert_eq!(read(&u128::MAX.to_string()).unwrap(), Some(u128::MAX));
-        for bad in ["", "0x", "-1", "+1", "0x+1", " 1", "1_0", "abc", "1e3", "340282366920938463463374607431768211456"] {
-            assert_eq!(read(bad).unwrap_err().kind(), Some(Kind::BadRequest), "{bad:?}");
+        for bad in [
+            "",
+            "0x",
+            "-1",
+            "+1",
+            "0x+1",
+            " 1",
+            "1_0",
+            "abc",
+            "1e3",
+            "340282366920938463463374607431768211456",
+        ] {
+            assert_eq!(
+                read(bad).unwrap_err().kind(),
+                Some(Kind::BadRequest),
+                "{bad:?}"
+            );
         }
     }
 
@@ -282,7 +337,11 @@ mod tests {
         for bad in ["replayed", "attested", "proven", "Signed", "", "1"] {
             let problem = read(bad).unwrap_err();
             assert_eq!(problem.kind(), Some(Kind::UnsupportedRung), "{bad:?}");
-            assert!(problem.detail.ends_with("offered now: signed"), "{}", problem.detail);
+            assert!(
+                problem.detail.ends_with("offered now: signed"),
+                "{}",
+                problem.detail
+            );
         }
     }
 
@@ -292,7 +351,11 @@ mod tests {
         assert_eq!(request(json!({})).deadline_ns().unwrap(), 30_000_000_000);
         assert_eq!(read(MIN_DEADLINE_MS).unwrap(), 10_000_000_000);
         for bad in [0, 1, MIN_DEADLINE_MS - 1, MAX_DEADLINE_MS + 1, u64::MAX] {
-            assert_eq!(read(bad).unwrap_err().kind(), Some(Kind::BadDeadline), "{bad}");
+            assert_eq!(
+                read(bad).unwrap_err().kind(),
+                Some(Kind::BadDeadline),
+                "{bad}"
+            );
         }
     }
 
@@ -304,7 +367,10 @@ mod tests {
         };
         assert!(Parameters::of(None).unwrap().digest().is_zero());
         assert!(digest("{}").is_zero());
-        assert_eq!(digest(r#"{"a":1,"b":{"d":[1,2],"c":null}}"#), digest(r#"{ "b":{"c":null,"d":[1,2]},"a":1}"#));
+        assert_eq!(
+            digest(r#"{"a":1,"b":{"d":[1,2],"c":null}}"#),
+            digest(r#"{ "b":{"c":null,"d":[1,2]},"a":1}"#)
+        );
         assert_ne!(digest(r#"{"a":1}"#), digest(r#"{"a":2}"#));
         assert_ne!(digest(r#"{"a":"1"}"#), digest(r#"{"a":1}"#));
         let text = r#"{"é":"\n\"","a":[true,1.5,-2]}"#;

@@ -41,23 +41,37 @@ pub fn read(
     let mut written = read_plain(plain, entries, &files, max_elements)?;
     let mut tensors = NamedTensors::default();
     for entry in entries {
-        let tensor = files.remove(entry.name.as_str()).or_else(|| written.remove(&entry.name));
-        let tensor = tensor.ok_or_else(|| Problem::new(Kind::BadInput, format!("`{}` is missing", entry.name)))?;
+        let tensor = files
+            .remove(entry.name.as_str())
+            .or_else(|| written.remove(&entry.name));
+        let tensor = tensor
+            .ok_or_else(|| Problem::new(Kind::BadInput, format!("`{}` is missing", entry.name)))?;
         if !entry.non_finite && !tensor.is_finite() {
-            let detail = format!("`{}` holds NaN or an infinity, which the model does not take", entry.name);
+            let detail = format!(
+                "`{}` holds NaN or an infinity, which the model does not take",
+                entry.name
+            );
             return Err(Problem::new(Kind::BadInput, detail));
         }
         tensors.push(entry.name.clone(), tensor);
     }
     if let Some(name) = files.keys().next() {
-        return Err(Problem::new(Kind::BadInput, format!("the model knows no `{name}`")));
+        return Err(Problem::new(
+            Kind::BadInput,
+            format!("the model knows no `{name}`"),
+        ));
     }
-    let elements: u64 = tensors.iter().map(|(_, tensor)| tensor.shape().elements() as u64).sum();
+    let elements: u64 = tensors
+        .iter()
+        .map(|(_, tensor)| tensor.shape().elements() as u64)
+        .sum();
     if elements > max_elements {
         let detail = format!("{elements} elements in all; at most {max_elements} are taken");
         return Err(Problem::new(Kind::OverBudget, detail));
     }
-    signature(entries)?.check(&tensors).map_err(|error| Problem::new(Kind::BadInput, error))?;
+    signature(entries)?
+        .check(&tensors)
+        .map_err(|error| Problem::new(Kind::BadInput, error))?;
     Ok(tensors)
 }
 
@@ -68,7 +82,10 @@ fn npy_text(value: &Value) -> Option<&str> {
 
 fn read_npy(name: &str, text: &str, max_elements: u64) -> Result<Tensor, Problem> {
     let bytes = BASE64_STANDARD.decode(text).map_err(|_| {
-        Problem::new(Kind::BadInput, format!("`{name}`: the npy file is not in padded Base64"))
+        Problem::new(
+            Kind::BadInput,
+            format!("`{name}`: the npy file is not in padded Base64"),
+        )
     })?;
     npy::read(&bytes, max_elements)
         .map_err(|error| Problem::new(Kind::BadInput, format!("`{name}`: {error}")))
@@ -80,11 +97,19 @@ fn read_plain(
     files: &BTreeMap<&str, Tensor>,
     max_elements: u64,
 ) -> Result<BTreeMap<String, Tensor>, Problem> {
-    let rest = entries.iter().filter(|entry| !files.contains_key(entry.name.as_str()));
+    let rest = entries
+        .iter()
+        .filter(|entry| !files.contains_key(entry.name.as_str()));
     let rest: Vec<TensorEntry> = rest.cloned().collect();
-    let open: Vec<String> =
-        rest.iter().filter(|entry| entry.non_finite).map(|entry| entry.name.clone()).collect();
-    let policy = json::Policy { max_elements, non_finite: &open };
+    let open: Vec<String> = rest
+        .iter()
+        .filter(|entry| entry.non_finite)
+        .map(|entry| entry.name.clone())
+        .collect();
+    let policy = json::Policy {
+        max_elements,
+        non_finite: &open,
+    };
     let tensors = json::read_inputs(&Value::Object(values), &signature(&rest)?, &policy)
         .map_err(|error| Problem::new(Kind::BadInput, error))?;
     Ok(tensors.into_pairs().into_iter().collect())
@@ -98,9 +123,15 @@ fn read_plain(
 pub fn signature(entries: &[TensorEntry]) -> Result<Signature, Problem> {
     let inputs: Option<Vec<ValueInfo>> = entries.iter().map(value_info).collect();
     let inputs = inputs.ok_or_else(|| {
-        Problem::new(Kind::BadGateway, "the model's listing has an element type unknown here")
+        Problem::new(
+            Kind::BadGateway,
+            "the model's listing has an element type unknown here",
+        )
     })?;
-    Ok(Signature { inputs, outputs: Vec::new() })
+    Ok(Signature {
+        inputs,
+        outputs: Vec::new(),
+    })
 }
 
 fn value_info(entry: &TensorEntry) -> Option<ValueInfo> {
@@ -112,7 +143,10 @@ fn value_info(entry: &TensorEntry) -> Option<ValueInfo> {
     Some(ValueInfo {
         name: entry.name.clone(),
         dtype: DType::from_name(&entry.dtype)?,
-        dims: entry.shape.as_ref().map(|dims| dims.iter().map(dim).collect()),
+        dims: entry
+            .shape
+            .as_ref()
+            .map(|dims| dims.iter().map(dim).collect()),
     })
 }
 
@@ -126,15 +160,12 @@ pub fn entry(info: &ValueInfo, non_finite: bool) -> TensorEntry {
     TensorEntry {
         name: info.name.clone(),
         dtype: info.dtype.name().into(),
-        shape: info.dims.as_ref().map(|dims| dims.iter().map(dimension).collect()),
+        shape: info
+            .dims
+            .as_ref()
+            .map(|dims| dims.iter().map(dimension).collect()),
         non_finite,
     }
-}
-
-/// The same entry for any values: what a model computes may be NaN, and manifests may state an
-/// output's shape more narrowly than a run shows.
-pub(crate) fn any_value(entry: TensorEntry) -> TensorEntry {
-    TensorEntry { non_finite: true, ..entry }
 }
 
 /// The commitment to these tensors under the salts of `seed`.
@@ -142,10 +173,14 @@ pub(crate) fn any_value(entry: TensorEntry) -> TensorEntry {
 /// # Errors
 /// [`Kind::OverBudget`] for none or too many tensors, and for names and tensors that are too long.
 pub fn commit(tensors: &NamedTensors, seed: &B256) -> Result<Commitment, Problem> {
-    let bytes: Vec<(&str, Vec<u8>)> =
-        tensors.iter().map(|(name, tensor)| (name, npy::canonical_bytes(tensor))).collect();
-    let fields: Vec<Field<'_>> =
-        bytes.iter().map(|(name, bytes)| Field { name, bytes }).collect();
+    let bytes: Vec<(&str, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, tensor)| (name, npy::canonical_bytes(tensor)))
+        .collect();
+    let fields: Vec<Field<'_>> = bytes
+        .iter()
+        .map(|(name, bytes)| Field { name, bytes })
+        .collect();
     let (commitment, _) = assay_receipt::commit(&fields, &SaltSeed::from_bytes(seed.0))
         .map_err(|error| Problem::new(Kind::OverBudget, error))?;
     Ok(commitment)
@@ -160,7 +195,10 @@ pub fn write(tensors: &NamedTensors, form: OutputForm) -> BTreeMap<String, Value
             Value::Object(Map::from_iter([(NPY.to_owned(), Value::String(text))]))
         }
     };
-    tensors.iter().map(|(name, tensor)| (name.to_owned(), value(tensor))).collect()
+    tensors
+        .iter()
+        .map(|(name, tensor)| (name.to_owned(), value(tensor)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -201,7 +239,10 @@ mod tests {
         }
         assert_ne!(commit(&plain, &B256::repeat_byte(2)).unwrap(), commitment);
         let other = values(json!({"x": [[1, 2.5], [3, 4.5]], "sex": [["f"], ["m"]]}));
-        assert_ne!(commit(&read(&other, &entries(), 100).unwrap(), &seed).unwrap(), commitment);
+        assert_ne!(
+            commit(&read(&other, &entries(), 100).unwrap(), &seed).unwrap(),
+            commitment
+        );
     }
 
     #[test]
@@ -218,7 +259,10 @@ mod tests {
             (json!({"x": null, "sex": [["f"]]}), "x"),
             (json!({"x": [[1, 2]], "sex": [[1]]}), "sex"),
             (json!({"x": [[1, 2]], "sex": [["f"]], "age": [[1]]}), "age"),
-            (json!({"x": [[1, 2]], "sex": [["f"]], "age": {"npy": ""}}), "age"),
+            (
+                json!({"x": [[1, 2]], "sex": [["f"]], "age": {"npy": ""}}),
+                "age",
+            ),
             (json!({"x": {"npy": "not base64!"}, "sex": [["f"]]}), "x"),
             (json!({"x": {"npy": broken_npy}, "sex": [["f"]]}), "x"),
         ] {

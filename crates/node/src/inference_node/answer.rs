@@ -1,9 +1,7 @@
 //! From a request to its answer and receipt.
 
 use crate::{
-    api::{
-        InferRequest, InferResponse, Opening, OutputForm, Parameters, UsageReport, tensors,
-    },
+    api::{InferRequest, InferResponse, Opening, OutputForm, Parameters, UsageReport, tensors},
     clock::now_ns,
     error::Error,
     inference_node::{Node, Served},
@@ -12,11 +10,11 @@ use crate::{
     writer::Draft,
 };
 use alloy_primitives::B256;
-use assay_tensor::Error as TensorError;
 use assay_inference::{Error as EngineError, NamedTensors, RunLimits};
 use assay_receipt::{
     Commitment, NodeAddress, Receipt, ReceiptId, ReceiptState, Request, Rung, Times, Usage,
 };
+use assay_tensor::Error as TensorError;
 use rand::{Rng as _, RngExt as _};
 use serde_json::Value;
 use std::{
@@ -41,7 +39,10 @@ pub(super) struct Arrival {
 impl Arrival {
     /// Now.
     pub(super) fn now() -> Self {
-        Self { ns: now_ns(), at: Instant::now() }
+        Self {
+            ns: now_ns(),
+            at: Instant::now(),
+        }
     }
 
     /// How long ago that is.
@@ -52,7 +53,8 @@ impl Arrival {
     /// Unix ns of a later moment, by the clock that never jumps back.
     fn ns_at(&self, later: Instant) -> u64 {
         let passed = later.saturating_duration_since(self.at).as_nanos();
-        self.ns.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
+        self.ns
+            .saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 }
 
@@ -94,14 +96,19 @@ impl Node {
         arrival: Arrival,
         place: Place,
     ) -> Result<InferResponse, Problem> {
-        let model = self.models.resolve(&request.model_name()?, &self.rpc).await?;
+        let model = self
+            .models
+            .resolve(&request.model_name()?, &self.rpc)
+            .await?;
         if !self.writer.takes(model.entry.revision) {
             let detail = "receipts of this node for this revision can no longer settle";
             return Err(Problem::new(Kind::Unavailable, detail).with_hint("ask another node"));
         }
         let asked = Asked::read(request, arrival)?;
         let (asked, computed) = self.compute(&model, asked, place).await?;
-        self.metrics.engine_s.observe(Duration::from_micros(computed.usage.compute_us));
+        self.metrics
+            .engine_s
+            .observe(Duration::from_micros(computed.usage.compute_us));
         self.sign(&model, asked, computed, arrival).await
     }
 
@@ -159,8 +166,15 @@ impl Node {
             uncertainty_ns: self.uncertainty_ns,
         };
         let receipt = self.receipt(model, &request, &computed, times);
-        let draft = Draft { receipt, opening: asked.opening.clone() };
-        let durable = self.writer.append(draft).await.map_err(|error| not_durable(&error))?;
+        let draft = Draft {
+            receipt,
+            opening: asked.opening.clone(),
+        };
+        let durable = self
+            .writer
+            .append(draft)
+            .await
+            .map_err(|error| not_durable(&error))?;
         Ok(InferResponse {
             outputs: computed.outputs,
             revision: model.entry.revision,
@@ -180,7 +194,13 @@ impl Node {
     }
 
     /// The receipt, but for its place, which the writer gives it.
-    fn receipt(&self, model: &Served, request: &Request, computed: &Computed, times: Times) -> Receipt {
+    fn receipt(
+        &self,
+        model: &Served,
+        request: &Request,
+        computed: &Computed,
+        times: Times,
+    ) -> Receipt {
         Receipt {
             request: request.id(),
             nonce: request.nonce,
@@ -237,7 +257,10 @@ impl Asked {
         let inputs = tensors::read(&self.inputs, &model.entry.inputs, limits.input_elements)?;
         let input = tensors::commit(&inputs, &self.opening.input)?;
         let started = Instant::now();
-        let run = model.engine.run(&inputs, limits, cancel).map_err(|error| engine_problem(&error))?;
+        let run = model
+            .engine
+            .run(&inputs, limits, cancel)
+            .map_err(|error| engine_problem(&error))?;
         let ended = Instant::now();
         let compute_us = ended.saturating_duration_since(started).as_micros();
         Ok(Computed {
@@ -255,11 +278,17 @@ impl Asked {
 }
 
 fn elements(tensors: &NamedTensors) -> u64 {
-    tensors.iter().map(|(_, tensor)| tensor.shape().elements() as u64).sum()
+    tensors
+        .iter()
+        .map(|(_, tensor)| tensor.shape().elements() as u64)
+        .sum()
 }
 
 fn took_too_long(patience: Duration) -> Problem {
-    let detail = format!("the model did not finish within {} ms", patience.as_millis());
+    let detail = format!(
+        "the model did not finish within {} ms",
+        patience.as_millis()
+    );
     Problem::new(Kind::Timeout, detail)
 }
 
@@ -269,7 +298,9 @@ fn engine_problem(error: &EngineError) -> Problem {
         EngineError::Input { .. } | EngineError::Npy(_) => Kind::BadInput,
         EngineError::Tensor(inner) => match inner {
             // A node that stops on these very values: the loader has accepted the graph.
-            TensorError::Input { .. } | TensorError::Node { .. } | TensorError::Tensor(_) => Kind::BadInput,
+            TensorError::Input { .. } | TensorError::Node { .. } | TensorError::Tensor(_) => {
+                Kind::BadInput
+            }
             TensorError::Exhausted { .. } => Kind::OverBudget,
             TensorError::Cancelled { .. } => Kind::Timeout,
             _ => Kind::Internal,

@@ -38,20 +38,31 @@ pub struct Served {
 
 impl fmt::Debug for Served {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Served").field("entry", &self.entry).finish_non_exhaustive()
+        f.debug_struct("Served")
+            .field("entry", &self.entry)
+            .finish_non_exhaustive()
     }
 }
 
 impl Served {
     /// How the revision is listed now.
     pub fn listing(&self) -> ModelEntry {
-        let published = self.published.read().unwrap_or_else(PoisonError::into_inner);
-        ModelEntry { published_as: published.clone(), ..self.entry.clone() }
+        let published = self
+            .published
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        ModelEntry {
+            published_as: published.clone(),
+            ..self.entry.clone()
+        }
     }
 
     /// Notes the names under which it is published.
     pub(super) fn note_published(&self, names: Vec<String>) {
-        *self.published.write().unwrap_or_else(PoisonError::into_inner) = names;
+        *self
+            .published
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = names;
     }
 }
 
@@ -72,12 +83,21 @@ impl Models {
     /// [`Error::Revision`] naming the first directory that does not hold.
     pub async fn load(directories: Vec<PathBuf>, limits: RunLimits) -> Result<Self, Error> {
         let loading = tokio::task::spawn_blocking(move || {
-            directories.iter().map(|directory| load(directory, &limits)).collect()
+            directories
+                .iter()
+                .map(|directory| load(directory, &limits))
+                .collect()
         });
-        let loaded: Result<Vec<Served>, Error> =
-            loading.await.unwrap_or(Err(Error::PartEnded("loading of the models")));
-        let revisions = loaded?.into_iter().map(|served| (served.entry.revision, Arc::new(served)));
-        Ok(Self { revisions: revisions.collect(), names: Mutex::default() })
+        let loaded: Result<Vec<Served>, Error> = loading
+            .await
+            .unwrap_or(Err(Error::PartEnded("loading of the models")));
+        let revisions = loaded?
+            .into_iter()
+            .map(|served| (served.entry.revision, Arc::new(served)));
+        Ok(Self {
+            revisions: revisions.collect(),
+            names: Mutex::default(),
+        })
     }
 
     /// Number of revisions.
@@ -101,17 +121,33 @@ impl Models {
         let revision = match name {
             ModelName::Revision(revision) => *revision,
             ModelName::Published { .. } => self.look_up(name, rpc).await?.ok_or_else(|| {
-                Problem::new(Kind::UnknownModel, format!("nothing is published as {name}"))
+                Problem::new(
+                    Kind::UnknownModel,
+                    format!("nothing is published as {name}"),
+                )
             })?,
         };
         let served = self.revisions.get(&revision).cloned();
         served.ok_or_else(|| {
-            Problem::new(Kind::UnknownModel, format!("revision {revision} is not served by this node"))
+            Problem::new(
+                Kind::UnknownModel,
+                format!("revision {revision} is not served by this node"),
+            )
         })
     }
 
-    async fn look_up(&self, name: &ModelName, rpc: &RpcClient) -> Result<Option<RevisionId>, Problem> {
-        let ModelName::Published { publisher, name: short } = name else { return Ok(None) };
+    async fn look_up(
+        &self,
+        name: &ModelName,
+        rpc: &RpcClient,
+    ) -> Result<Option<RevisionId>, Problem> {
+        let ModelName::Published {
+            publisher,
+            name: short,
+        } = name
+        else {
+            return Ok(None);
+        };
         let known = self.names().get(name).copied();
         if let Some((revision, at)) = known
             && at.elapsed() < NAME_AGE
@@ -130,9 +166,12 @@ impl Models {
             Err(error) => match known {
                 // Names only ever get newer revisions: an old answer was right once.
                 Some((revision, _)) => Ok(revision),
-                None => Err(Problem::new(Kind::Unavailable, format!("the model registry cannot be asked: {error}"))
-                    .with_hint("name the revision by its id, or try again")
-                    .retry_after(1)),
+                None => Err(Problem::new(
+                    Kind::Unavailable,
+                    format!("the model registry cannot be asked: {error}"),
+                )
+                .with_hint("name the revision by its id, or try again")
+                .retry_after(1)),
             },
         }
     }
@@ -144,17 +183,25 @@ impl Models {
 }
 
 fn load(directory: &Path, limits: &RunLimits) -> Result<Served, Error> {
-    let unusable =
-        |reason: String| Error::Revision { directory: directory.into(), reason };
+    let unusable = |reason: String| Error::Revision {
+        directory: directory.into(),
+        reason,
+    };
     let revision = Revision::open(directory, &RevisionLimits::default())
         .map_err(|error| unusable(error.to_string()))?;
     let engine = OnnxEngine::load(&revision, &ModelLimits::default())
         .map_err(|error| unusable(error.to_string()))?;
     if engine.signature().inputs.is_empty() || engine.signature().outputs.is_empty() {
-        return Err(unusable("a model without inputs or outputs cannot be asked".into()));
+        return Err(unusable(
+            "a model without inputs or outputs cannot be asked".into(),
+        ));
     }
     warm(&engine, limits);
-    Ok(Served { entry: entry(&revision, &engine), engine: Arc::new(engine), published: RwLock::default() })
+    Ok(Served {
+        entry: entry(&revision, &engine),
+        engine: Arc::new(engine),
+        published: RwLock::default(),
+    })
 }
 
 fn entry(revision: &Revision, engine: &OnnxEngine) -> ModelEntry {
@@ -170,8 +217,16 @@ fn entry(revision: &Revision, engine: &OnnxEngine) -> ModelEntry {
         published_as: Vec::new(),
         task: manifest.task.clone(),
         licence: manifest.licence.clone(),
-        inputs: signature.inputs.iter().map(|info| tensors::entry(info, open(&info.name))).collect(),
-        outputs: signature.outputs.iter().map(|info| tensors::entry(info, true)).collect(),
+        inputs: signature
+            .inputs
+            .iter()
+            .map(|info| tensors::entry(info, open(&info.name)))
+            .collect(),
+        outputs: signature
+            .outputs
+            .iter()
+            .map(|info| tensors::entry(info, true))
+            .collect(),
         labels: manifest.labels.clone().unwrap_or_default(),
         engine: engine.id(),
         replayable: engine.replayable(),
@@ -183,8 +238,12 @@ fn entry(revision: &Revision, engine: &OnnxEngine) -> ModelEntry {
 /// Runs the engine once on zeros, so that the first client does not pay for cold memory. A model
 /// that refuses zeros stays cold.
 fn warm(engine: &OnnxEngine, limits: &RunLimits) {
-    let zeros: Option<Vec<(String, Tensor)>> =
-        engine.signature().inputs.iter().map(|info| Some((info.name.clone(), zeros(info)?))).collect();
+    let zeros: Option<Vec<(String, Tensor)>> = engine
+        .signature()
+        .inputs
+        .iter()
+        .map(|info| Some((info.name.clone(), zeros(info)?)))
+        .collect();
     let Some(zeros) = zeros else { return };
     if let Err(error) = engine.run(&NamedTensors::new(zeros), limits, &|| false) {
         tracing::debug!(%error, revision = %engine.revision(), "the engine was not warmed");
@@ -198,7 +257,9 @@ fn zeros(info: &ValueInfo) -> Option<Tensor> {
         .iter()
         .map(|dim| if let Dim::Fixed(size) = dim { *size } else { 1 })
         .collect();
-    let elements = dims.iter().try_fold(1usize, |all, dim| all.checked_mul(*dim))?;
+    let elements = dims
+        .iter()
+        .try_fold(1usize, |all, dim| all.checked_mul(*dim))?;
     if elements > WARM_ELEMENTS {
         return None;
     }

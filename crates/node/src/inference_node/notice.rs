@@ -31,16 +31,26 @@ impl Notice {
     /// For a node that should be registered like this.
     pub(super) fn new(endpoint: String, operator: Address) -> Self {
         let complaint = Some("the chain was not asked yet".to_owned());
-        Self { endpoint, operator, complaint: RwLock::new(complaint) }
+        Self {
+            endpoint,
+            operator,
+            complaint: RwLock::new(complaint),
+        }
     }
 
     /// What is wrong now, if anything is.
     pub(super) fn complaint(&self) -> Option<String> {
-        self.complaint.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.complaint
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn note(&self, complaint: Option<String>) {
-        let mut noted = self.complaint.write().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self
+            .complaint
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         if *noted != complaint {
             tracing::info!(complaint, "the node's place in the network changed");
         }
@@ -50,13 +60,22 @@ impl Notice {
     /// What of a record does not fit the configuration.
     fn judge(&self, record: &NodeRecord) -> Option<String> {
         if !record.standing.is_bonded() {
-            return Some(format!("the node is {}: its receipts do not settle", record.standing.name()));
+            return Some(format!(
+                "the node is {}: its receipts do not settle",
+                record.standing.name()
+            ));
         }
         if record.operator != self.operator {
-            return Some(format!("the node is registered by {}, not by {}", record.operator, self.operator));
+            return Some(format!(
+                "the node is registered by {}, not by {}",
+                record.operator, self.operator
+            ));
         }
         if record.endpoint != self.endpoint {
-            return Some(format!("the node is registered at {}, not at {}", record.endpoint, self.endpoint));
+            return Some(format!(
+                "the node is registered at {}, not at {}",
+                record.endpoint, self.endpoint
+            ));
         }
         None
     }
@@ -90,10 +109,18 @@ async fn published_as(
     revision: RevisionId,
     name: &str,
 ) -> Result<Vec<String>, crate::Error> {
-    let Some(publisher) = registry::publisher_of(rpc, revision).await? else { return Ok(Vec::new()) };
+    let Some(publisher) = registry::publisher_of(rpc, revision).await? else {
+        return Ok(Vec::new());
+    };
     let newest = registry::latest_revision(rpc, publisher, name).await?;
-    let full = crate::api::request::ModelName::Published { publisher, name: name.into() };
-    Ok((newest == Some(revision)).then(|| full.to_string()).into_iter().collect())
+    let full = crate::api::request::ModelName::Published {
+        publisher,
+        name: name.into(),
+    };
+    Ok((newest == Some(revision))
+        .then(|| full.to_string())
+        .into_iter()
+        .collect())
 }
 
 /// Waits until a validator says which network it is of; false if it is another one, or if the
@@ -139,13 +166,40 @@ mod tests {
             domains: FailureDomains::default(),
         };
         assert_eq!(notice.judge(&good), None);
-        let leaving = NodeRecord { standing: NodeStanding::Exiting, ..good.clone() };
+        let leaving = NodeRecord {
+            standing: NodeStanding::Exiting,
+            ..good.clone()
+        };
         assert_eq!(notice.judge(&leaving), None);
         for (bad, named) in [
-            (NodeRecord { standing: NodeStanding::Unregistered, ..good.clone() }, "unregistered"),
-            (NodeRecord { standing: NodeStanding::Slashed, ..good.clone() }, "slashed"),
-            (NodeRecord { operator: Address::ZERO, ..good.clone() }, "registered by"),
-            (NodeRecord { endpoint: "http://b".into(), ..good }, "http://b"),
+            (
+                NodeRecord {
+                    standing: NodeStanding::Unregistered,
+                    ..good.clone()
+                },
+                "unregistered",
+            ),
+            (
+                NodeRecord {
+                    standing: NodeStanding::Slashed,
+                    ..good.clone()
+                },
+                "slashed",
+            ),
+            (
+                NodeRecord {
+                    operator: Address::ZERO,
+                    ..good.clone()
+                },
+                "registered by",
+            ),
+            (
+                NodeRecord {
+                    endpoint: "http://b".into(),
+                    ..good
+                },
+                "http://b",
+            ),
         ] {
             let complaint = notice.judge(&bad).unwrap();
             assert!(complaint.contains(named), "{complaint}");

@@ -30,8 +30,8 @@ pub(super) async fn serve(listener: TcpListener, node: Arc<Node>) -> std::io::Re
     let (stop, late) = (node.shutdown.clone(), node.shutdown.clone());
     let drain = node.drain_time();
     let router = router(node).into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, router)
-        .with_graceful_shutdown(async move { stop.requested().await });
+    let served =
+        axum::serve(listener, router).with_graceful_shutdown(async move { stop.requested().await });
     tokio::select! {
         served = served.into_future() => served,
         () = async { late.requested().await; tokio::time::sleep(drain).await } => Ok(()),
@@ -83,15 +83,26 @@ async fn admitted(
         return Err(Problem::new(Kind::Unavailable, detail).retry_after(1));
     }
     let place = node.admission.enter()?;
-    node.metrics.running.set(i64::try_from(node.admission.occupied()).unwrap_or(i64::MAX));
+    node.metrics
+        .running
+        .set(i64::try_from(node.admission.occupied()).unwrap_or(i64::MAX));
     let request: InferRequest = http::read_json(request, node.limits.body_bytes).await?;
     let answer = node.answer(request, arrival, place).await;
-    node.metrics.running.set(i64::try_from(node.admission.occupied()).unwrap_or(i64::MAX));
+    node.metrics
+        .running
+        .set(i64::try_from(node.admission.occupied()).unwrap_or(i64::MAX));
     answer
 }
 
 async fn models(State(node): Shared) -> Json<ModelList> {
-    Json(ModelList { models: node.models.all().iter().map(|served| served.listing()).collect() })
+    Json(ModelList {
+        models: node
+            .models
+            .all()
+            .iter()
+            .map(|served| served.listing())
+            .collect(),
+    })
 }
 
 async fn receipt(
@@ -108,7 +119,10 @@ async fn receipt(
         Problem::new(Kind::Internal, "the receipt log cannot be read")
     })?;
     let Some((entry, standing)) = found else {
-        return Err(Problem::new(Kind::UnknownReceipt, format!("this node has no receipt {id}")));
+        return Err(Problem::new(
+            Kind::UnknownReceipt,
+            format!("this node has no receipt {id}"),
+        ));
     };
     let proof = match standing {
         Standing::Settled(_) if with_proof => proof(&node, &entry).await?,
@@ -120,9 +134,16 @@ async fn receipt(
 /// The proof as the chain has it; `None` while its block is not certified.
 async fn proof(node: &Node, entry: &Entry) -> Result<Option<ReceiptProof>, Problem> {
     let receipt = &entry.signed.receipt;
-    let proof = node.rpc.receipt_proof(receipt.node, receipt.revision, receipt.sequence).await;
+    let proof = node
+        .rpc
+        .receipt_proof(receipt.node, receipt.revision, receipt.sequence)
+        .await;
     proof.map_err(|error| {
-        Problem::new(Kind::Unavailable, format!("the chain cannot be asked: {error}")).retry_after(1)
+        Problem::new(
+            Kind::Unavailable,
+            format!("the chain cannot be asked: {error}"),
+        )
+        .retry_after(1)
     })
 }
 
@@ -134,7 +155,11 @@ fn report(
     proof: Option<ReceiptProof>,
     with_network: bool,
 ) -> ReceiptReport {
-    let seen = if let Standing::Settled(height) = standing { height } else { None };
+    let seen = if let Standing::Settled(height) = standing {
+        height
+    } else {
+        None
+    };
     // A node that was restarted knows the height from the proof only.
     let height = seen.or_else(|| {
         let settled = assay_chain::light::verify(&node.network, proof.as_ref()?);

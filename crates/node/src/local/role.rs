@@ -121,6 +121,7 @@ impl Role {
         let (name, config) = (self.name, self.config.clone());
         let thread = std::thread::Builder::new()
             .name(name.to_string())
+            .stack_size(validator::STACK_BYTES)
             .spawn(move || run(name, &config, &shutdown))?;
         Ok(Running::Thread { trigger, thread })
     }

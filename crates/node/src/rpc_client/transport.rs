@@ -62,7 +62,11 @@ impl RpcError {
     /// Revert data of a call that reverted; `None` for every other error.
     pub fn revert_data(&self) -> Option<&Bytes> {
         match self {
-            Self::Refused { code: REVERTED, data, .. } => Some(data),
+            Self::Refused {
+                code: REVERTED,
+                data,
+                ..
+            } => Some(data),
             _ => None,
         }
     }
@@ -100,7 +104,10 @@ pub(crate) struct Transport {
 impl Transport {
     pub(crate) fn new(urls: &[String]) -> Result<Self, RpcError> {
         if urls.is_empty() || urls.len() > MAX_URLS {
-            return Err(RpcError::Urls(format!("{} given; 1 to {MAX_URLS} are possible", urls.len())));
+            return Err(RpcError::Urls(format!(
+                "{} given; 1 to {MAX_URLS} are possible",
+                urls.len()
+            )));
         }
         for url in urls {
             let parsed = reqwest::Url::parse(url);
@@ -114,7 +121,12 @@ impl Transport {
             .no_proxy()
             .build()
             .map_err(|error| RpcError::Urls(error.to_string()))?;
-        Ok(Self { http, urls: urls.into(), preferred: Arc::default(), ids: Arc::default() })
+        Ok(Self {
+            http,
+            urls: urls.into(),
+            preferred: Arc::default(),
+            ids: Arc::default(),
+        })
     }
 
     pub(crate) fn urls(&self) -> &[String] {
@@ -123,19 +135,33 @@ impl Transport {
 
     pub(crate) fn only(&self, index: usize) -> Option<Self> {
         let url = self.urls.get(index)?.clone();
-        Some(Self { urls: Arc::new([url]), preferred: Arc::default(), ..self.clone() })
+        Some(Self {
+            urls: Arc::new([url]),
+            preferred: Arc::default(),
+            ..self.clone()
+        })
     }
 
     pub(crate) fn prefer_next(&self) {
         self.preferred.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) async fn request(&self, method: &'static str, params: Value) -> Result<Value, RpcError> {
+    pub(crate) async fn request(
+        &self,
+        method: &'static str,
+        params: Value,
+    ) -> Result<Value, RpcError> {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
         let first = self.preferred.load(Ordering::Relaxed);
         let mut last = String::new();
-        for url in self.urls.iter().cycle().skip(first % self.urls.len().max(1)).take(self.urls.len()) {
+        for url in self
+            .urls
+            .iter()
+            .cycle()
+            .skip(first % self.urls.len().max(1))
+            .take(self.urls.len())
+        {
             match self.ask(url, &body).await {
                 Ok(answer) => return outcome(method, answer),
                 Err(error) => {
@@ -145,11 +171,21 @@ impl Transport {
                 }
             }
         }
-        Err(RpcError::Unreachable { method, tried: self.urls.len(), last })
+        Err(RpcError::Unreachable {
+            method,
+            tried: self.urls.len(),
+            last,
+        })
     }
 
     async fn ask(&self, url: &str, body: &Value) -> Result<Answer, String> {
-        let response = self.http.post(url).json(body).send().await.map_err(|error| cause(&error))?;
+        let response = self
+            .http
+            .post(url)
+            .json(body)
+            .send()
+            .await
+            .map_err(|error| cause(&error))?;
         let status = response.status();
         let bytes = read_bounded(response, MAX_ANSWER_BYTES).await?;
         serde_json::from_slice(&bytes).map_err(|_| format!("HTTP {status}, and no JSON-RPC answer"))
@@ -160,7 +196,10 @@ impl Transport {
 ///
 /// # Errors
 /// In words, if it is longer or breaks off.
-pub(crate) async fn read_bounded(mut response: reqwest::Response, most: usize) -> Result<Vec<u8>, String> {
+pub(crate) async fn read_bounded(
+    mut response: reqwest::Response,
+    most: usize,
+) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| cause(&error))? {
         if bytes.len().saturating_add(chunk.len()) > most {
@@ -181,9 +220,20 @@ fn cause(error: &reqwest::Error) -> String {
 }
 
 fn outcome(method: &'static str, answer: Answer) -> Result<Value, RpcError> {
-    let Some(error) = answer.error else { return Ok(answer.result) };
-    let data = error.data.as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
-    Err(RpcError::Refused { method, code: error.code, message: error.message, data })
+    let Some(error) = answer.error else {
+        return Ok(answer.result);
+    };
+    let data = error
+        .data
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default();
+    Err(RpcError::Refused {
+        method,
+        code: error.code,
+        message: error.message,
+        data,
+    })
 }
 
 #[cfg(test)]
@@ -193,13 +243,27 @@ mod tests {
     #[test]
     fn only_http_urls_are_taken() {
         let read = |urls: &[&str]| {
-            Transport::new(&urls.iter().map(|url| (*url).into()).collect::<Vec<String>>())
+            Transport::new(
+                &urls
+                    .iter()
+                    .map(|url| (*url).into())
+                    .collect::<Vec<String>>(),
+            )
         };
         assert!(read(&["http://127.0.0.1:1", "http://localhost:2/path"]).is_ok());
-        for bad in [&[][..], &[""], &["127.0.0.1:8545"], &["ftp://a"], &["http://a", "nonsense"]] {
+        for bad in [
+            &[][..],
+            &[""],
+            &["127.0.0.1:8545"],
+            &["ftp://a"],
+            &["http://a", "nonsense"],
+        ] {
             assert!(matches!(read(bad), Err(RpcError::Urls(_))), "{bad:?}");
         }
-        assert!(matches!(read(&["http://a"; MAX_URLS + 1]), Err(RpcError::Urls(_))));
+        assert!(matches!(
+            read(&["http://a"; MAX_URLS + 1]),
+            Err(RpcError::Urls(_))
+        ));
     }
 
     #[test]
@@ -207,7 +271,8 @@ mod tests {
         let read = |text: &str| outcome("m", serde_json::from_str(text).unwrap());
         assert_eq!(read(r#"{"result":7}"#), Ok(json!(7)));
         assert_eq!(read(r#"{"result":null}"#), Ok(Value::Null));
-        let refused = read(r#"{"error":{"code":3,"message":"execution reverted","data":"0x0102"}}"#);
+        let refused =
+            read(r#"{"error":{"code":3,"message":"execution reverted","data":"0x0102"}}"#);
         let refused = refused.unwrap_err();
         assert_eq!(refused.revert_data(), Some(&Bytes::from_static(&[1, 2])));
         let other = read(r#"{"error":{"code":-32000,"message":"no","data":{"a":1}}}"#).unwrap_err();

@@ -30,10 +30,14 @@ pub trait Chain: Send + Sync + 'static {
     fn mined(&self, hash: B256) -> impl Future<Output = Result<Option<Mined>, RpcError>> + Send;
 
     /// Revert data of a settlement with this call data if it ran now; `None` if it would pass.
-    fn refusal(&self, data: &Bytes) -> impl Future<Output = Result<Option<Bytes>, RpcError>> + Send;
+    fn refusal(&self, data: &Bytes)
+    -> impl Future<Output = Result<Option<Bytes>, RpcError>> + Send;
 
     /// Where the node's receipts for `revision` stand.
-    fn stream(&self, revision: RevisionId) -> impl Future<Output = Result<StreamHead, RpcError>> + Send;
+    fn stream(
+        &self,
+        revision: RevisionId,
+    ) -> impl Future<Output = Result<StreamHead, RpcError>> + Send;
 
     /// Asks another validator from now on: this one seems not to move.
     fn look_elsewhere(&self);
@@ -72,11 +76,18 @@ impl Chain for RpcChain {
 
     async fn mined(&self, hash: B256) -> Result<Option<Mined>, RpcError> {
         let receipt = self.rpc.receipt(hash).await?;
-        Ok(receipt.map(|r| Mined { height: r.height(), succeeded: r.succeeded() }))
+        Ok(receipt.map(|r| Mined {
+            height: r.height(),
+            succeeded: r.succeeded(),
+        }))
     }
 
     async fn refusal(&self, data: &Bytes) -> Result<Option<Bytes>, RpcError> {
-        match self.rpc.call(Some(self.account()), SETTLEMENT, data.clone()).await {
+        match self
+            .rpc
+            .call(Some(self.account()), SETTLEMENT, data.clone())
+            .await
+        {
             Ok(_) => Ok(None),
             Err(error) => match error.revert_data() {
                 Some(data) => Ok(Some(data.clone())),

@@ -21,6 +21,12 @@ pub(super) struct Flight {
 
 impl Flight {
     pub(super) fn new(root: BatchRoot, signed: Signed, data: Bytes, now_ns: u64) -> Self {
-        Self { root, signed, data, sent_ns: now_ns, stranded_ns: None }
+        Self {
+            root,
+            signed,
+            data,
+            sent_ns: now_ns,
+            stranded_ns: None,
+        }
     }
 }

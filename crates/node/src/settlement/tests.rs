@@ -46,11 +46,20 @@ struct State {
 }
 
 fn gone() -> RpcError {
-    RpcError::Unreachable { method: "test", tried: 1, last: "fault".into() }
+    RpcError::Unreachable {
+        method: "test",
+        tried: 1,
+        last: "fault".into(),
+    }
 }
 
 fn refused(message: &str) -> RpcError {
-    RpcError::Refused { method: "test", code: -32_000, message: message.into(), data: Bytes::new() }
+    RpcError::Refused {
+        method: "test",
+        code: -32_000,
+        message: message.into(),
+        data: Bytes::new(),
+    }
 }
 
 fn batch_of(data: &[u8]) -> Batch {
@@ -87,7 +96,9 @@ impl State {
     }
 
     fn pending(&self) -> u64 {
-        (self.nonce..).find(|nonce| !self.pool.contains_key(nonce)).unwrap()
+        (self.nonce..)
+            .find(|nonce| !self.pool.contains_key(nonce))
+            .unwrap()
     }
 
     /// One block: what waits without a gap runs; now and then a pool is lost instead.
@@ -105,8 +116,14 @@ impl State {
             if refusal.is_none() && !spurious {
                 self.settle(&batch_of(tx.input()));
             }
-            let mined = Mined { height: self.height, succeeded: refusal.is_none() && !spurious };
-            assert!(self.mined.insert(*tx.tx_hash(), mined).is_none(), "a transaction ran twice");
+            let mined = Mined {
+                height: self.height,
+                succeeded: refusal.is_none() && !spurious,
+            };
+            assert!(
+                self.mined.insert(*tx.tx_hash(), mined).is_none(),
+                "a transaction ran twice"
+            );
         }
     }
 
@@ -116,13 +133,25 @@ impl State {
         }
         let batch = batch_of(data);
         if self.roots.contains(&batch.tree(&domain()).unwrap().root()) {
-            return Some(Reverts::AlreadySettled { root: B256::ZERO }.abi_encode().into());
+            return Some(
+                Reverts::AlreadySettled { root: B256::ZERO }
+                    .abi_encode()
+                    .into(),
+            );
         }
         let ahead = batch.spans().iter().find(|span| {
-            let head = self.streams.get(&span.revision()).copied().unwrap_or_default();
+            let head = self
+                .streams
+                .get(&span.revision())
+                .copied()
+                .unwrap_or_default();
             (head.next, head.head) != (span.first_sequence(), span.previous())
         })?;
-        let head = self.streams.get(&ahead.revision()).copied().unwrap_or_default();
+        let head = self
+            .streams
+            .get(&ahead.revision())
+            .copied()
+            .unwrap_or_default();
         let error = Reverts::NotContiguous {
             revision: B256::from(ahead.revision()),
             expected: head.next,
@@ -134,10 +163,14 @@ impl State {
     fn settle(&mut self, batch: &Batch) {
         let receipts = batch.unpack(&domain());
         let ids: Vec<ReceiptId> = receipts.iter().map(|(id, _)| *id).collect();
-        self.roots.insert(BatchTree::new(batch.node(), &ids).unwrap().root());
+        self.roots
+            .insert(BatchTree::new(batch.node(), &ids).unwrap().root());
         for (id, signed) in receipts {
             signed.verify(&domain()).unwrap();
-            let head = StreamHead { next: signed.receipt.sequence + 1, head: id };
+            let head = StreamHead {
+                next: signed.receipt.sequence + 1,
+                head: id,
+            };
             self.streams.insert(signed.receipt.revision, head);
             self.settled.push(signed);
         }
@@ -146,11 +179,23 @@ impl State {
 
 impl Chain for FakeChain {
     async fn pending_nonce(&self) -> Result<u64, RpcError> {
-        self.with(|state| if state.strikes() { Err(gone()) } else { Ok(state.pending()) })
+        self.with(|state| {
+            if state.strikes() {
+                Err(gone())
+            } else {
+                Ok(state.pending())
+            }
+        })
     }
 
     async fn latest_nonce(&self) -> Result<u64, RpcError> {
-        self.with(|state| if state.strikes() { Err(gone()) } else { Ok(state.nonce) })
+        self.with(|state| {
+            if state.strikes() {
+                Err(gone())
+            } else {
+                Ok(state.nonce)
+            }
+        })
     }
 
     async fn send(&self, raw: &Bytes) -> Result<(), RpcError> {
@@ -176,12 +221,22 @@ impl Chain for FakeChain {
 
     async fn mined(&self, hash: B256) -> Result<Option<Mined>, RpcError> {
         self.with(|state| {
-            if state.strikes() { Err(gone()) } else { Ok(state.mined.get(&hash).copied()) }
+            if state.strikes() {
+                Err(gone())
+            } else {
+                Ok(state.mined.get(&hash).copied())
+            }
         })
     }
 
     async fn refusal(&self, data: &Bytes) -> Result<Option<Bytes>, RpcError> {
-        self.with(|state| if state.strikes() { Err(gone()) } else { Ok(state.refusal(data)) })
+        self.with(|state| {
+            if state.strikes() {
+                Err(gone())
+            } else {
+                Ok(state.refusal(data))
+            }
+        })
     }
 
     async fn stream(&self, revision: RevisionId) -> Result<StreamHead, RpcError> {
@@ -190,7 +245,11 @@ impl Chain for FakeChain {
                 return Err(gone());
             }
             let lagging = state.strikes();
-            let streams = if lagging { &state.older } else { &state.streams };
+            let streams = if lagging {
+                &state.older
+            } else {
+                &state.streams
+            };
             Ok(streams.get(&revision).copied().unwrap_or_default())
         })
     }
@@ -212,7 +271,12 @@ impl Node {
     fn new(seed: u64, fault: f64) -> Self {
         let store = Store::with_backend(redb::backends::InMemoryBackend::new()).unwrap();
         let chain = FakeChain::new(seed, fault);
-        Self { store: Arc::new(store), chain, now_ns: 1_000, acknowledged: Vec::new() }
+        Self {
+            store: Arc::new(store),
+            chain,
+            now_ns: 1_000,
+            acknowledged: Vec::new(),
+        }
     }
 
     /// Everything that a process start makes anew from the log.
@@ -222,16 +286,33 @@ impl Node {
         let (writer, _thread) =
             Writer::start(self.store.clone(), key.clone(), domain(), metrics.clone()).unwrap();
         let wallet = Wallet::new(key, 31_337);
-        let policy = Policy { batch_receipts: 5, in_flight: 3, ..Policy::default() };
-        let driver =
-            Driver::new(self.chain.clone(), wallet, writer.clone(), domain(), policy, metrics.clone());
+        let policy = Policy {
+            batch_receipts: 5,
+            in_flight: 3,
+            ..Policy::default()
+        };
+        let driver = Driver::new(
+            self.chain.clone(),
+            wallet,
+            writer.clone(),
+            domain(),
+            policy,
+            metrics.clone(),
+        );
         (writer, driver, metrics)
     }
 
     async fn answer(&mut self, writer: &Writer, revision: u8) {
-        let opening = crate::api::Opening { input: B256::ZERO, output: B256::ZERO };
-        let draft = Draft { receipt: receipt(revision, Default::default(), 5), opening };
-        self.acknowledged.push(writer.append(draft).await.unwrap().id);
+        let opening = crate::api::Opening {
+            input: B256::ZERO,
+            output: B256::ZERO,
+        };
+        let draft = Draft {
+            receipt: receipt(revision, Default::default(), 5),
+            opening,
+        };
+        self.acknowledged
+            .push(writer.append(draft).await.unwrap().id);
     }
 
     async fn step(&mut self, driver: &mut Driver<FakeChain>) {
@@ -249,18 +330,33 @@ impl Node {
             }
             self.step(driver).await;
         }
-        let nonces: Vec<u64> = driver.flights.iter().map(|flight| flight.signed.nonce).collect();
+        let nonces: Vec<u64> = driver
+            .flights
+            .iter()
+            .map(|flight| flight.signed.nonce)
+            .collect();
         let (next, pooled) = self.chain.with(|state| (state.nonce, state.pool.len()));
         let waiting = driver.batcher.waiting();
-        panic!("{waiting} receipts still wait; in flight {nonces:?}, chain at {next}, {pooled} pooled");
+        panic!(
+            "{waiting} receipts still wait; in flight {nonces:?}, chain at {next}, {pooled} pooled"
+        );
     }
 
     fn check_exactly_once(&self) {
-        let settled: Vec<ReceiptId> =
-            self.chain.with(|state| state.settled.iter().map(|s| s.receipt.id(&domain())).collect());
+        let settled: Vec<ReceiptId> = self.chain.with(|state| {
+            state
+                .settled
+                .iter()
+                .map(|s| s.receipt.id(&domain()))
+                .collect()
+        });
         let unique: HashSet<&ReceiptId> = settled.iter().collect();
         assert_eq!(unique.len(), settled.len(), "a receipt settled twice");
-        assert_eq!(unique, self.acknowledged.iter().collect(), "lost or made up");
+        assert_eq!(
+            unique,
+            self.acknowledged.iter().collect(),
+            "lost or made up"
+        );
         for id in &self.acknowledged {
             let (_, standing) = self.store.find(id).unwrap().unwrap();
             assert!(matches!(standing, Standing::Settled(_)), "{standing:?}");
@@ -269,7 +365,11 @@ impl Node {
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 async fn drama(seed: u64, fault: f64, crash: f64) {
@@ -313,7 +413,14 @@ fn a_quiet_chain_needs_no_more_batches_than_receipts_fill() {
         }
         node.finish(&mut driver).await;
         node.check_exactly_once();
-        assert_eq!((metrics.batches.get(), metrics.refused.get(), metrics.unsettled.get()), (4, 0, 0));
+        assert_eq!(
+            (
+                metrics.batches.get(),
+                metrics.refused.get(),
+                metrics.unsettled.get()
+            ),
+            (4, 0, 0)
+        );
         let (_, standing) = node.store.find(&node.acknowledged[0]).unwrap().unwrap();
         assert!(matches!(standing, Standing::Settled(Some(_))));
     });
@@ -350,8 +457,12 @@ fn a_receipt_refused_for_good_kills_its_stream_and_no_other() {
         let mut node = Node::new(3, 0.0);
         let (writer, mut driver, metrics) = node.start();
         node.answer(&writer, 1).await;
-        let bad = Reverts::BadReceipt { index: U256::ZERO, reason: Reason::DeadlinePassed.code() };
-        node.chain.with(|state| state.refuse_with = Some(bad.abi_encode().into()));
+        let bad = Reverts::BadReceipt {
+            index: U256::ZERO,
+            reason: Reason::DeadlinePassed.code(),
+        };
+        node.chain
+            .with(|state| state.refuse_with = Some(bad.abi_encode().into()));
         for _ in 0..50 {
             node.step(&mut driver).await;
         }
@@ -374,8 +485,12 @@ fn an_unpublished_revision_waits_until_it_is_published() {
         let mut node = Node::new(4, 0.0);
         let (writer, mut driver, _) = node.start();
         node.answer(&writer, 1).await;
-        let unknown = Reverts::BadReceipt { index: U256::ZERO, reason: Reason::RevisionUnknown.code() };
-        node.chain.with(|state| state.refuse_with = Some(unknown.abi_encode().into()));
+        let unknown = Reverts::BadReceipt {
+            index: U256::ZERO,
+            reason: Reason::RevisionUnknown.code(),
+        };
+        node.chain
+            .with(|state| state.refuse_with = Some(unknown.abi_encode().into()));
         for _ in 0..100 {
             node.step(&mut driver).await;
         }
@@ -391,5 +506,8 @@ fn gas_grows_with_bytes_and_stays_within_a_block() {
     let small = settle_gas(&[0; 200]);
     let large = settle_gas(&vec![0; assay_receipt::batch::MAX_BATCH_BYTES]);
     assert!(small < 500_000, "{small}");
-    assert!(large > small && large < assay_chain::spec::BLOCK_GAS_LIMIT, "{large}");
+    assert!(
+        large > small && large < assay_chain::spec::BLOCK_GAS_LIMIT,
+        "{large}"
+    );
 }

@@ -13,7 +13,11 @@ use std::{
 };
 
 pub(crate) fn domain() -> Domain {
-    Domain::new(31_337, NetworkId::from_bytes([7; 32]), alloy_primitives::Address::repeat_byte(4))
+    Domain::new(
+        31_337,
+        NetworkId::from_bytes([7; 32]),
+        alloy_primitives::Address::repeat_byte(4),
+    )
 }
 
 pub(crate) fn key() -> NodeKey {
@@ -32,11 +36,20 @@ pub(crate) fn receipt(revision: u8, position: Position, salt: u8) -> Receipt {
         input: Commitment::from_bytes([3; 32]),
         output: Commitment::from_bytes([salt.max(1); 32]),
         stream: Commitment::ZERO,
-        usage: Usage { input_units: 4, output_units: 1, compute_us: 9 },
+        usage: Usage {
+            input_units: 4,
+            output_units: 1,
+            compute_us: 9,
+        },
         price: Microcredits::ZERO,
         payer: Commitment::ZERO,
         node: key().address(),
-        times: Times { request_ns: 10, first_output_ns: 20, end_ns: 20, uncertainty_ns: 1 },
+        times: Times {
+            request_ns: 10,
+            first_output_ns: 20,
+            end_ns: 20,
+            uncertainty_ns: 1,
+        },
         rung: Rung::Signed,
         deadline_ns: 30_000,
         sequence: position.sequence,
@@ -55,7 +68,10 @@ impl Maker {
         let id = receipt.id(&domain());
         self.0.record(&receipt, id).unwrap();
         let signed = key().sign(receipt, &domain()).unwrap();
-        let opening = Opening { input: B256::repeat_byte(8), output: B256::repeat_byte(9) };
+        let opening = Opening {
+            input: B256::repeat_byte(8),
+            output: B256::repeat_byte(9),
+        };
         (id, Entry { signed, opening })
     }
 
@@ -80,14 +96,21 @@ fn memory() -> Store {
 fn what_is_committed_is_found_with_its_standing() {
     let store = memory();
     let mut maker = Maker::default();
-    let changes: Vec<Change> = [1, 1, 2, 1].into_iter().map(|revision| maker.append(revision)).collect();
+    let changes: Vec<Change> = [1, 1, 2, 1]
+        .into_iter()
+        .map(|revision| maker.append(revision))
+        .collect();
     let ids: Vec<ReceiptId> = changes.iter().map(id_of).collect();
     store.commit(&changes).unwrap();
     assert_eq!(store.find(&ReceiptId::from_bytes([9; 32])).unwrap(), None);
     let standing = |at: usize| store.find(&ids[at]).unwrap().unwrap().1;
     assert_eq!(standing(0), Standing::Waiting);
-    store.commit(&[Change::Settled(vec![ids[0], ids[1]], Some(12))]).unwrap();
-    store.commit(&[Change::Settled(vec![ids[2]], None)]).unwrap();
+    store
+        .commit(&[Change::Settled(vec![ids[0], ids[1]], Some(12))])
+        .unwrap();
+    store
+        .commit(&[Change::Settled(vec![ids[2]], None)])
+        .unwrap();
     assert_eq!(standing(0), Standing::Settled(Some(12)));
     assert_eq!(standing(1), Standing::Settled(Some(12)));
     assert_eq!(standing(2), Standing::Settled(None));
@@ -110,10 +133,20 @@ fn marking_twice_changes_nothing() {
     let changes = [maker.append(1), maker.append(1)];
     store.commit(&changes).unwrap();
     let first = id_of(&changes[0]);
-    store.commit(&[Change::Settled(vec![first], Some(5))]).unwrap();
-    store.commit(&[Change::Settled(vec![first, id_of(&changes[1])], Some(6))]).unwrap();
-    assert_eq!(store.find(&first).unwrap().unwrap().1, Standing::Settled(Some(5)));
-    assert_eq!(store.find(&id_of(&changes[1])).unwrap().unwrap().1, Standing::Settled(Some(6)));
+    store
+        .commit(&[Change::Settled(vec![first], Some(5))])
+        .unwrap();
+    store
+        .commit(&[Change::Settled(vec![first, id_of(&changes[1])], Some(6))])
+        .unwrap();
+    assert_eq!(
+        store.find(&first).unwrap().unwrap().1,
+        Standing::Settled(Some(5))
+    );
+    assert_eq!(
+        store.find(&id_of(&changes[1])).unwrap().unwrap().1,
+        Standing::Settled(Some(6))
+    );
 }
 
 #[test]
@@ -125,11 +158,24 @@ fn what_does_not_chain_is_refused_and_leaves_nothing() {
         vec![changes[1].clone()],
         vec![changes[0].clone(), changes[0].clone()],
         vec![changes[0].clone(), changes[2].clone()],
-        vec![changes[0].clone(), Change::Settled(vec![id_of(&changes[1])], None)],
-        vec![changes[0].clone(), Change::Dead(vec![id_of(&changes[1])], DropReason::Forked)],
-        vec![changes[0].clone(), changes[1].clone(), Change::Settled(vec![id_of(&changes[1])], None)],
+        vec![
+            changes[0].clone(),
+            Change::Settled(vec![id_of(&changes[1])], None),
+        ],
+        vec![
+            changes[0].clone(),
+            Change::Dead(vec![id_of(&changes[1])], DropReason::Forked),
+        ],
+        vec![
+            changes[0].clone(),
+            changes[1].clone(),
+            Change::Settled(vec![id_of(&changes[1])], None),
+        ],
     ] {
-        assert!(matches!(store.commit(&bad), Err(Error::Damaged(_))), "{bad:?}");
+        assert!(
+            matches!(store.commit(&bad), Err(Error::Damaged(_))),
+            "{bad:?}"
+        );
         assert_eq!(store.streams().unwrap(), []);
     }
     store.commit(&changes).unwrap();
@@ -181,7 +227,12 @@ enum Found {
 
 impl Disk {
     fn new(content: Vec<u8>, left: Option<u64>) -> Self {
-        let platters = Platters { now: content.clone(), safe: content, left, ..Platters::default() };
+        let platters = Platters {
+            now: content.clone(),
+            safe: content,
+            left,
+            ..Platters::default()
+        };
         Self(Arc::new(Mutex::new(platters)))
     }
 
@@ -266,9 +317,13 @@ impl StorageBackend for Disk {
 /// Commits groups until the power fails; the ids that were acknowledged.
 fn commit_groups(disk: &Disk, maker: &mut Maker, groups: usize) -> Vec<ReceiptId> {
     let mut acknowledged = Vec::new();
-    let Ok(store) = Store::with_backend(disk.clone()) else { return acknowledged };
+    let Ok(store) = Store::with_backend(disk.clone()) else {
+        return acknowledged;
+    };
     for group in 0..groups {
-        let mut changes: Vec<Change> = (0..=group as u8).map(|at| maker.append(at % 2 + 1)).collect();
+        let mut changes: Vec<Change> = (0..=group as u8)
+            .map(|at| maker.append(at % 2 + 1))
+            .collect();
         let ids: Vec<ReceiptId> = changes.iter().map(id_of).collect();
         // The oldest that waits of revision 0 settles with the next group.
         if let Some(first) = acknowledged.first().filter(|_| group == 2) {
@@ -291,7 +346,12 @@ fn nothing_acknowledged_is_lost_wherever_the_power_fails() {
     for left in 0..whole.operations() {
         let disk = Disk::new(Vec::new(), Some(left));
         let acknowledged = commit_groups(&disk, &mut Maker::default(), GROUPS);
-        for found in [Found::Synced, Found::Written, Found::Torn(left), Found::Torn(!left)] {
+        for found in [
+            Found::Synced,
+            Found::Written,
+            Found::Torn(left),
+            Found::Torn(!left),
+        ] {
             let content = disk.after_the_crash(found);
             let store = match Store::with_backend(Disk::new(content, None)) {
                 Ok(store) => store,
@@ -305,9 +365,17 @@ fn nothing_acknowledged_is_lost_wherever_the_power_fails() {
                 assert!(store.find(id).unwrap().is_some(), "after {left}, {found:?}");
             }
             store.check(&domain()).unwrap();
-            let total: u64 = store.streams().unwrap().iter().map(|s| s.next.sequence).sum();
+            let total: u64 = store
+                .streams()
+                .unwrap()
+                .iter()
+                .map(|s| s.next.sequence)
+                .sum();
             let groups: Vec<u64> = (0..=GROUPS as u64).map(|n| n * (n + 1) / 2).collect();
-            assert!(groups.contains(&total), "after {left}, {found:?}: half a group is there");
+            assert!(
+                groups.contains(&total),
+                "after {left}, {found:?}: half a group is there"
+            );
         }
     }
 }

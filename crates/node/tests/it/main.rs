@@ -8,5 +8,6 @@ mod gateway_stage;
 mod node_answers;
 mod node_killed;
 mod node_refusals;
+mod node_settles;
 mod node_stage;
 mod openapi;

@@ -42,13 +42,24 @@ fn draft(revision: u8) -> Draft {
         price: Microcredits::ZERO,
         payer: Commitment::ZERO,
         node: NodeAddress::ZERO,
-        times: Times { request_ns: 1, first_output_ns: 2, end_ns: 2, uncertainty_ns: 1 },
+        times: Times {
+            request_ns: 1,
+            first_output_ns: 2,
+            end_ns: 2,
+            uncertainty_ns: 1,
+        },
         rung: Rung::Signed,
         deadline_ns: 3,
         sequence: 0,
         previous: ReceiptId::ZERO,
     };
-    Draft { receipt, opening: Opening { input: B256::ZERO, output: B256::ZERO } }
+    Draft {
+        receipt,
+        opening: Opening {
+            input: B256::ZERO,
+            output: B256::ZERO,
+        },
+    }
 }
 
 /// Appends from several tasks for ever and prints each id that was acknowledged.
@@ -89,7 +100,7 @@ fn kill_after(folder: &Path, acknowledgements: usize) -> Vec<ReceiptId> {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut acknowledged = Vec::new();
-    let id = |line: String| line.split_once("ack ").map(|(_, id)| id.parse().unwrap());
+    let id = |line: String| -> Option<ReceiptId> { line.split_once("ack ")?.1.parse().ok() };
     while acknowledged.len() < acknowledgements {
         acknowledged.extend(lines.next().unwrap().ok().and_then(id));
     }
@@ -113,11 +124,20 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         for id in &acknowledged {
             assert!(store.find(id).unwrap().is_some(), "{id} is lost");
         }
-        let held: u64 = store.streams().unwrap().iter().map(|stream| stream.next.sequence).sum();
+        let held: u64 = store
+            .streams()
+            .unwrap()
+            .iter()
+            .map(|stream| stream.next.sequence)
+            .sum();
         assert!(held >= acknowledged.len() as u64);
     }
     let mut unique = acknowledged.clone();
     unique.sort();
     unique.dedup();
-    assert_eq!(unique.len(), acknowledged.len(), "a place in the log was given twice");
+    assert_eq!(
+        unique.len(),
+        acknowledged.len(),
+        "a place in the log was given twice"
+    );
 }

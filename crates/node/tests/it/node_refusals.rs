@@ -8,7 +8,9 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 /// A question with some of its members replaced.
 fn with(question: &Value, changes: Value) -> Value {
     let mut body = question.clone();
-    body.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    body.as_object_mut()
+        .unwrap()
+        .extend(changes.as_object().unwrap().clone());
     body
 }
 
@@ -30,7 +32,10 @@ async fn each_mistake_of_a_client_has_its_problem() {
         (json!({"rung": "replayed"}), Kind::UnsupportedRung),
         (json!({"deadline_ms": 1}), Kind::BadDeadline),
         (json!({"deadline_ms": 600_001}), Kind::BadDeadline),
-        (json!({"parameters": {"temperature": 1}}), Kind::BadParameters),
+        (
+            json!({"parameters": {"temperature": 1}}),
+            Kind::BadParameters,
+        ),
         (json!({"inputs": {}}), Kind::BadInput),
         (json!({"inputs": {"x": [row]}}), Kind::BadInput),
         (json!({"inputs": {"X": [row], "Y": [row]}}), Kind::BadInput),
@@ -39,10 +44,19 @@ async fn each_mistake_of_a_client_has_its_problem() {
         (json!({"inputs": {"X": [row, row[1..]]}}), Kind::BadInput),
         (json!({"inputs": {"X": [vec!["a"; 64]]}}), Kind::BadInput),
         (json!({"inputs": {"X": [vec!["NaN"; 64]]}}), Kind::BadInput),
-        (json!({"inputs": {"X": [vec!["Infinity"; 64]]}}), Kind::BadInput),
+        (
+            json!({"inputs": {"X": [vec!["Infinity"; 64]]}}),
+            Kind::BadInput,
+        ),
         (json!({"inputs": {"X": {"npy": "AAAA"}}}), Kind::BadInput),
-        (json!({"inputs": {"X": {"shape": [1, 64], "dtype": "i64", "data": vec![1; 64]}}}), Kind::BadInput),
-        (json!({"inputs": {"X": {"shape": [1_000_000, 64], "dtype": "f32", "data": [1]}}}), Kind::BadInput),
+        (
+            json!({"inputs": {"X": {"shape": [1, 64], "dtype": "i64", "data": vec![1; 64]}}}),
+            Kind::BadInput,
+        ),
+        (
+            json!({"inputs": {"X": {"shape": [1_000_000, 64], "dtype": "f32", "data": [1]}}}),
+            Kind::BadInput,
+        ),
         (json!({"outputs": "xml"}), Kind::BadRequest),
         (json!({"surprise": 1}), Kind::BadRequest),
     ] {
@@ -56,10 +70,18 @@ async fn each_mistake_of_a_client_has_its_problem() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_request_of_ours_is_refused_too() {
     let folder = tempfile::tempdir().unwrap();
-    let limits = Limits { body_bytes: 4_096, ..Limits::default() };
+    let limits = Limits {
+        body_bytes: 4_096,
+        ..Limits::default()
+    };
     let stage = NodeStage::set(folder.path(), limits).await;
     let infer = format!("{}/assay/v1/infer", stage.url);
-    let post = || stage.http.post(&infer).header("content-type", "application/json");
+    let post = || {
+        stage
+            .http
+            .post(&infer)
+            .header("content-type", "application/json")
+    };
     for (request, kind) in [
         (post().body(""), Kind::BadRequest),
         (post().body("{"), Kind::BadRequest),
@@ -68,10 +90,30 @@ async fn what_is_no_request_of_ours_is_refused_too() {
         (post().body(vec![b' '; 4_097]), Kind::TooLarge),
         (stage.http.post(&infer).body("{}"), Kind::MediaType),
         (stage.http.get(&infer), Kind::Method),
-        (stage.http.get(format!("{}/assay/v2/infer", stage.url)), Kind::UnknownPath),
-        (stage.http.get(format!("{}/assay/v1/receipts/7", stage.url)), Kind::BadRequest),
-        (stage.http.get(format!("{}/assay/v1/receipts/0x{}", stage.url, "ab".repeat(32))), Kind::UnknownReceipt),
-        (stage.http.get(format!("{}/assay/v1/receipts/0x{}?proof=2", stage.url, "ab".repeat(32))), Kind::BadRequest),
+        (
+            stage.http.get(format!("{}/assay/v2/infer", stage.url)),
+            Kind::UnknownPath,
+        ),
+        (
+            stage.http.get(format!("{}/assay/v1/receipts/7", stage.url)),
+            Kind::BadRequest,
+        ),
+        (
+            stage.http.get(format!(
+                "{}/assay/v1/receipts/0x{}",
+                stage.url,
+                "ab".repeat(32)
+            )),
+            Kind::UnknownReceipt,
+        ),
+        (
+            stage.http.get(format!(
+                "{}/assay/v1/receipts/0x{}?proof=2",
+                stage.url,
+                "ab".repeat(32)
+            )),
+            Kind::BadRequest,
+        ),
     ] {
         let shown = format!("{request:?}");
         let problem = problem(request.send().await.unwrap()).await;
@@ -84,10 +126,34 @@ async fn what_is_no_request_of_ours_is_refused_too() {
 async fn a_run_that_takes_too_long_or_too_much_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     for (limits, kind) in [
-        (Limits { run_ms: 0, ..Limits::default() }, Kind::Timeout),
-        (Limits { operations: 10, ..Limits::default() }, Kind::OverBudget),
-        (Limits { memory_bytes: 10, ..Limits::default() }, Kind::OverBudget),
-        (Limits { input_elements: 10, ..Limits::default() }, Kind::BadInput),
+        (
+            Limits {
+                run_ms: 0,
+                ..Limits::default()
+            },
+            Kind::Timeout,
+        ),
+        (
+            Limits {
+                operations: 10,
+                ..Limits::default()
+            },
+            Kind::OverBudget,
+        ),
+        (
+            Limits {
+                memory_bytes: 10,
+                ..Limits::default()
+            },
+            Kind::OverBudget,
+        ),
+        (
+            Limits {
+                input_elements: 10,
+                ..Limits::default()
+            },
+            Kind::BadInput,
+        ),
     ] {
         let stage = NodeStage::set(folder.path(), limits).await;
         let problem = stage.refused(&stage.question(4).await).await;
@@ -99,7 +165,15 @@ async fn a_run_that_takes_too_long_or_too_much_is_stopped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_asks_too_often_is_told_to_wait() {
     let folder = tempfile::tempdir().unwrap();
-    let stage = NodeStage::set(folder.path(), Limits { rate_per_s: 1, burst: 2, ..Limits::default() }).await;
+    let stage = NodeStage::set(
+        folder.path(),
+        Limits {
+            rate_per_s: 1,
+            burst: 2,
+            ..Limits::default()
+        },
+    )
+    .await;
     let question = stage.question(1).await;
     let mut answered = 0;
     let problem = loop {
@@ -118,7 +192,11 @@ async fn a_client_that_asks_too_often_is_told_to_wait() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_node_sends_clients_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
-    let limits = Limits { running: 1, waiting: 0, ..Limits::default() };
+    let limits = Limits {
+        running: 1,
+        waiting: 0,
+        ..Limits::default()
+    };
     let stage = NodeStage::set(folder.path(), limits).await;
     let question = stage.question(1).await;
     let host = stage.url.trim_start_matches("http://").to_owned();
@@ -127,9 +205,19 @@ async fn a_full_node_sends_clients_elsewhere() {
         "POST /assay/v1/infer HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n"
     );
     slow.write_all(head.as_bytes()).await.unwrap();
-    while !stage.get("/metrics").await.text().await.unwrap().contains("assay_node_running 1") {}
+    while !stage
+        .get("/metrics")
+        .await
+        .text()
+        .await
+        .unwrap()
+        .contains("assay_node_running 1")
+    {}
     let problem = stage.refused(&question).await;
-    assert_eq!((problem.kind(), problem.retry_after_s), (Some(Kind::Unavailable), Some(1)));
+    assert_eq!(
+        (problem.kind(), problem.retry_after_s),
+        (Some(Kind::Unavailable), Some(1))
+    );
     drop(slow);
     while stage.ask(&question).await.status() != 200 {}
     stage.end().await.unwrap();
@@ -138,7 +226,14 @@ async fn a_full_node_sends_clients_elsewhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_chain_is_behind_takes_nothing_new() {
     let folder = tempfile::tempdir().unwrap();
-    let stage = NodeStage::set(folder.path(), Limits { unsettled: 2, ..Limits::default() }).await;
+    let stage = NodeStage::set(
+        folder.path(),
+        Limits {
+            unsettled: 2,
+            ..Limits::default()
+        },
+    )
+    .await;
     let question = stage.question(1).await;
     for _ in 0..2 {
         assert_eq!(stage.ask(&question).await.status(), 200);
@@ -153,13 +248,24 @@ async fn a_node_whose_chain_is_behind_takes_nothing_new() {
 async fn a_node_does_not_start_on_what_does_not_hold() {
     let folder = tempfile::tempdir().unwrap();
     let good = || config(folder.path(), Limits::default());
-    let start = async |config| inference_node::start(config, shutdown::channel().1).await.err();
+    let start = async |config| {
+        inference_node::start(config, shutdown::channel().1)
+            .await
+            .err()
+    };
     let mut bad = good();
     bad.models.push(folder.path().into());
     assert!(matches!(start(bad).await, Some(Error::Revision { .. })));
     let altered = folder.path().join("altered");
     std::fs::create_dir_all(altered.join("test")).unwrap();
-    for file in ["manifest.json", "README.md", "model.onnx", "test/input.0.npy", "test/output.0.npy", "test/output.1.npy"] {
+    for file in [
+        "manifest.json",
+        "README.md",
+        "model.onnx",
+        "test/input.0.npy",
+        "test/output.0.npy",
+        "test/output.1.npy",
+    ] {
         std::fs::copy(corpus("digits-mlp").join(file), altered.join(file)).unwrap();
     }
     let mut model = std::fs::read(altered.join("model.onnx")).unwrap();

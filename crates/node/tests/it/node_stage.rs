@@ -31,7 +31,9 @@ pub struct NodeStage {
 
 /// The revision directory of a model of the corpus.
 pub fn corpus(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../models")
+        .join(name)
 }
 
 /// The network that a folder's `network.json` describes.
@@ -69,7 +71,9 @@ impl NodeStage {
     /// Starts a node whose files lie in `folder`.
     pub async fn set(folder: &Path, limits: Limits) -> Self {
         let (trigger, shutdown) = shutdown::channel();
-        let running = inference_node::start(config(folder, limits), shutdown).await.unwrap();
+        let running = inference_node::start(config(folder, limits), shutdown)
+            .await
+            .unwrap();
         Self {
             url: format!("http://{}", running.address),
             network: network(),
@@ -92,7 +96,12 @@ impl NodeStage {
 
     /// Sends a body to the inference path.
     pub async fn ask(&self, body: &Value) -> reqwest::Response {
-        self.http.post(format!("{}{INFER_PATH}", self.url)).json(body).send().await.unwrap()
+        self.http
+            .post(format!("{}{INFER_PATH}", self.url))
+            .json(body)
+            .send()
+            .await
+            .unwrap()
     }
 
     /// Sends a body that must be refused, and checks that status and problem agree.
@@ -103,7 +112,11 @@ impl NodeStage {
 
     /// Gets a path.
     pub async fn get(&self, path: &str) -> reqwest::Response {
-        self.http.get(format!("{}{path}", self.url)).send().await.unwrap()
+        self.http
+            .get(format!("{}{path}", self.url))
+            .send()
+            .await
+            .unwrap()
     }
 
     /// The id of the revision with this name.
@@ -124,12 +137,24 @@ impl NodeStage {
 /// The problem in a refusal.
 pub async fn problem(response: reqwest::Response) -> Problem {
     let status = response.status();
-    let media = response.headers()["content-type"].to_str().unwrap().to_owned();
-    let retry = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+    let media = response.headers()["content-type"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let retry = response
+        .headers()
+        .get("retry-after")
+        .map(|value| value.to_str().unwrap().to_owned());
     assert_eq!(media, "application/problem+json");
     let problem: Problem = response.json().await.unwrap();
     assert_eq!(problem.status, status.as_u16());
-    assert_eq!(problem.retry_after_s.map(|seconds| seconds.to_string()), retry);
-    assert!(!problem.hint.is_empty() && problem.kind() != Some(Kind::Internal), "{problem:?}");
+    assert_eq!(
+        problem.retry_after_s.map(|seconds| seconds.to_string()),
+        retry
+    );
+    assert!(
+        !problem.hint.is_empty() && problem.kind() != Some(Kind::Internal),
+        "{problem:?}"
+    );
     problem
 }

@@ -1,6 +1,6 @@
 //! From a parsed file to a model: order the nodes, prepare them, fold what is constant, number the values.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{Model, Node, Place};
 use crate::limits::Budget;
@@ -169,62 +169,52 @@ fn signature(file: &File<'_>) -> Result<Signature, Error> {
     }
 }
 
-/// An order in which every value is produced before it is used: the file's, as far as possible (Kahn's algorithm).
-fn order(file: &File<'_>) -> Result<Vec<usize>, Error> {
-    let mut producer: HashMap<&str, Option<usize>> = HashMap::new();
-    for name in file
-        .inputs
-        .iter()
-        .map(|i| i.name.as_str())
-        .chain(file.initializers.iter().map(|(name, _)| *name))
-    {
-        producer.insert(name, None);
+/// The node that produces each value, `None` for inputs and initial tensors.
+fn producers<'a>(file: &'a File<'a>) -> Result<HashMap<&'a str, Option<usize>>, Error> {
+    let mut producers: HashMap<&str, Option<usize>> = HashMap::new();
+    for (name, _) in &file.initializers {
+        if producers.insert(name, None).is_some() {
+            return Err(Error::Graph("two initial tensors have one name".into()));
+        }
     }
-    let repeated = file.initializers.len()
-        - file
-            .initializers
-            .iter()
-            .map(|(name, _)| name)
-            .collect::<HashSet<_>>()
-            .len();
-    if repeated > 0 {
-        return Err(Error::Graph("two initial tensors have one name".into()));
-    }
+    producers.extend(file.inputs.iter().map(|info| (info.name.as_str(), None)));
     for (index, node) in file.nodes.iter().enumerate() {
         for output in node.outputs.iter().filter(|o| !o.is_empty()) {
-            if producer.insert(output, Some(index)).is_some() {
+            if producers.insert(output, Some(index)).is_some() {
+                let second = label(node);
                 return Err(Error::Graph(format!(
-                    "value `{output}` is produced twice, the second time by node `{}`",
-                    label(node)
+                    "value `{output}` is produced twice, the second time by node `{second}`"
                 )));
             }
         }
     }
+    Ok(producers)
+}
+
+/// An order in which every value is produced before it is used: the file's, as far as possible (Kahn's algorithm).
+fn order(file: &File<'_>) -> Result<Vec<usize>, Error> {
+    let producers = producers(file)?;
     let mut waiting = vec![0usize; file.nodes.len()];
     let mut users: Vec<Vec<usize>> = vec![Vec::new(); file.nodes.len()];
     for (index, node) in file.nodes.iter().enumerate() {
         for input in node.inputs.iter().filter(|i| !i.is_empty()) {
-            match producer.get(input) {
-                Some(Some(source)) => {
-                    users[*source].push(index);
-                    waiting[index] += 1;
-                }
-                Some(None) => {}
-                None => {
-                    let reason = format!(
-                        "its input `{input}` is neither an input, an initial tensor nor produced by a node"
-                    );
-                    return Err(Error::Node {
-                        node: label(node).into(),
-                        op: node.op.into(),
-                        reason,
-                    });
-                }
+            let Some(source) = producers.get(input) else {
+                let reason = format!(
+                    "its input `{input}` is neither an input, an initial tensor nor produced by a node"
+                );
+                return Err(Error::Node {
+                    node: label(node).into(),
+                    op: node.op.into(),
+                    reason,
+                });
+            };
+            if let Some(source) = source {
+                users[*source].push(index);
+                waiting[index] += 1;
             }
         }
     }
-    let mut ready: std::collections::BTreeSet<usize> =
-        (0..file.nodes.len()).filter(|i| waiting[*i] == 0).collect();
+    let mut ready: BTreeSet<usize> = (0..file.nodes.len()).filter(|i| waiting[*i] == 0).collect();
     let mut order = Vec::with_capacity(file.nodes.len());
     while let Some(index) = ready.pop_first() {
         order.push(index);

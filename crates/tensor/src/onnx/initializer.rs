@@ -77,8 +77,8 @@ impl Parts<'_> {
             return Err(at.malformed(reason));
         }
         match self.raw {
-            Some(raw) if dtype != DType::Str => self.from_raw(dtype, &dims, raw),
-            _ => self.from_lists(dtype, &dims, at),
+            Some(raw) if dtype != DType::Str => self.unpack_raw(dtype, &dims, raw),
+            _ => self.unpack_lists(dtype, &dims, at),
         }
     }
 
@@ -116,7 +116,7 @@ impl Parts<'_> {
     }
 
     /// Little-endian bytes.
-    fn from_raw(&self, dtype: DType, dims: &[usize], raw: &[u8]) -> Result<Tensor, Error> {
+    fn unpack_raw(&self, dtype: DType, dims: &[usize], raw: &[u8]) -> Result<Tensor, Error> {
         let four = || raw.as_chunks::<4>().0.iter().copied();
         let eight = || raw.as_chunks::<8>().0.iter().copied();
         match dtype {
@@ -131,7 +131,12 @@ impl Parts<'_> {
     }
 
     /// The list fields.
-    fn from_lists(&self, dtype: DType, dims: &[usize], at: &Message<'_>) -> Result<Tensor, Error> {
+    fn unpack_lists(
+        &self,
+        dtype: DType,
+        dims: &[usize],
+        at: &Message<'_>,
+    ) -> Result<Tensor, Error> {
         let range = || {
             at.malformed(format!(
                 "a value of tensor `{}` does not fit {dtype}",

@@ -43,7 +43,7 @@ fn checked_kernel(window: &Window, weights: &Shape, groups: usize) -> Result<(),
     let named = window.kernel().is_none_or(|own| own == kernel);
     if named
         && (1..=2).contains(&kernel.len())
-        && weights[0] % groups == 0
+        && weights[0].is_multiple_of(groups)
         && weights.elements() > 0
     {
         return Ok(());

@@ -37,20 +37,34 @@ fn pack<T: Real>(values: &[T], rows: usize, columns: usize, turned: bool) -> Pan
     }
 }
 
+/// The right operand of a MatMul, as far as it is known at load.
+enum Right {
+    /// A constant matrix, packed, and its shape.
+    Packed(Packed, Shape),
+    /// A constant of another shape or type.
+    Plain(Tensor),
+    /// Input 1.
+    Input,
+}
+
 /// MatMul as numpy defines it.
 pub(super) fn mat_mul(spec: &Spec<'_>) -> Result<Kernel, Fault> {
-    let packed = spec
-        .adopt(1)
-        .map(|weights| (Packed::new(weights, false), weights.clone()));
-    single(move |args, budget| match &packed {
-        Some((Some(Packed::Narrow(panels)), weights)) => {
-            times(args, args.slice::<f32>(0)?, panels, weights.shape(), budget)
+    let right = match spec.adopt(1) {
+        None => Right::Input,
+        Some(weights) => match Packed::new(weights, false) {
+            Some(packed) => Right::Packed(packed, *weights.shape()),
+            None => Right::Plain(weights.clone()),
+        },
+    };
+    single(move |args, budget| match &right {
+        Right::Packed(Packed::Narrow(panels), shape) => {
+            times(args, args.slice::<f32>(0)?, panels, shape, budget)
         }
-        Some((Some(Packed::Wide(panels)), weights)) => {
-            times(args, args.slice::<f64>(0)?, panels, weights.shape(), budget)
+        Right::Packed(Packed::Wide(panels), shape) => {
+            times(args, args.slice::<f64>(0)?, panels, shape, budget)
         }
-        Some((None, weights)) => product(args.tensor(0)?, weights, budget),
-        None => product(args.tensor(0)?, args.tensor(1)?, budget),
+        Right::Plain(weights) => product(args.tensor(0)?, weights, budget),
+        Right::Input => product(args.tensor(0)?, args.tensor(1)?, budget),
     })
 }
 

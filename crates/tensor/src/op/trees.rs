@@ -436,6 +436,7 @@ pub(super) fn regressor(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         let mut out: Vec<f32> = budget.filled(shape.elements(), 0.0)?;
         let mut sums = vec![0f64; targets];
         for (row, out) in features.iter().zip(out.chunks_mut(targets)) {
+            budget.charge(0)?; // a point at which the run can be cancelled
             sums.fill(0.0);
             forest.vote(row, &mut sums);
             for (out, (sum, base)) in out.iter_mut().zip(sums.iter().zip(&base)) {
@@ -504,6 +505,7 @@ pub(super) fn classifier(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         let mut chosen = budget.vector(features.rows)?;
         let mut sums = vec![0f64; classes];
         for (row, out) in features.iter().zip(out.chunks_mut(classes)) {
+            budget.charge(0)?; // a point at which the run can be cancelled
             sums.fill(0.0);
             forest.vote(row, &mut sums);
             for (out, (sum, base)) in out.iter_mut().zip(sums.iter().zip(&offsets)) {

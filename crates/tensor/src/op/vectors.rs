@@ -133,6 +133,7 @@ pub(super) fn regressor(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         let mut near = budget.vector(supports)?;
         let mut out = budget.vector(features.rows)?;
         for row in features.iter() {
+            budget.charge(0)?; // a point at which the run can be cancelled
             machine.similarities(row, &mut near);
             let value = lanes::dot(&near, &coefficients) + rho;
             out.push(match one_class {
@@ -334,6 +335,7 @@ pub(super) fn classifier(spec: &Spec<'_>) -> Result<Kernel, Fault> {
         let mut classes = budget.vector(features.rows)?;
         let mut near = Vec::new();
         for row in features.iter() {
+            budget.charge(0)?; // a point at which the run can be cancelled
             pairs.machine.similarities(row, &mut near);
             let decisions = pairs.decisions(&near);
             classes.push(pairs.winner(&decisions));

@@ -29,15 +29,21 @@ use serde_json::{Value, json};
 pub fn files() -> Vec<(&'static str, Value)> {
     let world = World::new(1, "vectors");
     vec![
-        ("chain/index.json", json!({"format": 1, "types": [
-            {"type": "Header", "file": "header.json", "what": "the encoding of a header, and its digest"},
-            {"type": "Block", "file": "block.json", "what": "the encoding of a block, and its digest"},
-        ]})),
+        (
+            "chain/index.json",
+            json!({"format": 1, "types": [
+                {"type": "Header", "file": "header.json", "what": "the encoding of a header, and its digest"},
+                {"type": "Block", "file": "block.json", "what": "the encoding of a block, and its digest"},
+            ]}),
+        ),
         ("chain/header.json", headers(&world)),
         ("chain/block.json", blocks(&world)),
-        ("proof/index.json", json!({"format": 1, "types": [
-            {"type": "ReceiptProof", "file": "receipt-proof.json", "what": "a receipt with all that offline verification needs, under a network"},
-        ]})),
+        (
+            "proof/index.json",
+            json!({"format": 1, "types": [
+                {"type": "ReceiptProof", "file": "receipt-proof.json", "what": "a receipt with all that offline verification needs, under a network"},
+            ]}),
+        ),
         ("proof/receipt-proof.json", proofs(&world)),
     ]
 }
@@ -69,8 +75,18 @@ impl World {
         let network = genesis.network().unwrap();
         let receipts = receipts(&network);
         let batch = Batch::pack(receipts.clone(), &network.domain()).unwrap();
-        let others = [BatchRoot::from_bytes([1; 32]), BatchRoot::from_bytes([2; 32])];
-        Self { genesis, secrets, network, receipts, batch, others }
+        let others = [
+            BatchRoot::from_bytes([1; 32]),
+            BatchRoot::from_bytes([2; 32]),
+        ];
+        Self {
+            genesis,
+            secrets,
+            network,
+            receipts,
+            batch,
+            others,
+        }
     }
 
     fn roots(&self) -> Vec<BatchRoot> {
@@ -81,7 +97,13 @@ impl World {
     /// A block at `height` that settles the batch.
     pub fn block(&self, height: u64, parent: BlockDigest, settles: bool) -> Block {
         let transactions = vec![Bytes::from_static(&[2, 0xc0]), Bytes::from(vec![7; 40])];
-        let leader = self.genesis.participants().unwrap().into_iter().next().unwrap();
+        let leader = self
+            .genesis
+            .participants()
+            .unwrap()
+            .into_iter()
+            .next()
+            .unwrap();
         let header = Header {
             context: Context {
                 round: Round::new(Epoch::zero(), View::new(height)),
@@ -93,12 +115,19 @@ impl World {
             timestamp_ms: 1_770_000_001_000 + height,
             body: body_digest(&transactions),
             outcomes: Sha256::hash(&[b"outcomes"]),
-            settled: if settles { settled_root(&self.roots()) } else { B256::ZERO },
+            settled: if settles {
+                settled_root(&self.roots())
+            } else {
+                B256::ZERO
+            },
             state: Sha256::hash(&[b"state"]),
             state_range: non_empty_range!(Location::new(3), Location::new(90)),
             gas_used: 123_456,
         };
-        Block { header, transactions }
+        Block {
+            header,
+            transactions,
+        }
     }
 
     pub fn certificate(&self, header: &Header) -> Finalization<Scheme, BlockDigest> {
@@ -107,10 +136,15 @@ impl World {
             parent: header.context.parent.0,
             payload: header.digest(),
         };
-        let schemes: Vec<Scheme> =
-            self.secrets.iter().map(|secret| self.genesis.signer(secret).unwrap()).collect();
-        let votes: Vec<_> =
-            schemes.iter().map(|s| Finalize::sign(s, proposal.clone()).unwrap()).collect();
+        let schemes: Vec<Scheme> = self
+            .secrets
+            .iter()
+            .map(|secret| self.genesis.signer(secret).unwrap())
+            .collect();
+        let votes: Vec<_> = schemes
+            .iter()
+            .map(|s| Finalize::sign(s, proposal.clone()).unwrap())
+            .collect();
         Finalization::from_finalizes(&schemes[0], non_empty![@votes.iter()], &Sequential).unwrap()
     }
 
@@ -134,7 +168,10 @@ impl World {
                 path: tree.path(index).unwrap(),
             },
             block: merkle::block_path(&self.roots(), 1).unwrap(),
-            headers: blocks.iter().map(|b| b.header.encode().to_vec().into()).collect(),
+            headers: blocks
+                .iter()
+                .map(|b| b.header.encode().to_vec().into())
+                .collect(),
             certificate: certificate.encode().to_vec().into(),
         }
     }
@@ -157,7 +194,11 @@ fn receipts(network: &Network) -> Vec<SignedReceipt> {
             input: Commitment::from_bytes([byte + 100; 32]),
             output: Commitment::from_bytes([byte + 120; 32]),
             stream: Commitment::ZERO,
-            usage: Usage { input_units: 64, output_units: 11, compute_us: 30 },
+            usage: Usage {
+                input_units: 64,
+                output_units: 11,
+                compute_us: 30,
+            },
             price: Microcredits(0),
             payer: Commitment::ZERO,
             node: key.address(),
@@ -191,7 +232,13 @@ fn mangled(bytes: &[u8], fields: &[(&str, usize)]) -> Vec<Value> {
         cases.push(json!({"name": name, "bytes": hexed(&bytes)}));
     };
     push("empty".into(), vec![]);
-    for cut in [1, bytes.len() / 4, bytes.len() / 2, bytes.len() - 33, bytes.len() - 1] {
+    for cut in [
+        1,
+        bytes.len() / 4,
+        bytes.len() / 2,
+        bytes.len() - 33,
+        bytes.len() - 1,
+    ] {
         push(format!("only {cut} bytes"), bytes[..cut].to_vec());
     }
     push("a zero byte behind".into(), [bytes, &[0]].concat());
@@ -218,6 +265,7 @@ fn headers(world: &World) -> Value {
         ("the body", end - 120),
     ];
     json!({
+        "type": "Header",
         "rule": "a rejected encoding does not decode, or decodes to a header with another digest",
         "accept": [{"name": "a header", "bytes": hexed(&bytes), "digest": hexed(block.digest().as_ref())}],
         "reject": reasons(mangled(&bytes, &fields), "refused"),
@@ -228,19 +276,33 @@ fn blocks(world: &World) -> Value {
     let block = world.block(7, Sha256::hash(&[b"parent"]), true);
     let bytes = block.encode().to_vec();
     let end = bytes.len();
-    let mut cases = mangled(&bytes, &[
-        ("the last transaction", end - 1),
-        ("the first transaction", end - 42),
-        ("the length of a transaction", end - 41),
-    ]);
-    let other = Block { transactions: vec![Bytes::from_static(&[1])], ..block.clone() };
-    let none = Block { transactions: vec![], ..block.clone() };
+    let mut cases = mangled(
+        &bytes,
+        &[
+            ("the last transaction", end - 1),
+            ("the first transaction", end - 42),
+            ("the length of a transaction", end - 41),
+        ],
+    );
+    let other = Block {
+        transactions: vec![Bytes::from_static(&[1])],
+        ..block.clone()
+    };
+    let none = Block {
+        transactions: vec![],
+        ..block.clone()
+    };
     let mut swapped = block.clone();
     swapped.transactions.reverse();
-    for (name, block) in [("another body", other), ("no body", none), ("a reordered body", swapped)] {
+    for (name, block) in [
+        ("another body", other),
+        ("no body", none),
+        ("a reordered body", swapped),
+    ] {
         cases.push(json!({"name": name, "bytes": hexed(&block.encode())}));
     }
     json!({
+        "type": "Block",
         "rule": "a rejected encoding does not decode, or decodes to a block with another digest",
         "accept": [{"name": "a block", "bytes": hexed(&bytes), "digest": hexed(block.digest().as_ref())}],
         "reject": reasons(cases, "refused"),
@@ -275,39 +337,108 @@ pub fn forgeries(world: &World) -> Vec<(&'static str, ReceiptProof, &'static str
         receipt.node = stranger.address();
         stranger.sign(receipt, &domain).unwrap()
     };
-    let stolen = SignedReceipt { signature: world.receipts[1].signature, ..world.receipts[2].clone() };
+    let stolen = SignedReceipt {
+        signature: world.receipts[1].signature,
+        ..world.receipts[2].clone()
+    };
     let end = good.receipt.len();
     let elsewhere = World::new(2, "vectors");
     let header = world.block(9, Sha256::hash(&[b"elsewhere"]), true).header;
     let foreign = elsewhere.certificate(&world.block(8, Sha256::hash(&[b"x"]), false).header);
     vec![
-        ("one bit of the output commitment", with(&|p| p.receipt = flip(&p.receipt, end - 300)), "batch"),
-        ("one bit of the end time", with(&|p| p.receipt = flip(&p.receipt, end - 65 - 32 - 8 - 8 - 1 - 8 - 8)), "batch"),
-        ("one bit of the signature", with(&|p| p.receipt = flip(&p.receipt, end - 20)), "signature"),
-        ("another receipt's signature", with(&|p| p.receipt = stolen.encode().into()), "signature"),
-        ("signed again by a stranger", with(&|p| p.receipt = resigned.encode().into()), "node"),
-        ("a receipt cut short", with(&|p| p.receipt = p.receipt.slice(..end - 1)), "receipt"),
-        ("another place in the batch", with(&|p| p.batch.path.index = 3), "batch"),
-        ("a batch of another size", with(&|p| p.batch.path.size = 6), "batch"),
-        ("another batch root", with(&|p| p.batch.root = BatchRoot::from_bytes([3; 32])), "batch"),
-        ("another place in the block", with(&|p| p.block.index = 0), "block"),
-        ("one bit of a header", with(&|p| p.headers[0] = flip(&p.headers[0], p.headers[0].len() - 60)), "header"),
-        ("a header that is not linked", with(&|p| p.headers[0] = header.encode().to_vec().into()), "header"),
-        ("the last header left out", with(&|p| p.headers.truncate(1)), "certificate"),
+        (
+            "one bit of the output commitment",
+            with(&|p| p.receipt = flip(&p.receipt, end - 300)),
+            "batch",
+        ),
+        (
+            "one bit of the end time",
+            with(&|p| p.receipt = flip(&p.receipt, end - 65 - 32 - 8 - 8 - 1 - 8 - 8)),
+            "receipt",
+        ),
+        (
+            "one bit of the signature",
+            with(&|p| p.receipt = flip(&p.receipt, end - 20)),
+            "signature",
+        ),
+        (
+            "another receipt's signature",
+            with(&|p| p.receipt = stolen.encode().into()),
+            "signature",
+        ),
+        (
+            "signed again by a stranger",
+            with(&|p| p.receipt = resigned.encode().into()),
+            "node",
+        ),
+        (
+            "a receipt cut short",
+            with(&|p| p.receipt = p.receipt.slice(..end - 1)),
+            "receipt",
+        ),
+        (
+            "another place in the batch",
+            with(&|p| p.batch.path.index = 3),
+            "batch",
+        ),
+        (
+            "a batch of another size",
+            with(&|p| p.batch.path.size = 6),
+            "batch",
+        ),
+        (
+            "another batch root",
+            with(&|p| p.batch.root = BatchRoot::from_bytes([3; 32])),
+            "batch",
+        ),
+        (
+            "another place in the block",
+            with(&|p| p.block.index = 0),
+            "block",
+        ),
+        (
+            "one bit of a header",
+            with(&|p| p.headers[0] = flip(&p.headers[0], p.headers[0].len() - 60)),
+            "header",
+        ),
+        (
+            "a header that is not linked",
+            with(&|p| p.headers[0] = header.encode().to_vec().into()),
+            "header",
+        ),
+        (
+            "the last header left out",
+            with(&|p| p.headers.truncate(1)),
+            "certificate",
+        ),
         ("no headers", with(&|p| p.headers.clear()), "headers"),
-        ("a certificate by other validators", with(&|p| p.certificate = foreign.encode().to_vec().into()), "certificate"),
-        ("one bit of the certificate", with(&|p| p.certificate = flip(&p.certificate, p.certificate.len() - 5)), "certificate"),
-        ("a certificate cut short", with(&|p| p.certificate = p.certificate.slice(..40)), "certificate"),
+        (
+            "a certificate by other validators",
+            with(&|p| p.certificate = foreign.encode().to_vec().into()),
+            "certificate",
+        ),
+        (
+            "one bit of the certificate",
+            with(&|p| p.certificate = flip(&p.certificate, p.certificate.len() - 5)),
+            "certificate",
+        ),
+        (
+            "a certificate cut short",
+            with(&|p| p.certificate = p.certificate.slice(..40)),
+            "certificate",
+        ),
     ]
 }
 
 fn proofs(world: &World) -> Value {
     let accept: Vec<Value> = [(0, 0), (2, 1), (4, 3)]
         .into_iter()
-        .map(|(index, later)| json!({
-            "name": format!("receipt {index}, certified {later} blocks later"),
-            "proof": world.proof(index, later),
-        }))
+        .map(|(index, later)| {
+            json!({
+                "name": format!("receipt {index}, certified {later} blocks later"),
+                "proof": world.proof(index, later),
+            })
+        })
         .collect();
     let reject: Vec<Value> = forgeries(world)
         .into_iter()
@@ -315,6 +446,7 @@ fn proofs(world: &World) -> Value {
         .collect();
     let other = World::new(2, "another network");
     json!({
+        "type": "ReceiptProof",
         "network": world.network,
         "other_network": other.network,
         "accept": accept,

@@ -1,0 +1,274 @@
+//! A node before a real chain of one validator: registered, asked by name, settled, proven.
+
+use crate::node_stage::{config, corpus};
+use alloy_primitives::{Address, U256};
+use assay_chain::{
+    genesis::{Account, deal},
+    light::{self, Network},
+};
+use assay_inference::{Revision, RevisionLimits};
+use assay_node::{
+    Error,
+    api::{Health, HealthStatus, InferResponse, ReceiptReport},
+    config::NodeConfig,
+    inference_node::{self, Running},
+    limits::Limits,
+    registry::{self, FailureDomains, MIN_BOND, NodeStanding, Registration},
+    rpc_client::RpcClient,
+    shutdown::{self, Trigger},
+    validator,
+    wallet::Wallet,
+};
+use assay_receipt::{Microcredits, NodeKey, ReceiptState, RevisionId};
+use rand::{SeedableRng as _, rngs::StdRng};
+use serde_json::{Value, json};
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// EIP-155 chain id of the test's network.
+const CHAIN_ID: u64 = 31_337;
+/// Anything that is waited for takes at most this long.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+fn key(secret: u8) -> Arc<NodeKey> {
+    Arc::new(NodeKey::from_bytes([secret; 32]).unwrap())
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+/// A chain of one validator in a thread, and the accounts that have means on it.
+struct Chain {
+    network: Network,
+    rpc: RpcClient,
+    operator: Wallet,
+    trigger: Trigger,
+    thread: JoinHandle<Result<(), Error>>,
+}
+
+impl Chain {
+    async fn start(folder: &Path) -> Self {
+        let account = |secret: u8| Account {
+            address: key(secret).address().to_address(),
+            wei: U256::from(10).pow(U256::from(24)),
+            credits: U256::from(MIN_BOND.0) * U256::from(10),
+        };
+        let accounts = vec![account(1), account(3)];
+        let (genesis, secrets) =
+            deal(StdRng::seed_from_u64(1), "one", CHAIN_ID, 1, accounts).unwrap();
+        let write = |name: &str, text: String| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let [listen, rpc, metrics] = [free_address(), free_address(), free_address()];
+        let config = validator::Config {
+            genesis: write("genesis.json", serde_json::to_string(&genesis).unwrap()),
+            key: write(
+                "validator.json",
+                serde_json::to_string(&secrets[0]).unwrap(),
+            ),
+            data: folder.join("validator"),
+            listen,
+            validators: vec![listen],
+            rpc,
+            metrics,
+            workers: 2,
+            idle_ms: 200,
+        };
+        let (trigger, shutdown) = shutdown::channel();
+        let thread = std::thread::Builder::new().stack_size(validator::STACK_BYTES);
+        let thread = thread
+            .spawn(move || validator::run(&config, &shutdown))
+            .unwrap();
+        let rpc = RpcClient::new(&[format!("http://{rpc}")]).unwrap();
+        let started = Instant::now();
+        while !rpc.height().await.is_ok_and(|height| height > 0) {
+            assert!(started.elapsed() < PATIENCE, "the chain does not start");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let network = genesis.network().unwrap();
+        assert_eq!(rpc.network().await.unwrap(), network);
+        let operator = Wallet::new(key(1), CHAIN_ID);
+        Self {
+            network,
+            rpc,
+            operator,
+            trigger,
+            thread,
+        }
+    }
+
+    fn end(self) {
+        self.trigger.stop();
+        self.thread.join().unwrap().unwrap();
+    }
+
+    fn node_config(&self, folder: &Path, endpoint: SocketAddr) -> NodeConfig {
+        let mut config = config(folder, Limits::default());
+        std::fs::write(
+            &config.network,
+            serde_json::to_string(&self.network).unwrap(),
+        )
+        .unwrap();
+        config.models = vec![corpus("digits-mlp")];
+        config.rpc = self.rpc.urls().to_vec();
+        config.listen = endpoint;
+        config.endpoint = format!("http://{endpoint}");
+        config.operator = self.operator.address();
+        config
+    }
+}
+
+/// Registers the node and publishes its model; what cannot be is refused by the contracts.
+async fn enrol(chain: &Chain, endpoint: &str, revision: RevisionId) -> Result<(), Error> {
+    let registration = Registration {
+        endpoint: endpoint.into(),
+        domains: FailureDomains {
+            asn: 64_512,
+            country: "DE".into(),
+            data_centre: "fra-1".into(),
+        },
+        bond: MIN_BOND,
+    };
+    let (rpc, operator, node) = (&chain.rpc, &chain.operator, key(3));
+    let refused = async |registration: &Registration| {
+        let sent =
+            registry::register_node(rpc, operator, &node, &chain.network, registration).await;
+        sent.unwrap_err().to_string()
+    };
+    let small = Registration {
+        bond: Microcredits(MIN_BOND.0 - 1),
+        ..registration.clone()
+    };
+    assert!(refused(&small).await.contains("BondTooSmall"));
+    let spaced = Registration {
+        endpoint: "http://a b".into(),
+        ..registration.clone()
+    };
+    assert!(refused(&spaced).await.contains("BadEndpoint"));
+    registry::register_node(rpc, operator, &node, &chain.network, &registration).await?;
+    assert!(refused(&registration).await.contains("AlreadyRegistered"));
+    let record = registry::node(rpc, node.address()).await?;
+    assert_eq!(
+        (record.standing, record.bond),
+        (NodeStanding::Active, MIN_BOND)
+    );
+    assert_eq!(record.domains, registration.domains);
+    assert_eq!(registry::nodes(rpc).await?, [record]);
+
+    let publisher = operator.address();
+    assert_eq!(
+        registry::latest_revision(rpc, publisher, "digits").await?,
+        None
+    );
+    registry::publish_model(rpc, operator, "digits", revision).await?;
+    assert_eq!(
+        registry::latest_revision(rpc, publisher, "digits").await?,
+        Some(revision)
+    );
+    let twice = registry::publish_model(rpc, operator, "digits", revision)
+        .await
+        .unwrap_err();
+    assert!(twice.to_string().contains("AlreadyListed"), "{twice}");
+    let name = registry::publish_model(rpc, operator, "Digits", revision)
+        .await
+        .unwrap_err();
+    assert!(name.to_string().contains("BadName"), "{name}");
+    Ok(())
+}
+
+async fn ask(running: &Running, publisher: Address) -> InferResponse {
+    let body = json!({"model": format!("{publisher:#x}/digits"), "inputs": {"X": [vec![0.5; 64]]}});
+    let url = format!("http://{}/assay/v1/infer", running.address);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer: Value = client
+        .post(url)
+        .json(&body)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    serde_json::from_value(answer.clone()).unwrap_or_else(|error| panic!("{error}: {answer}"))
+}
+
+async fn get<T: serde::de::DeserializeOwned>(running: &Running, path: &str) -> T {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{}{path}", running.address);
+    client.get(url).send().await.unwrap().json().await.unwrap()
+}
+
+/// Waits until the receipt is settled and its proof is there.
+async fn proven(running: &Running, answer: &InferResponse) -> ReceiptReport {
+    let started = Instant::now();
+    loop {
+        let path = format!("/assay/v1/receipts/{}?proof=1", answer.receipt_id);
+        let report: ReceiptReport = get(running, &path).await;
+        if report.proof.is_some() {
+            return report;
+        }
+        assert!(started.elapsed() < PATIENCE, "not settled: {report:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_registered_node_answers_settles_once_and_is_proven_offline() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = Chain::start(folder.path()).await;
+    let revision = Revision::open(&corpus("digits-mlp"), &RevisionLimits::default())
+        .unwrap()
+        .id();
+    let endpoint = free_address();
+    enrol(&chain, &format!("http://{endpoint}"), revision)
+        .await
+        .unwrap();
+    let mut answers = Vec::new();
+    for round in 0..2 {
+        let (trigger, shutdown) = shutdown::channel();
+        let config = chain.node_config(folder.path(), endpoint);
+        let running = inference_node::start(config, shutdown).await.unwrap();
+        for _ in 0..6 {
+            answers.push(ask(&running, chain.operator.address()).await);
+        }
+        if round == 1 {
+            for answer in &answers {
+                let report = proven(&running, answer).await;
+                assert_eq!(report.state, ReceiptState::Settled);
+                let settled = light::verify(&chain.network, &report.proof.unwrap()).unwrap();
+                assert_eq!(
+                    (settled.id, Some(settled.height)),
+                    (answer.receipt_id, report.height)
+                );
+                assert_eq!(settled.receipt, answer.receipt);
+            }
+            let health: Health = get(&running, "/health").await;
+            assert_eq!(
+                (health.status, health.unsettled),
+                (HealthStatus::Ok, Some(0)),
+                "{health:?}"
+            );
+        }
+        // The first node is stopped right after its answers: it settles them before it ends.
+        trigger.stop();
+        running.finished().await.unwrap();
+        let head = chain.rpc.stream(key(3).address(), revision).await.unwrap();
+        assert_eq!(head.next, answers.len() as u64);
+        assert_eq!(
+            Some(head.head),
+            answers.last().map(|answer| answer.receipt_id)
+        );
+    }
+    chain.end();
+}
