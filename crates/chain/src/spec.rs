@@ -15,9 +15,9 @@ pub const SETTLEMENT: Address = address!("00000000000000000000000000000000A55000
 /// The precompile that verifies receipts.
 pub const VERIFIER: Address = address!("000000000000000000000000000000000000A551");
 
-/// Gas of a block: about 1,700 receipts. Four validators on two cores must be able to build and check a
+/// Gas of a block: about 2,000 receipts. Four validators on two cores must be able to build and check a
 /// full block within a leader's turn ([`crate::engine::Timing`]), or no block would ever be certified.
-pub const BLOCK_GAS_LIMIT: u64 = 36_000_000;
+pub const BLOCK_GAS_LIMIT: u64 = 40_000_000;
 /// Price of gas that is burnt, in wei; constant in this version.
 pub const BASE_FEE_WEI: u64 = 1_000_000_000;
 /// Longest step of the block clock from parent to child. A block that claims more is invalid.

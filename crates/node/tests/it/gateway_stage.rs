@@ -27,14 +27,13 @@ pub struct Stage {
     pub url: String,
     /// What nodes and gateway agree on.
     pub network: Network,
-    /// The chain.
-    pub chain: FakeChain,
     /// The nodes.
     pub nodes: Vec<FakeNode>,
     /// Asks.
     pub http: reqwest::Client,
     trigger: Trigger,
     running: JoinHandle<Result<(), assay_node::Error>>,
+    _chain: FakeChain,
     _folder: tempfile::TempDir,
 }
 
@@ -77,7 +76,7 @@ impl Stage {
         let stage = Self {
             url: format!("http://{address}"),
             network,
-            chain,
+            _chain: chain,
             nodes,
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             trigger,
