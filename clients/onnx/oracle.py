@@ -86,6 +86,7 @@ def main():
         failed += bool(complaints)
         print(f"{'FAIL' if complaints else 'ok  '} {folder.name} {'; '.join(complaints)}")
     print(f"{len(folders) - failed} of {len(folders)} models agree with onnxruntime {onnxruntime.__version__}")
+    print(f"{len(folders) - failed} passed, {failed} failed")
     return 1 if failed or not folders else 0
 
 
