@@ -5,7 +5,7 @@
 
 use crate::{
     block::{Block, BlockContext, Header, body_digest},
-    execution::{self, ExecutionError, Outcome, Position, Transaction},
+    execution::{self, Built, ExecutionError, Outcome, Position, Transaction},
     index::{Index, IndexError, digest_bytes},
     mempool::{Mempool, Pooled},
     spec::{MAX_TIMESTAMP_STEP_MS, Spec},
@@ -128,6 +128,13 @@ impl Shelf {
         Ok(hash)
     }
 
+    fn forget(&self, hashes: &[B256]) {
+        let mut pool = self.pool();
+        for hash in hashes {
+            pool.forget(hash);
+        }
+    }
+
     /// Follows the finalized tip.
     pub fn tip(&self) -> watch::Receiver<Tip> {
         self.tip.subscribe()
@@ -220,7 +227,7 @@ impl Ledger {
     }
 
     async fn wait_for_work<E: Clock>(&self, clock: &E) {
-        if !self.shelf.pool().is_empty() {
+        if self.shelf.pool().has_ready() {
             return;
         }
         let arrived = std::pin::pin!(self.shelf.arrived.notified());
@@ -388,12 +395,18 @@ impl<E: Spawner + StorageContext> stateful::Application<E> for Ledger {
         let timestamp_ms = next_timestamp(&clock, &parent.header);
         let position = self.position(parent, timestamp_ms);
         let built = execution::build(position, &Forked::<E>(&batches), candidates).await;
-        let (included, outcome) = built
+        let Built {
+            transactions,
+            outcome,
+            hopeless,
+        } = built
             .inspect_err(|error| tracing::warn!(%error, "no block was built"))
             .ok()?;
+        self.shelf.forget(&hopeless);
         let merkleized = apply(batches, &outcome.diff).await?;
         let bounds = merkleized.bounds();
-        let transactions: Vec<Bytes> = included.iter().map(|tx| tx.encoded_2718().into()).collect();
+        let encoded = transactions.iter().map(|tx| tx.encoded_2718().into());
+        let transactions: Vec<Bytes> = encoded.collect();
         let header = Header {
             context,
             parent: parent.digest(),

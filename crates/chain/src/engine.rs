@@ -53,6 +53,9 @@ pub const NAMESPACE: &[u8] = b"_ASSAY";
 pub const CHANNELS: u64 = 7;
 /// Messages a second that one peer may send on one channel.
 pub const PEER_MESSAGES_PER_SECOND: u32 = 10_000;
+/// Messages that one peer may send on one channel at once. Each validator reserves a mailbox slot for each of them, from every peer and
+/// on three channels, so this and not the rate above decides what a hundred peers cost in memory.
+const PEER_BURST: u32 = 256;
 /// State operations that a peer is sent in one answer.
 const STATE_BATCH: u64 = 256;
 /// Messages that wait in an actor's mailbox.
@@ -153,9 +156,9 @@ pub fn largest_message(validators: u32) -> u32 {
     ])
 }
 
-/// Most messages a peer may send a second.
+/// Most messages a peer may send a second, and at once.
 pub fn quota() -> Quota {
-    Quota::per_second(NZU32!(PEER_MESSAGES_PER_SECOND))
+    Quota::per_second(NZU32!(PEER_MESSAGES_PER_SECOND)).allow_burst(NZU32!(PEER_BURST))
 }
 
 /// The block before all blocks of `shelf`'s network.

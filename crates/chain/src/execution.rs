@@ -1,28 +1,25 @@
 //! Running transactions on a state: the same code proposes, verifies and answers `eth_call`.
-//!
-//! The EVM is synchronous and the database is not. A transaction runs against a [`Frame`]; if it
-//! asked for something the frame lacks, its result is thrown away, the items are loaded and it
-//! runs again. Each run either finishes or names at least one new item, so the loop ends.
 
 use crate::{
     block::{BlockDigest, MAX_BODY_BYTES, MAX_TRANSACTIONS, list_digest},
-    precompile,
+    evm::{Evm, Setting},
     spec::{BASE_FEE_WEI, BLOCK_GAS_LIMIT, SETTLEMENT, Spec},
-    state::{Frame, Halt, Item, StateDiff, StateError, StateReader, genesis_account},
+    state::{Frame, Halt, StateDiff, StateError, StateReader, genesis_account},
 };
 use alloy_consensus::{
     EthereumTxEnvelope, Receipt as TxReceipt, ReceiptEnvelope, ReceiptWithBloom, TxEip4844Variant,
     Typed2718 as _, transaction::Recovered,
 };
 use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_evm::{Evm as _, EvmEnv, EvmFactory as _, FromRecoveredTx as _, eth::EthEvmFactory};
+use alloy_evm::{EvmEnv, FromRecoveredTx as _};
 use alloy_primitives::{Address, B256, Log, U256};
 use alloy_sol_types::{SolEvent as _, sol};
 use assay_receipt::BatchRoot;
 use revm::context::{
     BlockEnv, TxEnv,
-    result::{EVMError, ExecutionResult, InvalidTransaction, ResultAndState},
+    result::{ExecutionResult, InvalidTransaction},
 };
+use std::collections::HashSet;
 
 /// A signed transaction of any type this chain knows.
 pub type Transaction = EthereumTxEnvelope<TxEip4844Variant>;
@@ -31,10 +28,6 @@ sol! {
     /// Emitted by the settlement contract once per accepted batch.
     event BatchSettled(address indexed node, bytes32 indexed root, uint32 count);
 }
-
-/// Most rounds of loading state for one transaction: more than any transaction under the block's
-/// gas limit can need at 2,100 gas a cold item, one item a round.
-const MAX_LOAD_ROUNDS: usize = 60_000;
 
 /// Where in the chain transactions run.
 #[derive(Debug, Clone, Copy)]
@@ -119,34 +112,34 @@ pub enum ExecutionError {
 
 /// Runs transactions one after the other on one state.
 pub struct Executor<'a, R> {
-    position: Position<'a>,
     reader: &'a R,
-    frame: Frame,
+    evm: Evm,
     outcome: Outcome,
 }
 
 impl<'a, R: StateReader> Executor<'a, R> {
     /// Opens a block at `position`, on the state that `reader` reads. Block 1 first writes the
     /// network's allocation.
-    pub fn open(position: Position<'a>, reader: &'a R) -> Self {
+    ///
+    /// # Errors
+    /// [`ExecutionError::State`] if no EVM can be started.
+    pub fn open(position: Position<'_>, reader: &'a R) -> Result<Self, ExecutionError> {
         let mut frame = Frame::default();
         if position.height == 1 {
             allocate(&mut frame, position.spec);
         }
-        let parent = B256::from_slice(position.parent.as_ref());
-        frame.put_block_hash(position.height.saturating_sub(1), parent);
-        Self {
-            position,
+        Ok(Self {
             reader,
-            frame,
+            evm: start(frame, &position, evm_env(&position))?,
             outcome: Outcome::default(),
-        }
+        })
     }
 
     /// Runs one transaction and keeps its effects.
     ///
     /// # Errors
-    /// [`ExecutionError`]; on an error nothing of the transaction stays.
+    /// [`ExecutionError`]; on an error nothing of the transaction stays, and after
+    /// [`ExecutionError::State`] nothing more can be run.
     pub async fn run(&mut self, tx: &Recovered<Transaction>) -> Result<(), ExecutionError> {
         if tx.is_eip4844() {
             return Err(ExecutionError::Blob);
@@ -156,15 +149,12 @@ impl<'a, R: StateReader> Executor<'a, R> {
         if env.gas_limit > left {
             return Err(ExecutionError::BlockFull);
         }
-        let evm_env = evm_env(&self.position);
-        let done = transact(&mut self.frame, self.reader, &self.position, evm_env, env).await?;
-        self.record(tx, done);
+        let result = self.evm.run(self.reader, env).await?;
+        self.record(tx, result);
         Ok(())
     }
 
-    fn record(&mut self, tx: &Recovered<Transaction>, done: ResultAndState) {
-        let ResultAndState { result, state } = done;
-        self.frame.commit(state);
+    fn record(&mut self, tx: &Recovered<Transaction>, result: ExecutionResult<Halt>) {
         let gas_used = self.outcome.gas_used.saturating_add(result.tx_gas_used());
         self.outcome.gas_used = gas_used;
         let transaction = u32::try_from(self.outcome.receipts.len()).unwrap_or(u32::MAX);
@@ -189,11 +179,14 @@ impl<'a, R: StateReader> Executor<'a, R> {
     }
 
     /// Ends the block.
-    pub fn close(self) -> Outcome {
-        Outcome {
-            diff: self.frame.into_diff(),
+    ///
+    /// # Errors
+    /// [`ExecutionError::State`] if the EVM broke.
+    pub fn close(self) -> Result<Outcome, ExecutionError> {
+        Ok(Outcome {
+            diff: self.evm.close()?,
             ..self.outcome
-        }
+        })
     }
 }
 
@@ -206,14 +199,26 @@ pub async fn execute<R: StateReader>(
     reader: &R,
     transactions: &[Recovered<Transaction>],
 ) -> Result<Outcome, ExecutionError> {
-    let mut executor = Executor::open(position, reader);
+    let mut executor = Executor::open(position, reader)?;
     for transaction in transactions {
         executor.run(transaction).await?;
     }
-    Ok(executor.close())
+    executor.close()
 }
 
-/// Builds a block from `candidates`, leaving out what does not fit or may not stand there.
+/// A block's transactions and what they do.
+#[derive(Debug)]
+pub struct Built {
+    /// What the block holds, in order.
+    pub transactions: Vec<Recovered<Transaction>>,
+    /// What executing it gave.
+    pub outcome: Outcome,
+    /// Candidates that their sender cannot pay for or may not send: nothing is gained by offering them again.
+    pub hopeless: Vec<B256>,
+}
+
+/// Builds a block from `candidates`, leaving out what does not fit or may not stand there, and what follows such a one
+/// from the same sender.
 ///
 /// # Errors
 /// [`ExecutionError::State`] only.
@@ -221,25 +226,50 @@ pub async fn build<R: StateReader>(
     position: Position<'_>,
     reader: &R,
     candidates: impl IntoIterator<Item = Recovered<Transaction>>,
-) -> Result<(Vec<Recovered<Transaction>>, Outcome), ExecutionError> {
-    let mut executor = Executor::open(position, reader);
-    let mut included = Vec::new();
+) -> Result<Built, ExecutionError> {
+    let mut executor = Executor::open(position, reader)?;
+    let (mut transactions, mut hopeless) = (Vec::new(), Vec::new());
+    let mut stopped = HashSet::new();
     let mut room = MAX_BODY_BYTES;
     for candidate in candidates {
+        if transactions.len() >= MAX_TRANSACTIONS {
+            break;
+        }
         let length = candidate.encode_2718_len();
-        if included.len() >= MAX_TRANSACTIONS || length > room {
+        if length > room || stopped.contains(&candidate.signer()) {
+            stopped.insert(candidate.signer());
             continue;
         }
         match executor.run(&candidate).await {
             Ok(()) => {
                 room = room.saturating_sub(length);
-                included.push(candidate);
+                transactions.push(candidate);
             }
             Err(ExecutionError::State(error)) => return Err(error.into()),
-            Err(error) => tracing::debug!(%error, "left a transaction out of a block"),
+            // An unfinalized block before this one holds it.
+            Err(ExecutionError::Invalid(error))
+                if matches!(*error, InvalidTransaction::NonceTooLow { .. }) => {}
+            Err(error) => {
+                tracing::debug!(%error, "left a transaction out of a block");
+                let later = match &error {
+                    ExecutionError::Invalid(error) => {
+                        matches!(**error, InvalidTransaction::NonceTooHigh { .. })
+                    }
+                    ExecutionError::BlockFull => true,
+                    _ => false,
+                };
+                if !later {
+                    hopeless.push(*candidate.tx_hash());
+                }
+                stopped.insert(candidate.signer());
+            }
         }
     }
-    Ok((included, executor.close()))
+    Ok(Built {
+        transactions,
+        outcome: executor.close()?,
+        hopeless,
+    })
 }
 
 /// How a call that is not a transaction ended.
@@ -281,12 +311,10 @@ pub async fn call<R: StateReader>(
     env.cfg_env.disable_nonce_check = true;
     env.cfg_env.disable_base_fee = true;
     env.cfg_env.disable_eip3607 = true;
-    let mut frame = Frame::default();
-    let parent = B256::from_slice(position.parent.as_ref());
-    frame.put_block_hash(position.height.saturating_sub(1), parent);
-    let done = transact(&mut frame, reader, &position, env, call).await?;
-    let gas_used = done.result.tx_gas_used();
-    Ok(match done.result {
+    let mut evm = start(Frame::default(), &position, env)?;
+    let result = evm.run(reader, call).await?;
+    let gas_used = result.tx_gas_used();
+    Ok(match result {
         ExecutionResult::Success { output, .. } => CallOutcome::Returned {
             output: output.into_data(),
             gas_used,
@@ -333,61 +361,14 @@ fn evm_env(position: &Position<'_>) -> EvmEnv {
     EvmEnv::new(position.spec.evm_config(), block)
 }
 
-async fn transact<R: StateReader>(
-    frame: &mut Frame,
-    reader: &R,
-    position: &Position<'_>,
-    env: EvmEnv,
-    tx: TxEnv,
-) -> Result<ResultAndState, ExecutionError> {
-    preload(frame, reader, &tx).await?;
-    for _ in 0..MAX_LOAD_ROUNDS {
-        let result = attempt(frame, position, env.clone(), tx.clone());
-        let missing = frame.take_missing();
-        if missing.is_empty() {
-            return result;
-        }
-        frame.load(reader, &missing).await?;
-    }
-    Err(ExecutionError::Evm(format!(
-        "needed state in more than {MAX_LOAD_ROUNDS} rounds"
-    )))
-}
-
-/// Loads what every transaction needs in one read instead of one round each.
-async fn preload<R: StateReader>(
-    frame: &mut Frame,
-    reader: &R,
-    tx: &TxEnv,
-) -> Result<(), ExecutionError> {
-    let mut wanted = vec![tx.caller, Address::ZERO];
-    wanted.extend(tx.kind.to().copied());
-    for address in wanted {
-        let _ = frame.account(address);
-    }
-    let missing: Vec<Item> = frame.take_missing();
-    if !missing.is_empty() {
-        frame.load(reader, &missing).await?;
-    }
-    Ok(())
-}
-
-fn attempt(
-    frame: &mut Frame,
-    position: &Position<'_>,
-    env: EvmEnv,
-    tx: TxEnv,
-) -> Result<ResultAndState<Halt>, ExecutionError> {
-    let mut evm = EthEvmFactory::default().create_evm(frame, env);
-    let now_ns = position.timestamp_ms.saturating_mul(1_000_000);
-    let domain = position.spec.domain;
-    evm.precompiles_mut()
-        .apply_precompile(&precompile::ADDRESS, |_| {
-            Some(precompile::verifier(domain, now_ns))
-        });
-    evm.transact_raw(tx).map_err(|error| match error {
-        EVMError::Transaction(invalid) => ExecutionError::Invalid(Box::new(invalid)),
-        EVMError::Database(_) => ExecutionError::Evm("state is not loaded".into()),
-        other => ExecutionError::Evm(other.to_string()),
-    })
+/// Starts an EVM at `position`; the parent's digest is the newest that `BLOCKHASH` answers.
+fn start(mut frame: Frame, position: &Position<'_>, env: EvmEnv) -> Result<Evm, StateError> {
+    let parent = B256::from_slice(position.parent.as_ref());
+    frame.put_block_hash(position.height.saturating_sub(1), parent);
+    let setting = Setting {
+        env,
+        domain: position.spec.domain,
+        now_ns: position.timestamp_ms.saturating_mul(1_000_000),
+    };
+    Evm::start(frame, setting)
 }

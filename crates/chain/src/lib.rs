@@ -13,6 +13,7 @@ pub mod application;
 pub mod block;
 pub mod engine;
 pub mod error;
+mod evm;
 pub mod execution;
 pub mod genesis;
 pub mod gossip;

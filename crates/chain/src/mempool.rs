@@ -1,4 +1,7 @@
 //! Transactions that wait for a block, by sender and nonce.
+//!
+//! Only a transaction whose sender's earlier ones are all on the chain or here is *ready*. The rest waits for the gap to
+//! close, is offered to no block, and makes room first when the pool is full.
 
 use crate::execution::Transaction;
 use alloy_consensus::{Transaction as _, Typed2718 as _, transaction::Recovered};
@@ -76,10 +79,36 @@ pub enum PoolError {
 #[derive(Debug)]
 pub struct Mempool {
     chain_id: u64,
-    senders: HashMap<Address, BTreeMap<u64, Pooled>>,
+    senders: HashMap<Address, Queue>,
     order: VecDeque<Address>,
     hashes: HashMap<B256, (Address, u64)>,
     bytes: usize,
+}
+
+/// What waits of one sender.
+#[derive(Debug, Default)]
+struct Queue {
+    /// The sender's next nonce on the chain, as far as the pool was told.
+    next: u64,
+    waiting: BTreeMap<u64, Pooled>,
+}
+
+impl Queue {
+    /// Those that can follow each other into a block, by nonce.
+    fn ready(&self) -> impl Iterator<Item = &Pooled> {
+        let from_next = self.waiting.range(self.next..);
+        from_next
+            .zip(self.next..)
+            .take_while(|((nonce, _), due)| *nonce == due)
+            .map(|((_, tx), _)| tx)
+    }
+
+    /// Nonce of the last transaction, if it is not ready.
+    fn last_gapped(&self) -> Option<u64> {
+        let last = *self.waiting.last_key_value()?.0;
+        let ready = self.ready().last().is_some_and(|tx| tx.nonce() == last);
+        (!ready).then_some(last)
+    }
 }
 
 impl Mempool {
@@ -104,6 +133,12 @@ impl Mempool {
         self.hashes.is_empty()
     }
 
+    /// Whether a block could hold something that waits.
+    pub fn has_ready(&self) -> bool {
+        let mut queues = self.senders.values();
+        queues.any(|queue| queue.ready().next().is_some())
+    }
+
     /// Takes a transaction whose sender's next nonce on the chain is `next_nonce`.
     ///
     /// # Errors
@@ -112,32 +147,48 @@ impl Mempool {
         self.admissible(&tx, next_nonce)?;
         let hash = *tx.tx_hash();
         let (sender, nonce, length) = (tx.signer(), tx.nonce(), tx.encode_2718_len());
-        if let Some(old) = self
-            .senders
-            .get(&sender)
-            .and_then(|queue| queue.get(&nonce))
-        {
-            let floor = old
-                .max_fee_per_gas()
-                .saturating_add(old.max_fee_per_gas() / 10);
-            if tx.max_fee_per_gas() < floor.max(1) {
+        let old = self.senders.get(&sender);
+        let old = old.and_then(|queue| queue.waiting.get(&nonce));
+        match old.map(|old| old.max_fee_per_gas()) {
+            Some(fee) if tx.max_fee_per_gas() < fee.saturating_add(fee / 10).max(1) => {
                 return Err(PoolError::ReplacementUnderpriced);
             }
-            self.remove(sender, nonce);
+            Some(_) => self.remove(sender, nonce),
+            None => self.make_room(&tx, next_nonce)?,
         }
         let queue = self.senders.entry(sender).or_default();
-        if queue.is_empty() {
+        if queue.waiting.is_empty() {
             self.order.push_back(sender);
         }
-        queue.insert(nonce, tx);
+        queue.next = queue.next.max(next_nonce);
+        queue.waiting.insert(nonce, tx);
         self.hashes.insert(hash, (sender, nonce));
         self.bytes = self.bytes.saturating_add(length);
         Ok(hash)
     }
 
+    /// Drops gapped transactions of other senders until `tx` has room; one that is gapped itself drives nobody out.
+    fn make_room(&mut self, tx: &Pooled, next_nonce: u64) -> Result<(), PoolError> {
+        let (sender, length) = (tx.signer(), tx.encode_2718_len());
+        let queued = self.senders.get(&sender).map_or(0, |q| q.waiting.len());
+        if queued >= MAX_POOLED_PER_SENDER {
+            return Err(PoolError::Full);
+        }
+        let ready = self.pending_nonce(sender, next_nonce) == tx.nonce();
+        while self.len() >= MAX_POOLED || self.bytes.saturating_add(length) > MAX_POOLED_BYTES {
+            let mut others = self.order.iter().filter(|other| **other != sender);
+            let gapped =
+                others.find_map(|other| Some((*other, self.senders.get(other)?.last_gapped()?)));
+            match gapped {
+                Some((other, nonce)) if ready => self.remove(other, nonce),
+                _ => return Err(PoolError::Full),
+            }
+        }
+        Ok(())
+    }
+
     fn admissible(&self, tx: &Pooled, next_nonce: u64) -> Result<(), PoolError> {
         let length = tx.encode_2718_len();
-        let queued = self.senders.get(&tx.signer()).map_or(0, BTreeMap::len);
         if self.hashes.contains_key(tx.tx_hash()) {
             return Err(PoolError::Known);
         }
@@ -165,24 +216,28 @@ impl Mempool {
                 given: tx.nonce(),
             });
         }
-        let full = self.len() >= MAX_POOLED
-            || queued >= MAX_POOLED_PER_SENDER
-            || self.bytes.saturating_add(length) > MAX_POOLED_BYTES;
-        if full { Err(PoolError::Full) } else { Ok(()) }
+        Ok(())
     }
 
-    /// Candidates for a block: senders in the order in which they came, each one's transactions
-    /// by nonce.
+    /// Candidates for a block: the senders' ready transactions in turn, each sender's by nonce, so that none crowds the
+    /// others out.
     pub fn candidates(&self, most: usize) -> Vec<Pooled> {
         let queues = self
             .order
             .iter()
             .filter_map(|sender| self.senders.get(sender));
-        queues
-            .flat_map(BTreeMap::values)
-            .take(most)
-            .cloned()
-            .collect()
+        let mut queues: Vec<_> = queues.map(|queue| queue.ready()).collect();
+        let mut candidates = Vec::new();
+        while !queues.is_empty() {
+            queues.retain_mut(|queue| match queue.next() {
+                Some(tx) if candidates.len() < most => {
+                    candidates.push(tx.clone());
+                    true
+                }
+                _ => false,
+            });
+        }
+        candidates
     }
 
     /// The nonce that `sender` should use next, given the chain's `next_nonce`.
@@ -191,7 +246,7 @@ impl Mempool {
             return next_nonce;
         };
         let mut next = next_nonce;
-        while queue.contains_key(&next) {
+        while queue.waiting.contains_key(&next) {
             next = next.saturating_add(1);
         }
         next
@@ -200,16 +255,28 @@ impl Mempool {
     /// A waiting transaction by its hash.
     pub fn by_hash(&self, hash: &B256) -> Option<&Pooled> {
         let (sender, nonce) = self.hashes.get(hash)?;
-        self.senders.get(sender)?.get(nonce)
+        self.senders.get(sender)?.waiting.get(nonce)
     }
 
     /// Forgets everything of `sender` up to and including `nonce`, which a block has used.
     pub fn used(&mut self, sender: Address, nonce: u64) {
-        let Some(queue) = self.senders.get(&sender) else {
+        let Some(queue) = self.senders.get_mut(&sender) else {
             return;
         };
-        let done: Vec<u64> = queue.range(..=nonce).map(|(nonce, _)| *nonce).collect();
+        queue.next = queue.next.max(nonce.saturating_add(1));
+        let done: Vec<u64> = queue
+            .waiting
+            .range(..=nonce)
+            .map(|(nonce, _)| *nonce)
+            .collect();
         for nonce in done {
+            self.remove(sender, nonce);
+        }
+    }
+
+    /// Forgets a transaction, by its hash; what its sender has behind it then waits for the gap to close.
+    pub fn forget(&mut self, hash: &B256) {
+        if let Some((sender, nonce)) = self.hashes.get(hash).copied() {
             self.remove(sender, nonce);
         }
     }
@@ -218,11 +285,11 @@ impl Mempool {
         let Some(queue) = self.senders.get_mut(&sender) else {
             return;
         };
-        if let Some(tx) = queue.remove(&nonce) {
+        if let Some(tx) = queue.waiting.remove(&nonce) {
             self.hashes.remove(tx.tx_hash());
             self.bytes = self.bytes.saturating_sub(tx.encode_2718_len());
         }
-        if queue.is_empty() {
+        if queue.waiting.is_empty() {
             self.senders.remove(&sender);
             self.order.retain(|other| *other != sender);
         }

@@ -2,8 +2,7 @@
 //!
 //! One QMDB holds everything: accounts, storage slots and code, each under a SHA-256 key with its
 //! own prefix. Execution is synchronous while the database is not, so a [`Frame`] answers only
-//! from memory; what it lacks it records, the caller loads those keys, and the transaction runs
-//! again (see [`crate::execution`]).
+//! from memory; what it lacks it records, and whoever runs the EVM fetches it.
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use commonware_cryptography::{Hasher as _, Sha256, sha256};
@@ -104,6 +103,73 @@ pub enum StateError {
 /// Values to put (`Some`) or delete (`None`), by key, in key order.
 pub type StateDiff = BTreeMap<StateKey, Option<Word>>;
 
+/// An item with what the database holds of it.
+#[derive(Debug, Clone)]
+pub enum Loaded {
+    /// An account, or that there is none.
+    Account(Address, Option<AccountInfo>),
+    /// A storage slot; zero if it was never written.
+    Slot(Address, U256, U256),
+    /// A contract's code.
+    Code(B256, Bytecode),
+    /// The digest of a block; zero if it is not known.
+    BlockHash(u64, B256),
+}
+
+/// Reads `items` from `reader`, in one read but for code.
+///
+/// # Errors
+/// [`StateError`] from the reader, or `Broken` if a stored value is none that we write.
+pub async fn fetch(reader: &impl StateReader, items: &[Item]) -> Result<Vec<Loaded>, StateError> {
+    let mut keys = Vec::with_capacity(items.len());
+    for item in items {
+        match item {
+            Item::Account(address) => keys.extend([account_key(address), code_hash_key(address)]),
+            Item::Slot(address, slot) => keys.push(slot_key(address, slot)),
+            Item::BlockHash(height) => keys.push(block_hash_key(*height)),
+            Item::Code(_) => {}
+        }
+    }
+    let mut words = reader.read_many(&keys).await?.into_iter();
+    let mut next = || words.next().flatten();
+    let mut loaded = Vec::with_capacity(items.len());
+    for item in items {
+        loaded.push(match *item {
+            Item::Account(address) => Loaded::Account(address, decode_account(next(), next())),
+            Item::Slot(address, slot) => {
+                let value = U256::from_be_bytes(next().unwrap_or_default());
+                Loaded::Slot(address, slot, value)
+            }
+            Item::BlockHash(height) => {
+                Loaded::BlockHash(height, next().map(B256::from).unwrap_or_default())
+            }
+            Item::Code(hash) => Loaded::Code(hash, fetch_code(reader, hash).await?),
+        });
+    }
+    Ok(loaded)
+}
+
+async fn fetch_code(reader: &impl StateReader, hash: B256) -> Result<Bytecode, StateError> {
+    let broken = || StateError::Broken(format!("the code {hash} is not whole"));
+    let length = reader.read_many(&[code_key(&hash, 0)]).await?;
+    let length = length.first().copied().flatten().ok_or_else(broken)?;
+    let length = usize::try_from(U256::from_be_bytes(length)).map_err(|_| broken())?;
+    if length > MAX_CODE_BYTES {
+        return Err(broken());
+    }
+    let parts = u32::try_from(length.div_ceil(32)).map_err(|_| broken())?;
+    let keys: Vec<StateKey> = (1..=parts).map(|part| code_key(&hash, part)).collect();
+    let mut code = Vec::with_capacity(length);
+    for word in reader.read_many(&keys).await? {
+        code.extend_from_slice(&word.ok_or_else(broken)?);
+    }
+    code.truncate(length);
+    if keccak256(&code) != hash {
+        return Err(broken());
+    }
+    Ok(Bytecode::new_raw(code.into()))
+}
+
 /// EVM state in memory: what was loaded, and on top what this block wrote.
 #[derive(Debug, Default)]
 pub struct Frame {
@@ -124,65 +190,34 @@ impl Frame {
     /// Loads `items` from `reader` into the frame.
     ///
     /// # Errors
-    /// [`StateError`] from the reader, or `Broken` if a stored value is none that we write.
+    /// Those of [`fetch`].
     pub async fn load(
         &mut self,
         reader: &impl StateReader,
         items: &[Item],
     ) -> Result<(), StateError> {
-        let mut keys = Vec::with_capacity(items.len());
-        for item in items {
-            match item {
-                Item::Account(address) => {
-                    keys.extend([account_key(address), code_hash_key(address)]);
-                }
-                Item::Slot(address, slot) => keys.push(slot_key(address, slot)),
-                Item::BlockHash(height) => keys.push(block_hash_key(*height)),
-                Item::Code(hash) => self.load_code(reader, *hash).await?,
-            }
-        }
-        let mut words = reader.read_many(&keys).await?.into_iter();
-        let mut next = || words.next().flatten();
-        for item in items {
-            match item {
-                Item::Account(address) => {
-                    let info = decode_account(next(), next());
-                    self.accounts.insert(*address, info);
-                }
-                Item::Slot(address, slot) => {
-                    let value = U256::from_be_bytes(next().unwrap_or_default());
-                    self.slots.insert((*address, *slot), value);
-                }
-                Item::BlockHash(height) => {
-                    self.hashes
-                        .insert(*height, next().map(B256::from).unwrap_or_default());
-                }
-                Item::Code(_) => {}
-            }
-        }
+        self.fill(fetch(reader, items).await?);
         Ok(())
     }
 
-    async fn load_code(&mut self, reader: &impl StateReader, hash: B256) -> Result<(), StateError> {
-        let broken = || StateError::Broken(format!("the code {hash} is not whole"));
-        let length = reader.read_many(&[code_key(&hash, 0)]).await?;
-        let length = length.first().copied().flatten().ok_or_else(broken)?;
-        let length = usize::try_from(U256::from_be_bytes(length)).map_err(|_| broken())?;
-        if length > MAX_CODE_BYTES {
-            return Err(broken());
+    /// Takes what was fetched.
+    pub fn fill(&mut self, items: Vec<Loaded>) {
+        for item in items {
+            match item {
+                Loaded::Account(address, info) => {
+                    self.accounts.insert(address, info);
+                }
+                Loaded::Slot(address, slot, value) => {
+                    self.slots.insert((address, slot), value);
+                }
+                Loaded::Code(hash, code) => {
+                    self.codes.insert(hash, code);
+                }
+                Loaded::BlockHash(height, hash) => {
+                    self.hashes.insert(height, hash);
+                }
+            }
         }
-        let parts = u32::try_from(length.div_ceil(32)).map_err(|_| broken())?;
-        let keys: Vec<StateKey> = (1..=parts).map(|part| code_key(&hash, part)).collect();
-        let mut code = Vec::with_capacity(length);
-        for word in reader.read_many(&keys).await? {
-            code.extend_from_slice(&word.ok_or_else(broken)?);
-        }
-        code.truncate(length);
-        if keccak256(&code) != hash {
-            return Err(broken());
-        }
-        self.codes.insert(hash, Bytecode::new_raw(code.into()));
-        Ok(())
     }
 
     /// Account as loaded or written, or `None` if it does not exist.

@@ -264,6 +264,8 @@ pub struct Draft {
     pub value: U256,
     pub data: Bytes,
     pub gas: u64,
+    /// Most wei per gas.
+    pub fee: u128,
     pub chain_id: u64,
 }
 
@@ -274,6 +276,7 @@ impl Default for Draft {
             value: U256::ZERO,
             data: Bytes::new(),
             gas: 21_000,
+            fee: 2_000_000_000,
             chain_id: CHAIN_ID,
         }
     }
@@ -290,7 +293,11 @@ impl Wallet {
     pub fn new(number: u8) -> Self {
         let mut secret = [0; 32];
         secret[31] = number;
-        let key = NodeKey::from_bytes(secret).unwrap();
+        Self::of(NodeKey::from_bytes(secret).unwrap())
+    }
+
+    /// The wallet of a key.
+    pub fn of(key: NodeKey) -> Self {
         Self {
             address: Address::from(key.address()),
             key,
@@ -308,7 +315,7 @@ impl Wallet {
             chain_id: draft.chain_id,
             nonce,
             gas_limit: draft.gas,
-            max_fee_per_gas: 2_000_000_000,
+            max_fee_per_gas: draft.fee,
             max_priority_fee_per_gas: 0,
             to: draft.to,
             value: draft.value,

@@ -2,6 +2,7 @@
 
 mod frozen_vectors;
 mod local_chain;
+mod mempool;
 mod rpc_blocks;
 mod rpc_contract;
 mod rpc_filters;

@@ -1,0 +1,130 @@
+//! The transaction pool: what a block is offered, and what cannot fill it.
+
+use crate::local_chain::{CHAIN_ID, Draft, Wallet};
+use alloy_consensus::Transaction as _;
+use alloy_primitives::{Address, TxKind};
+use assay_chain::{
+    application::recover,
+    mempool::{MAX_POOLED, MAX_POOLED_PER_SENDER, Mempool, PoolError, Pooled},
+};
+use assay_receipt::NodeKey;
+
+fn wallet(seed: u64) -> Wallet {
+    let mut secret = [1; 32];
+    secret[..8].copy_from_slice(&seed.to_be_bytes());
+    Wallet::of(NodeKey::from_bytes(secret).unwrap())
+}
+
+fn transfer(wallet: &Wallet, nonce: u64) -> Pooled {
+    let draft = Draft {
+        to: TxKind::Call(Address::repeat_byte(9)),
+        ..Draft::default()
+    };
+    recover(&wallet.sign(nonce, draft)).unwrap()
+}
+
+fn offered(pool: &Mempool) -> Vec<(Address, u64)> {
+    let candidates = pool.candidates(usize::MAX);
+    candidates
+        .iter()
+        .map(|tx| (tx.signer(), tx.nonce()))
+        .collect()
+}
+
+#[test]
+fn a_gap_is_offered_to_no_block_until_it_closes() {
+    let mut pool = Mempool::new(CHAIN_ID);
+    let one = wallet(1);
+    for nonce in [6, 7, 9] {
+        pool.add(transfer(&one, nonce), 5).unwrap();
+    }
+    assert!(!pool.has_ready());
+    assert_eq!(offered(&pool), []);
+    pool.add(transfer(&one, 5), 5).unwrap();
+    assert!(pool.has_ready());
+    assert_eq!(offered(&pool), [5, 6, 7].map(|nonce| (one.address, nonce)));
+    pool.used(one.address, 6);
+    assert_eq!(offered(&pool), [(one.address, 7)]);
+    pool.used(one.address, 8);
+    assert_eq!(offered(&pool), [(one.address, 9)]);
+}
+
+#[test]
+fn senders_take_turns() {
+    let mut pool = Mempool::new(CHAIN_ID);
+    let (busy, other) = (wallet(1), wallet(2));
+    for nonce in 0..4 {
+        pool.add(transfer(&busy, nonce), 0).unwrap();
+    }
+    pool.add(transfer(&other, 0), 0).unwrap();
+    let turns = [(busy.address, 0), (other.address, 0), (busy.address, 1)];
+    assert_eq!(offered(&pool)[..3], turns);
+    let three: Vec<_> = pool.candidates(3).iter().map(|tx| tx.nonce()).collect();
+    assert_eq!(three, [0, 0, 1]);
+}
+
+#[test]
+fn what_is_forgotten_leaves_a_gap() {
+    let mut pool = Mempool::new(CHAIN_ID);
+    let one = wallet(1);
+    let first = transfer(&one, 0);
+    pool.add(first.clone(), 0).unwrap();
+    pool.add(transfer(&one, 1), 0).unwrap();
+    pool.forget(first.tx_hash());
+    assert_eq!((pool.len(), offered(&pool)), (1, vec![]));
+    pool.forget(first.tx_hash());
+    pool.add(first, 0).unwrap();
+    assert_eq!(offered(&pool).len(), 2);
+}
+
+#[test]
+fn one_sender_cannot_fill_the_pool() {
+    let mut pool = Mempool::new(CHAIN_ID);
+    let one = wallet(1);
+    for nonce in 0..MAX_POOLED_PER_SENDER as u64 {
+        pool.add(transfer(&one, nonce), 0).unwrap();
+    }
+    let more = transfer(&one, MAX_POOLED_PER_SENDER as u64);
+    assert_eq!(pool.add(more, 0), Err(PoolError::Full));
+    pool.add(transfer(&wallet(2), 0), 0).unwrap();
+}
+
+#[test]
+fn what_cannot_run_makes_room_for_what_can() {
+    let mut pool = Mempool::new(CHAIN_ID);
+    let mut fillers = (1..).map(wallet);
+    while pool.len() < MAX_POOLED {
+        let filler = fillers.next().unwrap();
+        let room = MAX_POOLED - pool.len();
+        for nonce in 1..=MAX_POOLED_PER_SENDER.min(room) as u64 {
+            pool.add(transfer(&filler, nonce), 0).unwrap();
+        }
+    }
+    assert!(!pool.has_ready());
+    let late = wallet(1_000);
+    assert_eq!(pool.add(transfer(&late, 1), 0), Err(PoolError::Full));
+    pool.add(transfer(&late, 0), 0).unwrap();
+    assert_eq!(pool.len(), MAX_POOLED);
+    assert_eq!(offered(&pool), [(late.address, 0)]);
+}
+
+#[test]
+fn a_replacement_must_pay_a_tenth_more_and_keeps_its_place() {
+    let mut pool = Mempool::new(CHAIN_ID);
+    let one = wallet(1);
+    let first = transfer(&one, 0);
+    pool.add(first.clone(), 0).unwrap();
+    assert_eq!(pool.add(first.clone(), 0), Err(PoolError::Known));
+    let draft = |fee| Draft {
+        fee,
+        ..Draft::default()
+    };
+    let fee = first.max_fee_per_gas();
+    let little = recover(&one.sign(0, draft(fee + fee / 10 - 1))).unwrap();
+    assert_eq!(pool.add(little, 0), Err(PoolError::ReplacementUnderpriced));
+    let enough = recover(&one.sign(0, draft(fee + fee / 10))).unwrap();
+    pool.add(enough.clone(), 0).unwrap();
+    assert_eq!(pool.len(), 1);
+    assert_eq!(pool.candidates(1)[0].tx_hash(), enough.tx_hash());
+    assert!(pool.by_hash(first.tx_hash()).is_none());
+}
