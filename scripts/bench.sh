@@ -1,10 +1,27 @@
 #!/usr/bin/env bash
-# Runs every benchmark of the workspace, one after the other on an otherwise idle machine; the network's go to BENCHMARKS.md.
+# Runs every benchmark of the workspace, one after the other on an otherwise idle machine, and writes BENCHMARKS.md; with
+# arguments, runs the benchmarks of those names and writes nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/environment.sh
 if (($#)); then
 	exec cargo bench --workspace --benches "$@"
 fi
-cargo bench --workspace --bench network -- --out "$PWD/BENCHMARKS.md"
-exec cargo bench --package assay-receipt --package assay-tensor --benches
+parts=$(mktemp -d)
+trap 'rm -rf "$parts"' EXIT
+
+cargo build --quiet --workspace --benches --examples
+cargo bench --quiet --workspace --bench network -- --out "$parts/network.md"
+python=$(venv clients/onnx/requirements.lock)/bin/python
+cargo bench --quiet --workspace --bench receipt --bench corpus
+"$python" clients/onnx/bench.py >"$parts/onnxruntime.json"
+"$python" clients/onnx/compare.py "$CARGO_TARGET_DIR/criterion" <"$parts/onnxruntime.json" >"$parts/executor.md"
+"$CARGO_TARGET_DIR/debug/examples/wide_area" --table 10,20,40,100 --seconds 10 >"$parts/wide_area.md"
+{
+	cat "$parts/network.md"
+	printf '\n## The executor beside onnxruntime\n\n'
+	cat "$parts/executor.md"
+	printf '\n## Between continents, simulated\n\n'
+	cat "$parts/wide_area.md"
+} >BENCHMARKS.md
+say "wrote BENCHMARKS.md"

@@ -1,6 +1,10 @@
 //! How long a validator that was away needs until it is back at the tip.
 
-use crate::{Result, Scale, report::Report, world::World};
+use crate::{
+    Result, Scale,
+    report::{Report, cpu_time},
+    world::World,
+};
 use assay_node::{
     local::{Plan, RoleName},
     rpc_client::RpcClient,
@@ -28,12 +32,18 @@ pub async fn run(report: &mut Report, scale: Scale) -> Result<()> {
     world.network.kill(AWAY).await?;
     let folder = world.network.plan().folder(AWAY);
     let (from, before) = (others.height().await?, size(&folder)?);
-    let grown = Instant::now();
+    let (grown, cpu) = (Instant::now(), cpu_time());
     while others.height().await? < from + scale.missed_blocks {
         patient(grown)?;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let missed = others.height().await? - from;
+    let each = (cpu_time() - cpu).as_secs_f64() * 1e6 / missed as f64 / AWAY_RPC as f64;
+    report.row(
+        "CPU per empty block, each validator",
+        format!("{each:.0} us"),
+        "",
+    );
     let started = Instant::now();
     world.network.restart(AWAY)?;
     loop {

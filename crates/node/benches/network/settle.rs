@@ -68,6 +68,11 @@ pub async fn run(report: &mut Report, scale: Scale) -> Result<()> {
         "",
     );
     report.row(
+        "of which each validator, for checking and ordering it",
+        format!("{:.0} us", each((cpu - signing.as_secs_f64()) / 4.0 * 1e6)),
+        "",
+    );
+    report.row(
         "bytes on chain per receipt",
         format!("{:.0}", each(bytes as f64)),
         "",
