@@ -2,10 +2,9 @@
 
 # Built once for demo, tests and benches, outside the checkout so that `git clean` does not cost half an hour.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/assay/target
+SHELL := /bin/bash
+CLAIM := source scripts/environment.sh && claim_target
 export CARGO_BUILD_JOBS ?= $(shell nproc)
-
-# The crates whose tests take seconds: no network, no consensus.
-FAST := assay-receipt assay-tensor assay-settle assay-inference assay-tidy
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench models vectors contracts clean-local
@@ -14,6 +13,7 @@ help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: ## Start a local network, walk through it; ARGS="--exit" stops after the walk
+	@$(CLAIM)
 	@cargo build --quiet --workspace --bins
 	@"$(CARGO_TARGET_DIR)/debug/assay" demo $(ARGS)
 
@@ -21,9 +21,10 @@ test: ## Run everything that must pass; SUITES="rust onnx" runs only some
 	@scripts/test.sh $(SUITES)
 
 check: ## The fast inner loop: format, lints, unit tests
+	@$(CLAIM)
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --quiet $(addprefix --package ,$(FAST)) --lib
+	cargo test --quiet --workspace --lib
 	cargo test --quiet --package assay-tidy --test it
 
 bench: ## Run every benchmark of the workspace; ARGS="tensor" runs those of that name
@@ -33,11 +34,13 @@ models: ## Train the models again and write their reference outputs
 	@scripts/models.sh
 
 vectors: ## Write the frozen vectors again; a difference means that a wire format changed
-	cargo run --quiet --package assay-receipt --example make_vectors
-	cargo run --quiet --package assay-chain --example make_chain_vectors
+	@$(CLAIM)
+	cargo build --quiet --workspace --examples
+	"$(CARGO_TARGET_DIR)/debug/examples/make_vectors"
+	"$(CARGO_TARGET_DIR)/debug/examples/make_chain_vectors"
 
 contracts: ## Compile the contracts again and write their artefacts
 	@scripts/contracts.sh
 
 clean-local: ## Remove what running the network left in this checkout; the cache stays
-	rm -rf .assay contracts/node_modules clients/*/node_modules
+	rm -rf .assay .assay-drill contracts/node_modules clients/*/node_modules

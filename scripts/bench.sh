@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/environment.sh
+claim_target
 if (($#)); then
 	exec cargo bench --workspace --benches "$@"
 fi

@@ -20,6 +20,16 @@ need() {
 	return 1
 }
 
+# claim_target: cargo tells the crates of two checkouts that share a target directory apart by the age of their files
+# alone, so whoever used it last would leave binaries that pass for ours; the workspace's are forgotten then.
+claim_target() {
+	local mark=$CARGO_TARGET_DIR/.assay-checkout
+	[[ -r $mark && $(<"$mark") == "$root" ]] && return
+	mkdir -p "$CARGO_TARGET_DIR"
+	rm -rf "$CARGO_TARGET_DIR"/*/.fingerprint/assay*
+	printf '%s\n' "$root" >"$mark"
+}
+
 # digest FILE...: 16 characters that change when the content of a file does.
 digest() { cat "$@" | sha256sum | cut -c1-16; }
 

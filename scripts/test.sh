@@ -6,6 +6,7 @@ source scripts/environment.sh
 source scripts/suites.sh
 source scripts/network.sh
 trap network_stop EXIT
+claim_target
 export CARGO_TERM_COLOR=never NO_COLOR=1
 
 suites=(scripts rust doc readme contracts onnx rpc)
@@ -56,9 +57,11 @@ with_venv() {
 }
 
 rpc_clients() {
-	local data status=0
+	local data environment status=0
+	node_packages clients/rpc || return
+	environment=$(venv clients/rpc/requirements.lock) || return
 	data=$(mktemp -d)
-	network_start "$data" && node clients/rpc/run.mjs || status=$?
+	network_start "$data" && PYTHON=$environment/bin/python node clients/rpc/run.mjs || status=$?
 	network_stop
 	((status == 0)) || { echo "the network's log:"; tail -n 20 "$data/network.log"; }
 	rm -rf "$data"

@@ -1,57 +1,15 @@
-// Installs the clients from their lockfiles and runs each against RPC_URL and WS_URL with PRIVATE_KEY (funded).
+// Runs each client against RPC_URL and WS_URL with PRIVATE_KEY (funded); PYTHON has what requirements.lock names.
 //
 // Prints what each client's checks say, one line for each client, and at the end `N passed, N failed`. Status 0 only if
 // every check that was planned has passed.
 
-import { spawn, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
+import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 /** A client with some twenty checks takes seconds; this ends one that hangs. */
 const CLIENT_TIMEOUT_MS = 300_000;
-
-function execute(command, args) {
-  const { status, error } = spawnSync(command, args, { cwd: HERE, stdio: ["ignore", "ignore", "inherit"] });
-  if (error || status !== 0) {
-    console.error(`error: ${command} ${args.join(" ")} failed (${error?.message ?? `status ${status}`})`);
-    process.exit(2);
-  }
-}
-
-/** A short name for the content of a lockfile. */
-function fingerprint(file) {
-  return createHash("sha256").update(readFileSync(join(HERE, file))).digest("hex").slice(0, 16);
-}
-
-/** node_modules as package-lock.json has them; left alone where they are. */
-function installNode() {
-  const stamp = join(HERE, "node_modules", ".assay-lock");
-  const wanted = fingerprint("package-lock.json");
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
-  execute("npm", ["ci", "--no-audit", "--no-fund", "--silent"]);
-  writeFileSync(stamp, wanted);
-}
-
-/** The interpreter of an environment as requirements.lock has it; made once for each content of it. */
-function installPython() {
-  const cache = process.env.ASSAY_CACHE ?? join(homedir(), ".cache", "assay");
-  const folder = join(cache, `rpc-clients-${fingerprint("requirements.lock")}`);
-  const python = join(folder, "bin", "python");
-  const stamp = join(folder, ".complete");
-  if (existsSync(stamp)) return python;
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(cache, { recursive: true });
-  execute(process.env.PYTHON ?? "python3", ["-m", "venv", folder]);
-  const quiet = ["--quiet", "--disable-pip-version-check"];
-  execute(python, ["-m", "pip", "install", ...quiet, "--no-deps", "-r", "requirements.lock"]);
-  writeFileSync(stamp, "");
-  return python;
-}
 
 /** Runs one client to its end. A check that was planned and not reported has failed. */
 async function runClient({ name, command, args }) {
@@ -82,8 +40,7 @@ async function main() {
     console.error(`error: ${missing.join(", ")} not set`);
     return 3;
   }
-  installNode();
-  const python = installPython();
+  const python = process.env.PYTHON ?? "python3";
   const node = process.execPath;
   const clients = [
     { name: "viem", command: node, args: ["viem.mjs"] },

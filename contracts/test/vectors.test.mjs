@@ -1,4 +1,4 @@
-// The frozen vectors that Rust and TypeScript read too: the contracts compute the same ids, roots and commitments, and
+// The frozen vectors that Rust reads too: the contracts compute the same ids, roots and commitments, and
 // refuse what a contract can be asked. What has no Solidity form (JSON, binary framing) is for the others.
 
 import assert from "node:assert/strict";

@@ -4,13 +4,13 @@ use crate::{client::Gateway, complaint::Complaint, saved::ReceiptFile};
 use alloy_primitives::B256;
 use anyhow::{Context as _, Result};
 use assay_chain::light::{Network, ReceiptProof};
-use assay_inference::{NamedTensors, Tensor, json, npy};
-use assay_node::api::{
-    InferRequest, InferResponse, ModelEntry, OutputForm, Question, TensorEntry, tensors,
+use assay_inference::{NamedTensors, json, npy};
+use assay_node::{
+    api::{InferRequest, InferResponse, ModelEntry, OutputForm, Question, TensorEntry, tensors},
+    problem::Problem,
 };
 use assay_receipt::{Commitment, Disclosure, Field, SaltSeed, commit};
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Most elements of the tensors of one question or answer that are read here.
@@ -78,7 +78,7 @@ pub async fn ask(gateway: &Gateway, network: &Network, asking: Asking<'_>) -> Re
     })
 }
 
-fn refused(problem: assay_node::problem::Problem) -> Complaint {
+fn refused(problem: Problem) -> Complaint {
     Complaint::failed(&problem).hint(&problem.hint)
 }
 
@@ -88,30 +88,16 @@ fn distrust(error: &dyn std::fmt::Display) -> Complaint {
 }
 
 /// The outputs in the order of the model's signature, which is the order of their commitment.
-fn read_outputs(values: &BTreeMap<String, Value>, entries: &[TensorEntry]) -> Result<NamedTensors> {
-    if values.len() != entries.len() {
-        return Err(distrust(&"it has other outputs than the model").into());
-    }
-    let mut outputs = NamedTensors::default();
-    for entry in entries {
-        let text = values
-            .get(&entry.name)
-            .and_then(|value| value.get("npy")?.as_str());
-        let bytes = text.and_then(|text| BASE64_STANDARD.decode(text).ok());
-        let bytes =
-            bytes.ok_or_else(|| distrust(&format!("output {} is no npy file", entry.name)))?;
-        let tensor = npy::read(&bytes, MAX_ELEMENTS).map_err(|error| distrust(&error))?;
-        outputs.push(entry.name.clone(), tensor);
-    }
-    Ok(outputs)
+fn read_outputs(
+    values: &BTreeMap<String, Value>,
+    entries: &[TensorEntry],
+) -> Result<NamedTensors, Complaint> {
+    tensors::read(values, entries, MAX_ELEMENTS).map_err(|problem| distrust(&problem))
 }
 
 /// Lays open every tensor of a commitment.
 fn open(tensors: &NamedTensors, seed: &B256, signed: &Commitment) -> Result<Vec<Disclosure>> {
-    let bytes: Vec<(&str, Vec<u8>)> = tensors
-        .iter()
-        .map(|(name, tensor)| (name, npy::canonical_bytes(tensor)))
-        .collect();
+    let bytes = npy::canonical_fields(tensors).map_err(Complaint::failed)?;
     let fields: Vec<Field<'_>> = bytes
         .iter()
         .map(|(name, bytes)| Field { name, bytes })
@@ -144,7 +130,34 @@ impl Answered {
     }
 }
 
-/// The value that stands for a tensor in a request.
-pub fn npy_value(tensor: &Tensor) -> Value {
-    json!({"npy": BASE64_STANDARD.encode(npy::canonical_bytes(tensor))})
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assay_inference::Tensor;
+    use assay_node::api::Dimension;
+
+    #[test]
+    fn outputs_that_are_not_the_models_are_distrusted() {
+        let entry = TensorEntry {
+            name: "y".into(),
+            dtype: "f32".into(),
+            shape: Some(vec![Dimension::Any(()), Dimension::Fixed(2)]),
+            non_finite: true,
+        };
+        let read = |name: &str, tensor: Result<Tensor, _>| {
+            let tensors = NamedTensors::new(vec![(name.into(), tensor.unwrap())]);
+            let values = tensors::write(&tensors, OutputForm::Npy).unwrap();
+            read_outputs(&values, std::slice::from_ref(&entry))
+        };
+        assert!(read("y", Tensor::new(&[1, 2], vec![f32::NAN, 2.0])).is_ok());
+        for lie in [
+            read("z", Tensor::new(&[1, 2], vec![1f32, 2.0])),
+            read("y", Tensor::new(&[1, 2], vec![1f64, 2.0])),
+            read("y", Tensor::new(&[2, 1], vec![1f32, 2.0])),
+            read("y", Tensor::new(&[1 << 20, 0], Vec::<f32>::new())),
+        ] {
+            let said = lie.unwrap_err().to_string();
+            assert!(said.starts_with("the answer does not hold: "), "{said}");
+        }
+    }
 }

@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep};
 
 /// An answer may take as long as a gateway gives all nodes that it asks.
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// Longest answer that is read, bytes: more than any outputs that fit a commitment.
+const MAX_ANSWER_BYTES: usize = 128 << 20;
 /// Between two looks whether a receipt has settled.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -108,8 +110,7 @@ impl Gateway {
         while started.elapsed() < patience {
             match self.receipt(id).await {
                 Ok(report) => {
-                    if let Some(proof) = &report.proof {
-                        let settled = light::verify(network, proof).map_err(Complaint::failed)?;
+                    if let Some(settled) = proven(id, network, &report)? {
                         return Ok(SettledReport { report, settled });
                     }
                     if matches!(report.state, ReceiptState::Expired | ReceiptState::Refuted) {
@@ -138,17 +139,53 @@ impl Gateway {
     }
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
-        let response = request.send().await.map_err(|_| {
+        let silent = |_| {
             Complaint::failed(format!("no gateway answers at {}", self.url))
                 .hint("`assay up` starts a local network; --gateway names another one")
-        })?;
+        };
+        let strange = |what: &dyn std::fmt::Display| {
+            Complaint::failed(format!("{} is no gateway's answer: {what}", self.url))
+                .hint("is this the address of a gateway?")
+        };
+        let mut response = request.send().await.map_err(silent)?;
         let status = response.status();
-        let body = response.bytes().await?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(silent)? {
+            if body.len().saturating_add(chunk.len()) > MAX_ANSWER_BYTES {
+                return Err(strange(&"it is too long").into());
+            }
+            body.extend_from_slice(&chunk);
+        }
         if status.is_success() {
-            return Ok(serde_json::from_slice(&body)?);
+            return serde_json::from_slice(&body).map_err(|error| strange(&error).into());
         }
         Err(complaint(status, &body).into())
     }
+}
+
+/// What the report's proof establishes, if it has one; another receipt's proof establishes nothing of this one.
+fn proven(
+    id: &ReceiptId,
+    network: &Network,
+    report: &ReceiptReport,
+) -> Result<Option<light::Settled>, Complaint> {
+    let distrust = |what: String| {
+        Complaint::failed(what).hint("the gateway is to blame: ask another one and report this one")
+    };
+    if report.id != *id {
+        let other = report.id;
+        return Err(distrust(format!("asked for {id}, got receipt {other}")));
+    }
+    let Some(proof) = &report.proof else {
+        return Ok(None);
+    };
+    let settled = light::verify(network, proof)
+        .map_err(|failure| distrust(format!("the proof of {id} does not hold: {failure}")))?;
+    if settled.id != *id {
+        let other = settled.id;
+        return Err(distrust(format!("the proof of {id} is of receipt {other}")));
+    }
+    Ok(Some(settled))
 }
 
 fn complaint(status: StatusCode, body: &[u8]) -> Complaint {
@@ -183,5 +220,80 @@ pub fn full_name(name: &str, models: &[ModelEntry]) -> Result<String> {
                 .hint(format!("name one in full, such as {first}"))
                 .into(),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::saved::{ReceiptFile, Saved, parse_network};
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+    };
+
+    const GENUINE: &str = include_str!("../tests/proof/genuine.receipt.json");
+    const OTHER: &str = include_str!("../tests/proof/other.receipt.json");
+
+    fn network() -> Network {
+        parse_network(include_str!("../tests/proof/network.json")).unwrap()
+    }
+
+    fn file(text: &str) -> ReceiptFile {
+        match Saved::parse(text).unwrap() {
+            Saved::File(file) => *file,
+            Saved::Proof(_) => unreachable!(),
+        }
+    }
+
+    fn report(file: ReceiptFile) -> ReceiptReport {
+        ReceiptReport {
+            id: file.receipt.receipt.id(&network().domain()),
+            state: ReceiptState::Settled,
+            receipt: file.receipt,
+            height: Some(1),
+            proof: file.proof,
+            network: None,
+        }
+    }
+
+    /// A gateway that gives every request the same answer.
+    fn gateway(report: &ReceiptReport) -> Gateway {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let body = serde_json::to_string(report).unwrap();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let _ = stream.read(&mut [0; 4096]);
+                let length = body.len();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n");
+                let _ = write!(stream, "{head}connection: close\r\n\r\n{body}");
+            }
+        });
+        Gateway::new(&url).unwrap()
+    }
+
+    async fn settled(id: &ReceiptId, report: &ReceiptReport) -> Result<SettledReport> {
+        let patience = Duration::from_secs(10);
+        gateway(report).settled(id, &network(), patience).await
+    }
+
+    #[tokio::test]
+    async fn only_the_proof_of_this_very_receipt_settles_it() {
+        let (genuine, other) = (report(file(GENUINE)), report(file(OTHER)));
+        let (id, foreign) = (genuine.id, other.id);
+        assert_eq!(settled(&id, &genuine).await.unwrap().settled.id, id);
+        let mut swapped = genuine.clone();
+        swapped.proof = other.proof.clone();
+        for (lie, told) in [
+            (
+                swapped,
+                format!("the proof of {id} is of receipt {foreign}"),
+            ),
+            (other, format!("asked for {id}, got receipt {foreign}")),
+        ] {
+            let error = settled(&id, &lie).await.unwrap_err();
+            assert_eq!(error.to_string(), told);
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! What a command says when it cannot do what was asked: one line, a hint, an exit status.
 
+use assay_node::{Error as NodeError, rpc_client::RpcError};
 use clap::error::ErrorKind;
-use std::{fmt, process::ExitCode};
+use std::{error::Error as StdError, fmt, process::ExitCode};
 
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +93,8 @@ pub fn show(error: &anyhow::Error) -> (String, Exit) {
         .collect();
     let mut text = format!("error: {}", without_repeats(&chain).join(": "));
     let complaint = error.downcast_ref::<Complaint>();
-    if let Some(hint) = complaint.and_then(|complaint| complaint.hint.as_deref()) {
+    let hint = complaint.and_then(|complaint| complaint.hint.as_deref());
+    if let Some(hint) = hint.or_else(|| error.chain().find_map(advice)) {
         text.push_str("\nhint: ");
         text.push_str(hint);
     }
@@ -100,6 +102,32 @@ pub fn show(error: &anyhow::Error) -> (String, Exit) {
         text,
         complaint.map_or(Exit::Failed, |complaint| complaint.exit),
     )
+}
+
+/// What to do about an error that a role or the chain's client made: their types do not know of commands.
+fn advice(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
+    let rpc = match cause.downcast_ref::<NodeError>() {
+        Some(NodeError::Rpc(rpc)) => Some(rpc),
+        Some(NodeError::Config { .. }) => {
+            return Some(
+                "correct the file or name another one; `assay up` writes working ones for every role",
+            );
+        }
+        Some(NodeError::Listen { .. }) => {
+            return Some("stop what listens there, or choose another address");
+        }
+        Some(NodeError::Revision { .. }) => {
+            return Some("restore the files as they were published");
+        }
+        _ => cause.downcast_ref::<RpcError>(),
+    };
+    match rpc? {
+        RpcError::Unreachable { .. } => {
+            Some("`assay up` starts a local network; --rpc names a validator of another one")
+        }
+        RpcError::Urls(_) => Some("give a validator as http://HOST:PORT"),
+        _ => None,
+    }
 }
 
 /// Many error types repeat their cause in their own text; it is shown once.

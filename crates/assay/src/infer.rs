@@ -9,7 +9,7 @@ use crate::{
     output::{self, Form, Progress},
     receipt, saved,
 };
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use assay_chain::light::Network;
 use assay_node::api::ModelEntry;
 use serde::Serialize;
@@ -103,9 +103,9 @@ async fn trusted(gateway: &Gateway, file: Option<&Path>) -> Result<Network> {
     let Some(path) = file else {
         return Ok(gateway.network().await?.network);
     };
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    saved::parse_network(&text).with_context(|| format!("{} is no network file", path.display()))
+    let network = saved::read_network(path)
+        .map_err(|reason| Complaint::failed(reason).hint(saved::NETWORK_HINT))?;
+    Ok(network)
 }
 
 fn shown(model: &str, answered: &Answered, block: Option<u64>, saved: Option<&Path>) -> Shown {

@@ -26,7 +26,10 @@ use crate::{
 };
 use anyhow::Result;
 use clap::{Parser as _, error::ErrorKind};
-use std::{io::IsTerminal as _, process::ExitCode};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    process::ExitCode,
+};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -36,12 +39,17 @@ fn main() -> ExitCode {
     };
     log();
     let form = if cli.json { Form::Json } else { Form::Text };
-    let ended = dispatch(cli.command, form).unwrap_or_else(|error| {
-        let (text, exit) = complaint::show(&error);
-        eprintln!("{text}");
-        exit
-    });
-    ended.into()
+    dispatch(cli.command, form)
+        .unwrap_or_else(|error| complain(&error))
+        .into()
+}
+
+/// Says on standard error what went wrong.
+fn complain(error: &anyhow::Error) -> Exit {
+    let (text, exit) = complaint::show(error);
+    // Where it cannot be written the status still says whose fault it is.
+    let _ = writeln!(std::io::stderr(), "{text}");
+    exit
 }
 
 /// Help and version are data; everything else that clap has to say is wrong usage.
@@ -54,9 +62,7 @@ fn usage(error: &clap::Error) -> Exit {
         let _ = output::line(&error.render().to_string());
         return Exit::Done;
     }
-    let (text, exit) = complaint::show(&complaint::of_clap(error).into());
-    eprintln!("{text}");
-    exit
+    complain(&complaint::of_clap(error).into())
 }
 
 fn log() {

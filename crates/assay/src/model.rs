@@ -32,8 +32,10 @@ pub async fn run(command: cli::Model, form: Form) -> Result<Exit> {
 
 async fn publish(arguments: cli::Publish, form: Form) -> Result<Exit> {
     let directory = &arguments.directory;
-    let revision = Revision::open(directory, &RevisionLimits::default())
-        .map_err(|error| Complaint::failed(format!("{}: {error}", directory.display())))?;
+    let revision = Revision::open(directory, &RevisionLimits::default()).map_err(|error| {
+        Complaint::failed(format!("{}: {error}", directory.display()))
+            .hint("give a directory with a manifest.json and the files that it lists, unchanged")
+    })?;
     let name = revision.manifest().name.clone();
     let key = read_key(&arguments.key)?;
     let rpc = RpcClient::new(&[arguments.rpc])?;

@@ -5,49 +5,37 @@ use crate::{
     client::Gateway,
     complaint::{Complaint, Exit},
     output::{self, Form},
-    saved::{self, MAX_FILE_BYTES, ReceiptFile, Saved},
+    saved::{self, ReceiptFile, Saved},
     verify::{Report, Statement, Status, judge},
 };
 use anyhow::{Context as _, Result};
 use assay_receipt::{ReceiptId, SignedReceipt};
 use serde_json::json;
-use std::{fs::File, io::Read as _, path::Path};
+use std::path::Path;
+
+/// What to do about a receipt file that cannot be read.
+const FILE_HINT: &str = "give the path of a receipt file, as --save writes them";
 
 /// `assay receipt verify`: needs no network and starts no runtime.
 ///
 /// # Errors
-/// A complaint with status "cannot tell" if a file cannot be read.
+/// A complaint with status "cannot tell" if a file cannot be read or the verdict cannot be written.
 pub fn verify(arguments: &cli::Verify, form: Form) -> Result<Exit> {
-    let network = read(&arguments.network)?;
-    let network = saved::parse_network(&network).map_err(|error| {
-        Complaint::cannot_tell(format!(
-            "{} is no network file: {error}",
-            arguments.network.display()
-        ))
-        .hint(
-            "get the network's file from someone you trust; a local network has it as network.json",
-        )
+    let network = saved::read_network(&arguments.network)
+        .map_err(|reason| Complaint::cannot_tell(reason).hint(saved::NETWORK_HINT))?;
+    let text = saved::read(&arguments.file)
+        .map_err(|reason| Complaint::cannot_tell(reason).hint(FILE_HINT))?;
+    let report = judge(&text, &network);
+    // The status of a verdict that nobody could read must not pass for another one.
+    form.print(&report, show_report).map_err(|error| {
+        Complaint::cannot_tell(format!("the verdict cannot be written: {error}"))
+            .hint("give standard output somewhere to go")
     })?;
-    let report = judge(&read(&arguments.file)?, &network);
-    form.print(&report, show_report)?;
     Ok(match report.status {
         Status::Verified => Exit::Done,
         Status::Refuted => Exit::Failed,
         Status::CannotTell => Exit::CannotTell,
     })
-}
-
-fn read(path: &Path) -> Result<String> {
-    let unreadable = || {
-        Complaint::cannot_tell(format!("{} cannot be read", path.display()))
-            .hint("check the path and its permissions")
-    };
-    let mut text = String::new();
-    let file = File::open(path).with_context(unreadable)?;
-    file.take(MAX_FILE_BYTES)
-        .read_to_string(&mut text)
-        .with_context(unreadable)?;
-    Ok(text)
 }
 
 /// The verdict as text in two parts.
@@ -131,10 +119,7 @@ fn show_file(arguments: &cli::ShowReceipt, form: Form) -> Result<Exit> {
             .hint("give a receipt id with --save")
             .into());
     }
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Complaint::failed(format!("{}: {error}", path.display()))
-            .hint("give a receipt id or the path of a receipt file")
-    })?;
+    let text = saved::read(path).map_err(|reason| Complaint::failed(reason).hint(FILE_HINT))?;
     let signed = match Saved::parse(&text).map_err(Complaint::failed)? {
         Saved::File(file) => file.receipt,
         Saved::Proof(proof) => SignedReceipt::decode(&proof.receipt).map_err(Complaint::failed)?,

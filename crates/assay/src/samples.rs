@@ -1,11 +1,9 @@
 //! Questions that come with the models: rows of their test vectors, and what onnxruntime answers to them.
 
-use crate::{
-    ask::{Answered, npy_value},
-    infer::shortened,
-};
-use anyhow::{Result, ensure};
+use crate::{ask::Answered, infer::shortened};
+use anyhow::{Context as _, Result, ensure};
 use assay_inference::{NamedTensors, Revision, RevisionLimits, Tensor, npy};
+use assay_node::api::{OutputForm, tensors};
 use assay_receipt::RevisionId;
 use serde_json::Value;
 use std::{collections::BTreeMap, path::Path};
@@ -24,8 +22,8 @@ pub struct Sample {
     pub name: String,
     /// Its revision.
     pub revision: RevisionId,
-    input_name: String,
-    input: Tensor,
+    inputs: BTreeMap<String, Value>,
+    rows: usize,
     expected: Vec<Tensor>,
     labels: Vec<String>,
 }
@@ -42,15 +40,15 @@ impl Sample {
             Ok(npy::read(&revision.read(&file)?, MAX_ELEMENTS)?.rows(0, ROWS)?)
         };
         let outputs = 0..manifest.outputs.len();
+        let input = manifest.inputs.first().context("the model has no input")?;
+        let tensor = rows("test/input.0.npy".into())?;
+        let given = tensor.shape().first().copied().unwrap_or(0);
+        let inputs = NamedTensors::new(vec![(input.name.clone(), tensor)]);
         Ok(Self {
             name: manifest.name.clone(),
             revision: revision.id(),
-            input_name: manifest
-                .inputs
-                .first()
-                .map(|input| input.name.clone())
-                .unwrap_or_default(),
-            input: rows("test/input.0.npy".into())?,
+            inputs: tensors::write(&inputs, OutputForm::Npy)?,
+            rows: given,
             expected: outputs
                 .map(|index| rows(format!("test/output.{index}.npy")))
                 .collect::<Result<_>>()?,
@@ -60,12 +58,12 @@ impl Sample {
 
     /// The question's inputs.
     pub fn inputs(&self) -> BTreeMap<String, Value> {
-        BTreeMap::from([(self.input_name.clone(), npy_value(&self.input))])
+        self.inputs.clone()
     }
 
     /// Rows of the question.
     pub fn rows(&self) -> usize {
-        self.input.shape().iter().next().copied().unwrap_or(0)
+        self.rows
     }
 
     /// Checks the outputs against those of onnxruntime that lie beside the model.

@@ -4,9 +4,13 @@ use assay_chain::light::{Network, ReceiptProof};
 use assay_receipt::{Disclosure, NetworkId, SignedReceipt};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use std::{fs::File, io::Read as _, path::Path};
 
 /// Largest receipt file that is read, in bytes: the disclosed fields may carry an image or two.
-pub const MAX_FILE_BYTES: u64 = 32 << 20;
+const MAX_FILE_BYTES: u64 = 32 << 20;
+/// What to do about a network file that cannot be used.
+pub const NETWORK_HINT: &str =
+    "get the network's file from someone you trust; a local network has it as network.json";
 
 /// A saved receipt.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -75,7 +79,37 @@ fn strict<T: DeserializeOwned + Serialize>(text: &str, value: &Value) -> Result<
     }
 }
 
+/// Reads the whole text of a file.
+///
+/// # Errors
+/// What is wrong with it; a file that is too long is never read in part.
+pub fn read(path: &Path) -> Result<String, String> {
+    let unreadable = |error| format!("{} cannot be read: {error}", path.display());
+    let mut text = String::new();
+    File::open(path)
+        .map_err(unreadable)?
+        .take(MAX_FILE_BYTES.saturating_add(1))
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!(
+            "{} has more than {MAX_FILE_BYTES} bytes",
+            path.display()
+        ));
+    }
+    Ok(text)
+}
+
 /// Reads a network file.
+///
+/// # Errors
+/// What is wrong with it; see [`NETWORK_HINT`].
+pub fn read_network(path: &Path) -> Result<Network, String> {
+    let no_network = |error| format!("{} is no network file: {error}", path.display());
+    parse_network(&read(path)?).map_err(no_network)
+}
+
+/// Reads the text of a network file.
 ///
 /// # Errors
 /// What is wrong with it.

@@ -280,3 +280,63 @@ fn beyond_settlement(settled: &Settled) -> Vec<Statement> {
         },
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::saved::parse_network;
+    use proptest::{prelude::*, sample::Index};
+    use serde_json::Value;
+
+    const GENUINE: &str = include_str!("../tests/proof/genuine.receipt.json");
+    const NETWORK: &str = include_str!("../tests/proof/network.json");
+
+    /// Where, what, and how: a byte is replaced, put in or taken out.
+    fn damage() -> impl Strategy<Value = Vec<(Index, u8, u8)>> {
+        prop::collection::vec((any::<Index>(), any::<u8>(), 0u8..3), 1..4)
+    }
+
+    fn damaged(text: &str, damage: Vec<(Index, u8, u8)>) -> String {
+        let mut bytes = text.as_bytes().to_vec();
+        for (at, value, kind) in damage {
+            let at = at.index(bytes.len());
+            match kind {
+                0 => bytes[at] = value,
+                1 => bytes.insert(at, value),
+                _ => drop(bytes.remove(at)),
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn network() -> Network {
+        parse_network(NETWORK).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_text_is_no_receipt_and_no_network(text in ".*") {
+            prop_assert_ne!(judge(&text, &network()).status, Status::Verified);
+            prop_assert!(parse_network(&text).is_err());
+        }
+
+        #[test]
+        fn a_damaged_receipt_is_verified_only_if_it_says_the_same(damage in damage()) {
+            let text = damaged(GENUINE, damage);
+            if judge(&text, &network()).status == Status::Verified {
+                let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+                prop_assert_eq!(read(&text), read(GENUINE));
+            }
+        }
+
+        #[test]
+        fn a_damaged_network_verifies_nothing_unless_it_is_the_same(damage in damage()) {
+            if let Ok(network) = parse_network(&damaged(NETWORK, damage)) {
+                let verified = judge(GENUINE, &network).status == Status::Verified;
+                prop_assert_eq!(verified, network.id() == self::network().id());
+            }
+        }
+    }
+}

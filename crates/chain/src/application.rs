@@ -5,7 +5,7 @@
 
 use crate::{
     block::{Block, BlockContext, Header, body_digest},
-    execution::{self, Built, ExecutionError, Outcome, Position, Transaction},
+    execution::{self, BuildTime, Built, ExecutionError, Outcome, Position, Transaction},
     index::{Index, IndexError, digest_bytes},
     mempool::{Mempool, Pooled},
     spec::{MAX_TIMESTAMP_STEP_MS, Spec},
@@ -51,9 +51,12 @@ type Unmerkleized<E> = <Databases<E> as DatabaseSet<E>>::Unmerkleized;
 type Merkleized<E> = <Databases<E> as DatabaseSet<E>>::Merkleized;
 type Readers<E> = <Databases<E> as DatabaseSet<E>>::Readers;
 
-/// A proposer takes no further transaction after this time. Others need as long to verify as it needed to build, so a
-/// block that is slow to build, on a machine that has other work, would be skipped, and built again, for ever.
-const BUILD_TIME: Duration = Duration::from_millis(100);
+/// Others need as long to verify a block as its proposer needed to build it, so one that is slow to build, on a machine
+/// that has other work, would be skipped, and built again, for ever.
+const BUILD_TIME: BuildTime = BuildTime {
+    block: Duration::from_millis(100),
+    transaction: Duration::from_millis(200),
+};
 /// How far ahead of the local clock a block's time may lie before the vote waits for it.
 const CLOCK_SKEW_MS: u64 = 500;
 
@@ -388,13 +391,10 @@ impl<E: Spawner + StorageContext> stateful::Application<E> for Ledger {
         let parent = parent.inner();
         self.wait_for_work(&clock).await;
         let candidates = self.shelf.pool().candidates(crate::block::MAX_TRANSACTIONS);
-        let until = clock.current() + BUILD_TIME;
-        let candidates = candidates
-            .into_iter()
-            .take_while(|_| clock.current() < until);
         let timestamp_ms = next_timestamp(&clock, &parent.header);
         let position = self.position(parent, timestamp_ms);
-        let built = execution::build(position, &Forked::<E>(&batches), candidates).await;
+        let time = (&clock, BUILD_TIME);
+        let built = execution::build(position, &Forked::<E>(&batches), candidates, time).await;
         let Built {
             transactions,
             outcome,

@@ -19,7 +19,7 @@ use revm::{
         TxEnv,
         result::{EVMError, ExecutionResult, ResultAndState},
     },
-    state::AccountInfo,
+    state::{AccountInfo, EvmState},
 };
 use std::{
     sync::mpsc::{Receiver, Sender, channel},
@@ -53,6 +53,7 @@ pub struct Evm {
 enum Told {
     Run(Box<TxEnv>),
     Loaded(Vec<Loaded>),
+    Keep,
 }
 
 /// What the EVM asks or answers.
@@ -70,7 +71,12 @@ impl Evm {
     pub fn start(frame: Frame, setting: Setting) -> Result<Self, StateError> {
         let (ask, asked) = channel();
         let (told, tell) = channel();
-        let desk = Desk { frame, ask, tell };
+        let desk = Desk {
+            frame,
+            pending: EvmState::default(),
+            ask,
+            tell,
+        };
         let thread = Builder::new()
             .name("evm".into())
             .stack_size(STACK_BYTES)
@@ -83,10 +89,10 @@ impl Evm {
         })
     }
 
-    /// Runs one transaction, reading what it needs through `reader`, and keeps its effects in the frame.
+    /// Runs one transaction, reading what it needs through `reader`. Its effects are forgotten unless [`Evm::keep`] follows.
     ///
     /// # Errors
-    /// [`ExecutionError`]. After [`ExecutionError::State`] this EVM is of no further use; after any other the frame is as it was.
+    /// [`ExecutionError`]. After [`ExecutionError::State`] this EVM is of no further use.
     pub async fn run<R: StateReader>(
         &mut self,
         reader: &R,
@@ -100,6 +106,14 @@ impl Evm {
                 Asked::Missing(items) => told = Told::Loaded(state::fetch(reader, &items).await?),
             }
         }
+    }
+
+    /// Keeps the effects of the transaction that ran last.
+    ///
+    /// # Errors
+    /// [`StateError::Broken`] if its thread panicked.
+    pub fn keep(&mut self) -> Result<(), StateError> {
+        self.told.send(Told::Keep).map_err(|_| ended())
     }
 
     /// Ends the EVM and gives what its transactions wrote.
@@ -121,16 +135,24 @@ fn ended() -> StateError {
 #[derive(Debug)]
 struct Desk {
     frame: Frame,
+    /// What the last transaction wrote.
+    pending: EvmState,
     ask: Sender<Asked>,
     tell: Receiver<Told>,
 }
 
 impl Desk {
     fn serve(mut self, setting: &Setting) -> Frame {
-        while let Ok(Told::Run(tx)) = self.tell.recv() {
-            let result = self.transact(setting, *tx);
-            if self.ask.send(Asked::Done(Box::new(result))).is_err() {
-                break;
+        while let Ok(told) = self.tell.recv() {
+            match told {
+                Told::Run(tx) => {
+                    let result = self.transact(setting, *tx);
+                    if self.ask.send(Asked::Done(Box::new(result))).is_err() {
+                        break;
+                    }
+                }
+                Told::Keep => self.frame.commit(std::mem::take(&mut self.pending)),
+                Told::Loaded(items) => self.frame.fill(items),
             }
         }
         self.frame
@@ -141,6 +163,7 @@ impl Desk {
         setting: &Setting,
         tx: TxEnv,
     ) -> Result<ExecutionResult<Halt>, ExecutionError> {
+        self.pending = EvmState::default();
         self.preload(&tx)?;
         let mut evm = EthEvmFactory::default().create_evm(&mut *self, setting.env.clone());
         let (domain, now_ns) = (setting.domain, setting.now_ns);
@@ -157,7 +180,7 @@ impl Desk {
             }
             other => ExecutionError::Evm(other.to_string()),
         })?;
-        self.frame.commit(state);
+        self.pending = state;
         Ok(result)
     }
 

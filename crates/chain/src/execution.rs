@@ -15,11 +15,12 @@ use alloy_evm::{EvmEnv, FromRecoveredTx as _};
 use alloy_primitives::{Address, B256, Log, U256};
 use alloy_sol_types::{SolEvent as _, sol};
 use assay_receipt::BatchRoot;
+use commonware_runtime::Clock;
 use revm::context::{
     BlockEnv, TxEnv,
     result::{ExecutionResult, InvalidTransaction},
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 /// A signed transaction of any type this chain knows.
 pub type Transaction = EthereumTxEnvelope<TxEip4844Variant>;
@@ -102,6 +103,9 @@ pub enum ExecutionError {
     /// The proposer is to blame: the block needs more gas than a block may use.
     #[error("the block needs more than {BLOCK_GAS_LIMIT} gas")]
     BlockFull,
+    /// The sender is to blame, or this machine: no block of which this is a part would be built in time.
+    #[error("the transaction takes too long to run")]
+    Slow,
     /// Nobody is to blame for a stale read: start again. A broken database needs the operator.
     #[error(transparent)]
     State(#[from] StateError),
@@ -138,9 +142,21 @@ impl<'a, R: StateReader> Executor<'a, R> {
     /// Runs one transaction and keeps its effects.
     ///
     /// # Errors
+    /// Those of [`Self::run_in_time`].
+    pub async fn run(&mut self, tx: &Recovered<Transaction>) -> Result<(), ExecutionError> {
+        self.run_in_time(tx, || true).await
+    }
+
+    /// Runs one transaction and keeps its effects if `in_time` says, after the run, that it did not take too long.
+    ///
+    /// # Errors
     /// [`ExecutionError`]; on an error nothing of the transaction stays, and after
     /// [`ExecutionError::State`] nothing more can be run.
-    pub async fn run(&mut self, tx: &Recovered<Transaction>) -> Result<(), ExecutionError> {
+    pub async fn run_in_time(
+        &mut self,
+        tx: &Recovered<Transaction>,
+        in_time: impl FnOnce() -> bool,
+    ) -> Result<(), ExecutionError> {
         if tx.is_eip4844() {
             return Err(ExecutionError::Blob);
         }
@@ -150,6 +166,10 @@ impl<'a, R: StateReader> Executor<'a, R> {
             return Err(ExecutionError::BlockFull);
         }
         let result = self.evm.run(self.reader, env).await?;
+        if !in_time() {
+            return Err(ExecutionError::Slow);
+        }
+        self.evm.keep()?;
         self.record(tx, result);
         Ok(())
     }
@@ -206,6 +226,15 @@ pub async fn execute<R: StateReader>(
     executor.close()
 }
 
+/// How long a proposer builds.
+#[derive(Debug, Clone, Copy)]
+pub struct BuildTime {
+    /// After this time no further transaction is taken.
+    pub block: Duration,
+    /// A transaction that takes longer is left out.
+    pub transaction: Duration,
+}
+
 /// A block's transactions and what they do.
 #[derive(Debug)]
 pub struct Built {
@@ -222,17 +251,20 @@ pub struct Built {
 ///
 /// # Errors
 /// [`ExecutionError::State`] only.
-pub async fn build<R: StateReader>(
+pub async fn build<R: StateReader, C: Clock>(
     position: Position<'_>,
     reader: &R,
-    candidates: impl IntoIterator<Item = Recovered<Transaction>>,
+    candidates: Vec<Recovered<Transaction>>,
+    (clock, time): (&C, BuildTime),
 ) -> Result<Built, ExecutionError> {
     let mut executor = Executor::open(position, reader)?;
     let (mut transactions, mut hopeless) = (Vec::new(), Vec::new());
     let mut stopped = HashSet::new();
     let mut room = MAX_BODY_BYTES;
+    let end = clock.current() + time.block;
     for candidate in candidates {
-        if transactions.len() >= MAX_TRANSACTIONS {
+        let began = clock.current();
+        if transactions.len() >= MAX_TRANSACTIONS || began >= end {
             break;
         }
         let length = candidate.encode_2718_len();
@@ -240,7 +272,8 @@ pub async fn build<R: StateReader>(
             stopped.insert(candidate.signer());
             continue;
         }
-        match executor.run(&candidate).await {
+        let in_time = || clock.current() <= began + time.transaction;
+        match executor.run_in_time(&candidate, in_time).await {
             Ok(()) => {
                 room = room.saturating_sub(length);
                 transactions.push(candidate);
@@ -256,6 +289,8 @@ pub async fn build<R: StateReader>(
                         matches!(**error, InvalidTransaction::NonceTooHigh { .. })
                     }
                     ExecutionError::BlockFull => true,
+                    // Alone in the block it is slow by itself.
+                    ExecutionError::Slow => !transactions.is_empty(),
                     _ => false,
                 };
                 if !later {

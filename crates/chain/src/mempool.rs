@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::{
     block::MAX_TRANSACTION_BYTES,
-    spec::{BASE_FEE_WEI, BLOCK_GAS_LIMIT, HARDFORK},
+    spec::{BASE_FEE_WEI, HARDFORK, TRANSACTION_GAS_LIMIT},
 };
 use alloy_evm::FromRecoveredTx as _;
 use revm::{
@@ -91,6 +91,7 @@ struct Queue {
     /// The sender's next nonce on the chain, as far as the pool was told.
     next: u64,
     waiting: BTreeMap<u64, Pooled>,
+    bytes: usize,
 }
 
 impl Queue {
@@ -149,12 +150,15 @@ impl Mempool {
         let (sender, nonce, length) = (tx.signer(), tx.nonce(), tx.encode_2718_len());
         let old = self.senders.get(&sender);
         let old = old.and_then(|queue| queue.waiting.get(&nonce));
-        match old.map(|old| old.max_fee_per_gas()) {
-            Some(fee) if tx.max_fee_per_gas() < fee.saturating_add(fee / 10).max(1) => {
-                return Err(PoolError::ReplacementUnderpriced);
-            }
-            Some(_) => self.remove(sender, nonce),
-            None => self.make_room(&tx, next_nonce)?,
+        let old = old.map(|old| (old.max_fee_per_gas(), old.encode_2718_len()));
+        if let Some((fee, _)) = old
+            && tx.max_fee_per_gas() < fee.saturating_add(fee / 10).max(1)
+        {
+            return Err(PoolError::ReplacementUnderpriced);
+        }
+        self.make_room(&tx, next_nonce, old.map(|(_, length)| length))?;
+        if old.is_some() {
+            self.remove(sender, nonce);
         }
         let queue = self.senders.entry(sender).or_default();
         if queue.waiting.is_empty() {
@@ -162,29 +166,66 @@ impl Mempool {
         }
         queue.next = queue.next.max(next_nonce);
         queue.waiting.insert(nonce, tx);
+        queue.bytes = queue.bytes.saturating_add(length);
         self.hashes.insert(hash, (sender, nonce));
         self.bytes = self.bytes.saturating_add(length);
         Ok(hash)
     }
 
-    /// Drops gapped transactions of other senders until `tx` has room; one that is gapped itself drives nobody out.
-    fn make_room(&mut self, tx: &Pooled, next_nonce: u64) -> Result<(), PoolError> {
+    /// Drops what others have waiting until `tx` has room: first what is gapped, then the last of whoever has most. A
+    /// transaction that is gapped itself drives nobody out. `replaced` is the length of the one that it replaces.
+    fn make_room(
+        &mut self,
+        tx: &Pooled,
+        next_nonce: u64,
+        replaced: Option<usize>,
+    ) -> Result<(), PoolError> {
         let (sender, length) = (tx.signer(), tx.encode_2718_len());
-        let queued = self.senders.get(&sender).map_or(0, |q| q.waiting.len());
-        if queued >= MAX_POOLED_PER_SENDER {
+        let own = self.senders.get(&sender);
+        let (count, bytes) = own.map_or((0, 0), |own| (own.waiting.len(), own.bytes));
+        if replaced.is_none() && count >= MAX_POOLED_PER_SENDER {
             return Err(PoolError::Full);
         }
-        let ready = self.pending_nonce(sender, next_nonce) == tx.nonce();
-        while self.len() >= MAX_POOLED || self.bytes.saturating_add(length) > MAX_POOLED_BYTES {
-            let mut others = self.order.iter().filter(|other| **other != sender);
-            let gapped =
-                others.find_map(|other| Some((*other, self.senders.get(other)?.last_gapped()?)));
-            match gapped {
+        let ready = replaced.is_some() || self.pending_nonce(sender, next_nonce) == tx.nonce();
+        let (freed, freed_bytes) = (usize::from(replaced.is_some()), replaced.unwrap_or(0));
+        loop {
+            let many = self.len().saturating_sub(freed) >= MAX_POOLED;
+            let kept = self.bytes.saturating_sub(freed_bytes);
+            let big = kept.saturating_add(length) > MAX_POOLED_BYTES;
+            if !many && !big {
+                return Ok(());
+            }
+            let victim = if big {
+                self.victim(sender, bytes.saturating_add(length), |queue| queue.bytes)
+            } else {
+                self.victim(sender, count.saturating_add(1), |queue| queue.waiting.len())
+            };
+            match victim {
                 Some((other, nonce)) if ready => self.remove(other, nonce),
                 _ => return Err(PoolError::Full),
             }
         }
-        Ok(())
+    }
+
+    /// A gapped transaction of somebody else, or the last of whoever has most by `weight` and more than `least`.
+    fn victim(
+        &self,
+        sender: Address,
+        least: usize,
+        weight: impl Fn(&Queue) -> usize,
+    ) -> Option<(Address, u64)> {
+        let others = self.order.iter().filter(|other| **other != sender);
+        let queues = || {
+            others
+                .clone()
+                .filter_map(|other| Some((*other, self.senders.get(other)?)))
+        };
+        let gapped = queues().find_map(|(other, queue)| Some((other, queue.last_gapped()?)));
+        gapped.or_else(|| {
+            let (other, queue) = queues().max_by_key(|(_, queue)| weight(queue))?;
+            let (last, _) = queue.waiting.last_key_value()?;
+            (weight(queue) > least).then_some((other, *last))
+        })
     }
 
     fn admissible(&self, tx: &Pooled, next_nonce: u64) -> Result<(), PoolError> {
@@ -264,6 +305,9 @@ impl Mempool {
             return;
         };
         queue.next = queue.next.max(nonce.saturating_add(1));
+        // Whoever had a turn waits behind the others.
+        self.order.retain(|other| *other != sender);
+        self.order.push_back(sender);
         let done: Vec<u64> = queue
             .waiting
             .range(..=nonce)
@@ -287,7 +331,9 @@ impl Mempool {
         };
         if let Some(tx) = queue.waiting.remove(&nonce) {
             self.hashes.remove(tx.tx_hash());
-            self.bytes = self.bytes.saturating_sub(tx.encode_2718_len());
+            let length = tx.encode_2718_len();
+            self.bytes = self.bytes.saturating_sub(length);
+            queue.bytes = queue.bytes.saturating_sub(length);
         }
         if queue.waiting.is_empty() {
             self.senders.remove(&sender);
@@ -301,8 +347,11 @@ fn runnable(tx: &Pooled) -> Result<(), PoolError> {
     let tip = tx.max_priority_fee_per_gas().unwrap_or_default();
     let env = TxEnv::from_recovered_tx(tx.inner(), tx.signer());
     let too_long = env.kind.is_create() && env.data.len() > MAX_INITCODE_SIZE;
-    let checked = if env.gas_limit > BLOCK_GAS_LIMIT {
-        Err(InvalidTransaction::CallerGasLimitMoreThanBlock)
+    let checked = if env.gas_limit > TRANSACTION_GAS_LIMIT {
+        Err(InvalidTransaction::TxGasLimitGreaterThanCap {
+            gas_limit: env.gas_limit,
+            cap: TRANSACTION_GAS_LIMIT,
+        })
     } else if too_long {
         Err(InvalidTransaction::CreateInitCodeSizeLimit)
     } else {

@@ -11,7 +11,9 @@ use alloy_evm::{
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{SolCall, SolError, sol};
-use assay_receipt::{Domain, NodeAddress, RevisionId, SignedReceipt};
+use assay_receipt::{
+    Domain, NodeAddress, RevisionId, SignedReceipt, signature::SIGNED_RECEIPT_BYTES,
+};
 use assay_settle::{NodeStatus, Registry, Rejection, VerifiedBatch, verify_batch};
 use revm::precompile::{PrecompileHalt, PrecompileId, PrecompileOutput, PrecompileResult};
 use std::cell::RefCell;
@@ -36,7 +38,9 @@ const BASE_GAS: u64 = 2_000;
 /// Gas for one receipt: what the `ecrecover` precompile costs, and as much again for hashing 24
 /// words and the checks.
 const RECEIPT_GAS: u64 = 6_000;
-/// Gas per byte of a batch: [`RECEIPT_GAS`] over the 150 bytes below which no receipt can be coded,
+/// Longest call that verifies one receipt: selector, offset, length, and the receipt padded to words.
+const MAX_RECEIPT_CALL_BYTES: usize = 4 + 64 + SIGNED_RECEIPT_BYTES.next_multiple_of(32);
+/// Gas per byte of a call with a batch: [`RECEIPT_GAS`] over the 150 bytes below which no receipt can be coded,
 /// so that the price is known before the batch is decoded.
 const BYTE_GAS: u64 = 40;
 
@@ -66,15 +70,15 @@ fn dispatch(input: PrecompileInput<'_>, domain: &Domain, now_ns: u64) -> Precomp
 
 fn batch(mut input: PrecompileInput<'_>, domain: &Domain, now_ns: u64) -> PrecompileResult {
     let reservoir = input.reservoir;
-    let decoded = verifyBatchCall::abi_decode(input.data());
-    let Ok(call) = decoded else {
-        return Ok(PrecompileOutput::revert(BASE_GAS, malformed(0), reservoir));
-    };
-    let bytes = call.batch;
-    let gas = BASE_GAS.saturating_add(BYTE_GAS.saturating_mul(bytes.len() as u64));
+    // Before anything is decoded: decoding copies, and copying is not free.
+    let gas = BASE_GAS.saturating_add(BYTE_GAS.saturating_mul(input.data().len() as u64));
     if input.gas < gas {
         return Ok(PrecompileOutput::halt(PrecompileHalt::OutOfGas, reservoir));
     }
+    let Ok(call) = verifyBatchCall::abi_decode(input.data()) else {
+        return Ok(PrecompileOutput::revert(gas, malformed(0), reservoir));
+    };
+    let bytes = call.batch;
     let registry = StateRegistry(RefCell::new(input.internals_mut()));
     match verify_batch(&bytes, domain, now_ns, &registry) {
         Ok(batch) => Ok(PrecompileOutput::new(gas, encode(&batch), reservoir)),
@@ -107,8 +111,10 @@ fn receipt(input: PrecompileInput<'_>, domain: &Domain) -> PrecompileResult {
     if input.gas < gas {
         return Ok(PrecompileOutput::halt(PrecompileHalt::OutOfGas, reservoir));
     }
-    let signed = verifyReceiptCall::abi_decode(input.data())
-        .ok()
+    let whole = input.data().len() <= MAX_RECEIPT_CALL_BYTES;
+    let signed = whole
+        .then(|| verifyReceiptCall::abi_decode(input.data()).ok())
+        .flatten()
         .and_then(|call| SignedReceipt::decode(&call.receipt).ok())
         .filter(|signed| signed.verify(domain).is_ok());
     let Some(signed) = signed else {

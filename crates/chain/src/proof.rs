@@ -35,6 +35,29 @@ pub async fn prove(
     revision: RevisionId,
     sequence: u64,
 ) -> Result<Option<ReceiptProof>, Error> {
+    match find(shelf, network, (node, revision, sequence))? {
+        Some(found) => certify(shelf, marshal, found).await,
+        None => Ok(None),
+    }
+}
+
+/// A proof that still lacks its certificate.
+#[derive(Debug)]
+pub struct Found {
+    block: Block,
+    proof: ReceiptProof,
+}
+
+/// Finds the receipt that a node signed for a revision under a sequence number, and its place in batch and block. Reads
+/// the disk and hashes the whole batch: not for a thread that others wait for.
+///
+/// # Errors
+/// [`Error::Index`] if the disk refuses or the index contradicts itself.
+pub fn find(
+    shelf: &Shelf,
+    network: &Network,
+    (node, revision, sequence): (Address, RevisionId, u64),
+) -> Result<Option<Found>, Error> {
     let Some(place) = shelf.index.batch_of(node, revision, sequence)? else {
         return Ok(None);
     };
@@ -45,10 +68,7 @@ pub async fn prove(
     };
     let settled = shelf.index.settled(place.height)?;
     let (root, in_block) = path_in_block(&settled, place)?;
-    let Some((headers, certificate)) = certified(shelf, marshal, block).await? else {
-        return Ok(None);
-    };
-    Ok(Some(ReceiptProof {
+    let proof = ReceiptProof {
         network: network.id(),
         receipt: entry.receipt.encode().to_vec().into(),
         batch: BatchPath {
@@ -57,8 +77,26 @@ pub async fn prove(
             path: entry.path,
         },
         block: in_block,
+        headers: Vec::new(),
+        certificate: Bytes::new(),
+    };
+    Ok(Some(Found { block, proof }))
+}
+
+/// Adds the nearest certificate; `None` if there is none yet.
+///
+/// # Errors
+/// [`Error::Index`] if the disk refuses.
+pub async fn certify(
+    shelf: &Shelf,
+    marshal: &Marshal,
+    found: Found,
+) -> Result<Option<ReceiptProof>, Error> {
+    let certified = certified(shelf, marshal, found.block).await?;
+    Ok(certified.map(|(headers, certificate)| ReceiptProof {
         headers,
         certificate,
+        ..found.proof
     }))
 }
 

@@ -18,6 +18,8 @@ pub const VERIFIER: Address = address!("000000000000000000000000000000000000A551
 /// Gas of a block: about 2,000 receipts. Four validators on two cores must be able to build and check a
 /// full block within a leader's turn ([`crate::engine::Timing`]), or no block would ever be certified.
 pub const BLOCK_GAS_LIMIT: u64 = 40_000_000;
+/// Most gas of one transaction (the cap of EIP-7825), so that none alone fills a leader's turn.
+pub const TRANSACTION_GAS_LIMIT: u64 = 1 << 24;
 /// Price of gas that is burnt, in wei; constant in this version.
 pub const BASE_FEE_WEI: u64 = 1_000_000_000;
 /// Longest step of the block clock from parent to child. A block that claims more is invalid.
@@ -56,6 +58,7 @@ impl Spec {
     pub fn evm_config(&self) -> CfgEnv {
         let mut config = CfgEnv::new_with_spec(HARDFORK);
         config.chain_id = self.chain_id;
+        config.tx_gas_limit_cap = Some(TRANSACTION_GAS_LIMIT);
         config
     }
 }

@@ -167,7 +167,7 @@ async fn fetch_code(reader: &impl StateReader, hash: B256) -> Result<Bytecode, S
     if keccak256(&code) != hash {
         return Err(broken());
     }
-    Ok(Bytecode::new_raw(code.into()))
+    Bytecode::new_raw_checked(code.into()).map_err(|_| broken())
 }
 
 /// EVM state in memory: what was loaded, and on top what this block wrote.
@@ -261,7 +261,14 @@ impl Frame {
 
     /// Writes an account, and its code where there is any.
     pub fn put_account(&mut self, address: Address, mut info: AccountInfo, code: Option<Bytecode>) {
-        if info.code_hash != KECCAK256_EMPTY {
+        let before = self.accounts.get(&address).and_then(Option::as_ref);
+        let had_code = before.is_some_and(|before| before.code_hash != KECCAK256_EMPTY);
+        if info.code_hash == KECCAK256_EMPTY {
+            // A revoked delegation (EIP-7702) leaves none behind.
+            if had_code {
+                self.diff.insert(code_hash_key(&address), None);
+            }
+        } else {
             self.diff
                 .insert(code_hash_key(&address), Some(info.code_hash.0));
             if let Some(code) = code
@@ -467,6 +474,31 @@ mod tests {
                 "part {part} changed"
             );
         }
+    }
+
+    #[test]
+    fn a_revoked_delegation_is_gone_in_the_next_block_too() {
+        let delegation = [&[0xef, 1, 0][..], &[7; 20]].concat();
+        let (written, _) = contract(delegation);
+        let mut map = Map::of(written);
+        let mut frame = Frame::default();
+        block_on(frame.load(&map, &[Item::Account(ADDRESS)])).unwrap();
+        let info = frame.basic(ADDRESS).unwrap().unwrap();
+        let revoked = AccountInfo {
+            code_hash: KECCAK256_EMPTY,
+            ..info
+        };
+        frame.put_account(ADDRESS, revoked, Some(Bytecode::default()));
+        for (key, value) in frame.into_diff() {
+            match value {
+                Some(word) => map.0.insert(key, word),
+                None => map.0.remove(&key),
+            };
+        }
+        let mut next = Frame::default();
+        block_on(next.load(&map, &[Item::Account(ADDRESS)])).unwrap();
+        let info = next.basic(ADDRESS).unwrap().unwrap();
+        assert_eq!((info.code_hash, info.nonce), (KECCAK256_EMPTY, 1));
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 output.strip_suffix(".npy").unwrap_or(output)
             ),
         };
-        std::fs::write(path, npy::canonical_bytes(tensor))?;
+        std::fs::write(path, npy::canonical_bytes(tensor)?)?;
     }
     Ok(())
 }

@@ -7,6 +7,10 @@ use assay_tensor::{DType, Element, NamedTensors, Signature, Tensor, ValueInfo, V
 use serde_json::{Map, Value};
 
 use crate::Error;
+use crate::npy::MAX_TEXT;
+
+/// Characters of a value that a message repeats.
+const MAX_SHOWN: usize = 64;
 
 /// What an input document may hold.
 #[derive(Debug, Clone, Copy)]
@@ -139,7 +143,10 @@ fn explicit(
     if let Some(named) = members.get("dtype")
         && named.as_str() != Some(dtype.name())
     {
-        return Err(format!("the model takes {dtype}, `dtype` is {named}"));
+        return Err(format!(
+            "the model takes {dtype}, `dtype` is {}",
+            shortened(named)
+        ));
     }
     if shape.len() > assay_tensor::MAX_RANK {
         return Err(format!("more than {} dimensions", assay_tensor::MAX_RANK));
@@ -187,7 +194,8 @@ fn typed(flat: &[&Value], dims: &[usize], dtype: DType, open: bool) -> Result<Te
         for (index, value) in flat.iter().enumerate() {
             let converted = f(value).ok_or_else(|| {
                 format!(
-                    "element {index} ({value}) is not a value of type {}",
+                    "element {index} ({}) is not a value of type {}",
+                    shortened(value),
                     T::DTYPE
                 )
             });
@@ -206,10 +214,31 @@ fn typed(flat: &[&Value], dims: &[usize], dtype: DType, open: bool) -> Result<Te
         DType::I32 => all(flat, dims, |v| i32::try_from(v.as_i64()?).ok()),
         DType::U8 => all(flat, dims, |v| u8::try_from(v.as_i64()?).ok()),
         DType::Bool => all(flat, dims, Value::as_bool),
-        // NUL would be lost in npy, whose texts are padded with it.
-        DType::Str => all(flat, dims, |v| {
-            v.as_str().filter(|s| !s.contains('\0')).map(str::to_string)
-        }),
+        // NUL would be lost in npy, whose texts are padded with it, and long ones could not be read back from there.
+        DType::Str => {
+            let long = |v: &&Value| v.as_str().is_some_and(|s| s.chars().count() > MAX_TEXT);
+            if let Some(index) = flat.iter().position(long) {
+                return Err(format!(
+                    "element {index} has more than {MAX_TEXT} characters"
+                ));
+            }
+            all(flat, dims, |v| {
+                v.as_str().filter(|s| !s.contains('\0')).map(str::to_string)
+            })
+        }
+    }
+}
+
+/// The beginning of a value, for messages.
+fn shortened(value: &Value) -> String {
+    let text = match value {
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "an object".into(),
+        plain => plain.to_string(),
+    };
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or("")),
+        None => text,
     }
 }
 
@@ -379,6 +408,21 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_text_is_read_and_no_message_repeats_a_long_one() {
+        let longest = "ö".repeat(MAX_TEXT);
+        assert!(read(&format!(r#"{{"x": [["", "{longest}"]]}}"#), DType::Str).is_ok());
+        for (dtype, value) in [
+            (DType::Str, format!("\"{longest}ö\"")),
+            (DType::F32, format!("\"{longest}\"")),
+            (DType::F32, format!("[\"{longest}\"]")),
+        ] {
+            let text = format!(r#"{{"x": {{"shape": [2], "data": [1, {value}]}}}}"#);
+            let error = read(&text, dtype).unwrap_err().to_string();
+            assert!(error.len() < 300, "{error}");
+        }
+    }
+
+    #[test]
     fn non_finite_numbers_need_permission_and_are_written_by_name() {
         let open = ["x".to_string()];
         let policy = Policy {
@@ -388,6 +432,17 @@ mod tests {
         let document = serde_json::json!({"x": [["NaN", "-Infinity"]]});
         let inputs = read_inputs(&document, &signature(DType::F32), &policy).unwrap();
         assert_eq!(write(&inputs), document);
+    }
+
+    /// No element, and one array for each of a trillion rows.
+    #[test]
+    fn empty_tensors_of_many_rows_are_refused() {
+        let text = r#"{"x": {"shape": [1099511627776, 0], "data": []}}"#;
+        assert!(matches!(read(text, DType::F32), Err(Error::Input { .. })));
+        let rows = format!(r#"{{"x": [{}[]]}}"#, "[],".repeat(1 << 20));
+        assert!(matches!(read(&rows, DType::F32), Err(Error::Input { .. })));
+        let few = read(r#"{"x": [[], []]}"#, DType::F32).unwrap();
+        assert_eq!(write_tensor(&few).to_string(), "[[],[]]");
     }
 
     #[test]

@@ -8,7 +8,8 @@
 
 use std::fmt::Write as _;
 
-use assay_tensor::{DType, Element, Tensor, Values};
+use assay_receipt::commitment::MAX_FIELD_BYTES;
+use assay_tensor::{DType, Element, NamedTensors, Tensor, Values};
 
 use crate::Error;
 
@@ -19,7 +20,10 @@ const MAX_HEADER: usize = 10_000;
 /// The header ends at a multiple of this.
 const ALIGN: usize = 64;
 /// Characters of one text, so that one long value cannot make every other as wide.
-const MAX_TEXT: usize = 4096;
+pub(crate) const MAX_TEXT: usize = 4096;
+/// Canonical bytes of all tensors of one commitment together: of one tensor a commitment takes no more either. Texts
+/// are padded to the longest, so that a small request could otherwise need any amount.
+pub const MAX_CANONICAL_BYTES: usize = MAX_FIELD_BYTES;
 
 /// Reads one tensor of at most `max_elements`.
 ///
@@ -52,8 +56,51 @@ pub fn read(bytes: &[u8], max_elements: u64) -> Result<Tensor, Error> {
 }
 
 /// The canonical npy bytes of a tensor.
-pub fn canonical_bytes(tensor: &Tensor) -> Vec<u8> {
-    let width = text_width(tensor);
+///
+/// # Errors
+/// [`Error::Npy`] for a text of more than 4096 characters and for more than [`MAX_CANONICAL_BYTES`], before they are
+/// allocated.
+pub fn canonical_bytes(tensor: &Tensor) -> Result<Vec<u8>, Error> {
+    bytes_within(tensor, MAX_CANONICAL_BYTES)
+}
+
+/// Name and canonical bytes of every tensor, in order: the fields of a commitment.
+///
+/// # Errors
+/// As [`canonical_bytes`], with [`MAX_CANONICAL_BYTES`] for all tensors together.
+pub fn canonical_fields(tensors: &NamedTensors) -> Result<Vec<(&str, Vec<u8>)>, Error> {
+    let mut left = MAX_CANONICAL_BYTES;
+    let fields = tensors.iter().map(|(name, tensor)| {
+        let bytes = bytes_within(tensor, left)?;
+        left = left.saturating_sub(bytes.len());
+        Ok((name, bytes))
+    });
+    fields.collect()
+}
+
+/// The canonical bytes of a tensor whose values take at most `most` of them.
+fn bytes_within(tensor: &Tensor, most: usize) -> Result<Vec<u8>, Error> {
+    let width = text_width(tensor)?;
+    let size = match tensor.dtype() {
+        DType::Str => width.saturating_mul(4),
+        other => other.size(),
+    };
+    let values = tensor.shape().elements().saturating_mul(size);
+    if values > most {
+        return Err(fail(format!(
+            "{} elements of {size} bytes; {most} bytes are left for them",
+            tensor.shape().elements()
+        )));
+    }
+    let header = header(tensor, width);
+    let mut out = Vec::with_capacity(header.len().saturating_add(values));
+    out.extend_from_slice(&header);
+    append(tensor.values(), width, &mut out);
+    Ok(out)
+}
+
+/// Everything before the values: magic, version, and the header with its length.
+fn header(tensor: &Tensor, width: usize) -> Vec<u8> {
     let descr = match tensor.dtype() {
         DType::F32 => "<f4".to_string(),
         DType::F64 => "<f8".into(),
@@ -85,26 +132,30 @@ pub fn canonical_bytes(tensor: &Tensor) -> Vec<u8> {
         .saturating_sub(1);
     header.extend(std::iter::repeat_n(' ', padding));
     header.push('\n');
-    let mut out =
-        Vec::with_capacity(total.saturating_add(usize::try_from(tensor.bytes()).unwrap_or(0)));
+    let mut out = Vec::with_capacity(total);
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&[1, 0]);
     // At most eight dimensions of twenty digits: far below 65,536.
     out.extend_from_slice(&(header.len() as u16).to_le_bytes());
     out.extend_from_slice(header.as_bytes());
-    append(tensor.values(), width, &mut out);
     out
 }
 
 /// The widest text, in characters, at least one.
-fn text_width(tensor: &Tensor) -> usize {
+fn text_width(tensor: &Tensor) -> Result<usize, Error> {
     let longest = tensor
         .as_slice::<String>()
         .unwrap_or(&[])
         .iter()
         .map(|text| text.chars().count())
         .max();
-    longest.unwrap_or(0).max(1)
+    let longest = longest.unwrap_or(0).max(1);
+    if longest > MAX_TEXT {
+        return Err(fail(format!(
+            "a text of {longest} characters, at most {MAX_TEXT} are possible"
+        )));
+    }
+    Ok(longest)
 }
 
 /// Appends little-endian values.
@@ -422,9 +473,9 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         for tensor in tensors() {
-            let bytes = canonical_bytes(&tensor);
+            let bytes = canonical_bytes(&tensor).unwrap();
             let back = read(&bytes, 100).unwrap();
-            assert_eq!(canonical_bytes(&back), bytes);
+            assert_eq!(canonical_bytes(&back).unwrap(), bytes);
             assert_eq!(
                 (back.shape(), back.dtype()),
                 (tensor.shape(), tensor.dtype())
@@ -434,7 +485,7 @@ mod tests {
 
     #[test]
     fn the_header_is_numpys() {
-        let bytes = canonical_bytes(&Tensor::new(&[2], vec![1f32, 2.0]).unwrap());
+        let bytes = canonical_bytes(&Tensor::new(&[2], vec![1f32, 2.0]).unwrap()).unwrap();
         assert!(bytes.starts_with(
             b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2,), } "
         ));
@@ -484,6 +535,7 @@ mod tests {
                 &ok.replace("(1,)", "(4294967296,4294967296,4294967296)"),
                 &[0; 4],
             ),
+            with_header(&ok.replace("(1,)", "(1099511627776,0)"), &[]),
             with_header(&ok.replace("(1,)", "(-1,)"), &[0; 4]),
             with_header(&ok.replace("(1,)", "(1"), &[0; 4]),
             with_header(&ok.replace("(1,)", "(1,1,1,1,1,1,1,1,1)"), &[0; 4]),
@@ -511,17 +563,43 @@ mod tests {
         }
         assert!(
             read(
-                &canonical_bytes(&Tensor::new(&[9], vec![0f32; 9]).unwrap()),
+                &canonical_bytes(&Tensor::new(&[9], vec![0f32; 9]).unwrap()).unwrap(),
                 8
             )
             .is_err()
         );
     }
 
+    /// One long text among many short ones: 4 TB in the canonical bytes of a request of 5 MB.
+    #[test]
+    fn texts_that_would_not_fit_are_refused_before_they_are_padded() {
+        let mut texts = vec![String::new(); 1 << 20];
+        texts.push("a".repeat(1 << 20));
+        let long = Tensor::new(&[texts.len()], texts.clone()).unwrap();
+        assert!(matches!(canonical_bytes(&long), Err(Error::Npy(_))));
+        texts.pop();
+        texts.push("a".repeat(MAX_TEXT));
+        let many = Tensor::new(&[texts.len()], texts).unwrap();
+        assert!(matches!(canonical_bytes(&many), Err(Error::Npy(_))));
+    }
+
+    #[test]
+    fn all_tensors_of_a_commitment_share_one_bound() {
+        let half = Tensor::new(
+            &[MAX_CANONICAL_BYTES / 2],
+            vec![0u8; MAX_CANONICAL_BYTES / 2],
+        );
+        let named = |name: &str| (name.to_owned(), half.clone().unwrap());
+        let one = NamedTensors::new(vec![named("a")]);
+        assert_eq!(canonical_fields(&one).unwrap().len(), 1);
+        let two = NamedTensors::new(vec![named("a"), named("b")]);
+        assert!(matches!(canonical_fields(&two), Err(Error::Npy(_))));
+    }
+
     #[test]
     fn cut_and_altered_bytes_never_panic() {
         for tensor in tensors() {
-            let bytes = canonical_bytes(&tensor);
+            let bytes = canonical_bytes(&tensor).unwrap();
             for at in 0..bytes.len() {
                 let _ = read(&bytes[..at], 1 << 20);
                 let mut altered = bytes.clone();

@@ -4,6 +4,7 @@
 mod ask;
 mod choice;
 mod directory;
+mod endpoint;
 mod metrics;
 mod names;
 mod receipts;
@@ -17,11 +18,14 @@ use crate::{
     gateway::{
         ask::{Asker, Reply},
         directory::{Chosen, Directory},
+        endpoint::Reach,
         metrics::GatewayMetrics,
         names::Names,
+        receipts::{SEARCHES, SEARCHES_WAITING},
         recent::{MAX_RECENT, Recent},
     },
-    limits::{Admission, Limits as ServerLimits, RateLimiter},
+    limits::{Admission, RateLimiter},
+    memory::Memory,
     problem::{Kind, Problem},
     rpc_client::RpcClient,
     shutdown::Shutdown,
@@ -61,6 +65,11 @@ pub struct Config {
     pub listen: SocketAddr,
     /// JSON-RPC of validators, tried in this order.
     pub rpc: Vec<String>,
+    /// Whether nodes at loopback and private addresses are asked, as a network on one machine or in one house needs it.
+    /// Without it, nobody who registers a node can make the gateway ask what only this machine reaches. Link-local
+    /// addresses are never asked.
+    #[serde(default)]
+    pub allow_private_nodes: bool,
     /// Limits of requests.
     #[serde(default)]
     pub limits: Limits,
@@ -76,11 +85,15 @@ pub struct Limits {
     pub running: usize,
     /// Requests that may wait beside those.
     pub waiting: usize,
-    /// Requests a second of one client, by its IP address.
+    /// Questions a second of one client, by its IP address.
     pub rate_per_s: u32,
-    /// Requests that a client may send at once after a pause.
+    /// Questions that a client may send at once after a pause.
     pub burst: u32,
-    /// Time that one node is given for an answer, milliseconds; longer than nodes let a model run.
+    /// Lookups (of receipts, models, the network) a second of one client; they are counted apart from questions.
+    pub lookups_per_s: u32,
+    /// Lookups that a client may send at once after a pause.
+    pub lookups_burst: u32,
+    /// Time that one node is given for an answer, milliseconds; longer than nodes let a question wait and a model run.
     pub run_ms: u64,
 }
 
@@ -92,18 +105,21 @@ impl Default for Limits {
             waiting: 256,
             rate_per_s: 2_000,
             burst: 4_000,
+            lookups_per_s: 1_000,
+            lookups_burst: 4_000,
             run_ms: 25_000,
         }
     }
 }
 
 impl Config {
-    /// A configuration with the default limits.
+    /// A configuration with the default limits, for nodes at public addresses.
     pub fn new(network: PathBuf, listen: SocketAddr, rpc: Vec<String>) -> Self {
         Self {
             network,
             listen,
             rpc,
+            allow_private_nodes: false,
             limits: Limits::default(),
         }
     }
@@ -137,7 +153,10 @@ pub(crate) struct Gateway {
     asker: Asker,
     recent: Recent,
     rate: RateLimiter,
+    lookups: RateLimiter,
     admission: Admission,
+    searches: Admission,
+    bodies: Memory,
     limits: Limits,
     metrics: GatewayMetrics,
     shutdown: Shutdown,
@@ -193,13 +212,11 @@ impl Gateway {
     fn new(network: Network, config: &Config, shutdown: Shutdown) -> Result<Self, Error> {
         let rpc = RpcClient::new(&config.rpc)?;
         let limits = config.limits.clone();
-        let asker = Asker::new(Duration::from_millis(limits.run_ms))
-            .map_err(|error| Error::config("the HTTP client", error))?;
-        let rate = ServerLimits {
-            rate_per_s: limits.rate_per_s,
-            burst: limits.burst,
-            ..ServerLimits::default()
+        let reach = Reach {
+            private: config.allow_private_nodes,
         };
+        let asker = Asker::new(Duration::from_millis(limits.run_ms), reach)
+            .map_err(|error| Error::config("the HTTP client", error))?;
         Ok(Self {
             domain: network.domain(),
             network,
@@ -208,7 +225,10 @@ impl Gateway {
             rpc,
             asker,
             recent: Recent::new(MAX_RECENT),
-            rate: RateLimiter::new(&rate),
+            rate: RateLimiter::new(limits.rate_per_s, limits.burst),
+            lookups: RateLimiter::new(limits.lookups_per_s, limits.lookups_burst),
+            searches: Admission::new(SEARCHES, SEARCHES_WAITING),
+            bodies: Memory::default(),
             admission: Admission::new(limits.running, limits.waiting),
             limits,
             metrics: GatewayMetrics::default(),
@@ -242,12 +262,13 @@ impl Gateway {
     }
 
     /// Gets an answer with a good receipt from some node. A node that fails is passed over; once an answer with a
-    /// good receipt is here, nobody else is asked.
+    /// good receipt is here, nobody else is asked. That the question is to blame is believed of two nodes, or of one
+    /// where no other serves the model.
     async fn answer(&self, mut request: InferRequest) -> Result<InferResponse, Problem> {
         let revision = self.names.resolve(&request.model_name()?).await?;
         fix_question(&mut request, revision)?;
         let mut tried: Vec<NodeAddress> = Vec::new();
-        let mut last = None;
+        let (mut last, mut refusal) = (None, None);
         while tried.len() < MAX_ATTEMPTS {
             let Some(chosen) = self.directory.choose(revision, &tried) else {
                 break;
@@ -257,14 +278,27 @@ impl Gateway {
             }
             tried.push(chosen.node());
             let reason = match self.asker.infer(chosen.endpoint(), &request).await {
-                Reply::Refused(problem) => return Err(problem),
-                Reply::Answer(answer) => match self.check(&request, revision, &chosen, &answer) {
-                    Ok(()) => return Ok(*answer),
-                    Err(error) => {
-                        self.metrics.bad_answers.inc();
-                        error.to_string()
+                // One node alone could deny answers for nothing: another one has to say so too.
+                Reply::Refused(problem) => match refusal.take() {
+                    Some(first) => return Err(first),
+                    None => {
+                        let reason = problem.to_string();
+                        refusal = Some(problem);
+                        reason
                     }
                 },
+                // Its memory is given back when it is about to be sent.
+                Reply::Answer(answer, _room) => {
+                    match self.check(&request, revision, &chosen, &answer) {
+                        Ok(()) => return Ok(*answer),
+                        Err(error) => {
+                            self.metrics.bad_answers.inc();
+                            chosen.cheated();
+                            error.to_string()
+                        }
+                    }
+                }
+                Reply::Busy(reason) => reason,
                 Reply::Failed(reason) => {
                     chosen.failed();
                     reason
@@ -273,7 +307,7 @@ impl Gateway {
             tracing::warn!(node = %chosen.node(), %reason, "node passed over");
             last = Some(format!("node {}: {reason}", chosen.node()));
         }
-        Err(self.nobody(revision, tried.len(), last))
+        Err(refusal.unwrap_or_else(|| self.nobody(revision, tried.len(), last)))
     }
 
     /// Checks signature and request of the receipt, and that it commits to the inputs and outputs that went through
@@ -290,11 +324,7 @@ impl Gateway {
         }
         let question = Question { request, revision };
         question.check(answer, &self.domain)?;
-        match chosen.model(revision) {
-            Some(model) => question.check_commitments(answer, &model, MAX_ELEMENTS),
-            // It dropped the model from its list while it answered.
-            None => Ok(()),
-        }
+        question.check_commitments(answer, chosen.model(), MAX_ELEMENTS)
     }
 
     fn nobody(&self, revision: RevisionId, tried: usize, last: Option<String>) -> Problem {
@@ -334,6 +364,7 @@ fn as_gauge(count: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{inference_node::OVERTIME, limits::TURN_PATIENCE};
     use serde_json::json;
 
     #[test]
@@ -359,6 +390,13 @@ mod tests {
             let mut request: InferRequest = serde_json::from_value(body).unwrap();
             assert!(fix_question(&mut request, revision).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_node_is_given_the_time_that_it_may_take() {
+        let node = crate::limits::Limits::default();
+        let most = TURN_PATIENCE + node.run_time() + OVERTIME;
+        assert!(most < Duration::from_millis(Limits::default().run_ms));
     }
 
     #[test]

@@ -2,16 +2,18 @@
 
 use crate::{
     api::{InferResponse, RECEIPT_HEADER},
+    memory::{Memory, Room, Text, too_large},
     problem::{Kind, Problem},
 };
 use assay_receipt::ReceiptId;
 use axum::{
     Json,
-    body::{Bytes, to_bytes},
+    body::Body,
     extract::Request,
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -21,16 +23,16 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 /// A longer body is parsed on a thread of its own, so that others do not wait for it.
 const LONG_BODY: usize = 64 * 1024;
 
-/// Reads a request's body, which must say that it is JSON and have at most `most` bytes.
+/// Reads a request's body, which must say that it is JSON and have at most `most` bytes, into `memory`.
 ///
 /// # Errors
-/// [`Kind::MediaType`], [`Kind::TooLarge`], and [`Kind::BadRequest`] for one that breaks off.
-pub async fn read_body(request: Request, most: usize) -> Result<Bytes, Problem> {
+/// [`Kind::MediaType`], [`Kind::TooLarge`], [`Kind::Unavailable`] where there is no memory for it, and
+/// [`Kind::BadRequest`] for one that breaks off.
+pub async fn read_body(request: Request, most: usize, memory: &Memory) -> Result<Text, Problem> {
     let (parts, body) = request.into_parts();
     check_headers(&parts.headers, most)?;
-    match timeout(BODY_TIMEOUT, to_bytes(body, most)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) => Err(unread(&error, most)),
+    match timeout(BODY_TIMEOUT, collect(body, memory.text(most))).await {
+        Ok(read) => read,
         Err(_) => {
             let detail = format!(
                 "the body did not arrive within {} s",
@@ -41,24 +43,49 @@ pub async fn read_body(request: Request, most: usize) -> Result<Bytes, Problem> 
     }
 }
 
-/// Reads a request's body as `T`.
+async fn collect(body: Body, mut text: Text) -> Result<Text, Problem> {
+    let mut pieces = body.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| Problem::new(Kind::BadRequest, "the body broke off"))?;
+        text.push(&piece)?;
+    }
+    Ok(text)
+}
+
+/// Reads a request's body as `T`, which has its memory while the [`Room`] is held.
 ///
 /// # Errors
 /// As [`read_body`]; [`Kind::BadRequest`] where it is not `T` in JSON.
 pub async fn read_json<T: DeserializeOwned + Send + 'static>(
     request: Request,
     most: usize,
-) -> Result<T, Problem> {
-    let body = read_body(request, most).await?;
-    if body.len() <= LONG_BODY {
-        return parse(&body);
-    }
-    let parsed = tokio::task::spawn_blocking(move || parse(&body)).await;
-    parsed.map_err(|_| Problem::new(Kind::Internal, "the body could not be read"))?
+    memory: &Memory,
+) -> Result<(T, Room), Problem> {
+    let text = read_body(request, most, memory).await?;
+    parse(text, memory).await
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| Problem::new(Kind::BadRequest, error))
+/// Parses a text as `T` once there is memory for it.
+///
+/// # Errors
+/// [`Kind::BadRequest`] where it is not `T` in JSON, [`Kind::Unavailable`] where there is no memory for it.
+pub async fn parse<T: DeserializeOwned + Send + 'static>(
+    text: Text,
+    memory: &Memory,
+) -> Result<(T, Room), Problem> {
+    let room = memory.room(&text).await?;
+    let is_short = text.as_bytes().len() <= LONG_BODY;
+    let read = move || {
+        serde_json::from_slice(text.as_bytes())
+            .map_err(|error| Problem::new(Kind::BadRequest, error))
+    };
+    if is_short {
+        return Ok((read()?, room));
+    }
+    let parsed = tokio::task::spawn_blocking(read).await;
+    let parsed =
+        parsed.map_err(|_| Problem::new(Kind::Internal, "the body could not be read"))??;
+    Ok((parsed, room))
 }
 
 /// An answer with its receipt id in the header.
@@ -120,26 +147,10 @@ fn check_headers(headers: &HeaderMap, most: usize) -> Result<(), Problem> {
     }
 }
 
-fn unread(error: &axum::Error, most: usize) -> Problem {
-    use std::error::Error as _;
-    let over = error
-        .source()
-        .is_some_and(|cause| cause.to_string().contains("length limit"));
-    if over {
-        too_large(most)
-    } else {
-        Problem::new(Kind::BadRequest, "the body broke off")
-    }
-}
-
-fn too_large(most: usize) -> Problem {
-    Problem::new(Kind::TooLarge, format!("at most {most} bytes are taken"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::body::Body;
+    use axum::body::Bytes;
     use std::io;
 
     fn headers(pairs: &[(header::HeaderName, &'static str)]) -> HeaderMap {
@@ -172,19 +183,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_without_a_length_is_cut_off_too() {
-        assert_eq!(read_body(body("12345".into()), 5).await.unwrap(), "12345");
-        let problem = read_body(body("123456".into()), 5).await.unwrap_err();
+        let memory = Memory::default();
+        let read = read_body(body("12345".into()), 5, &memory).await.unwrap();
+        assert_eq!(read.as_bytes(), b"12345");
+        let problem = read_body(body("123456".into()), 5, &memory)
+            .await
+            .unwrap_err();
         assert_eq!(problem.kind(), Some(Kind::TooLarge));
     }
 
     #[tokio::test]
     async fn short_and_long_bodies_are_parsed_alike() {
+        let memory = Memory::default();
         for count in [3, LONG_BODY] {
             let text = serde_json::to_string(&vec![7u8; count]).unwrap();
-            let read: Vec<u8> = read_json(body(text), usize::MAX).await.unwrap();
-            assert_eq!(read, vec![7; count]);
+            let read = read_json::<Vec<u8>>(body(text), usize::MAX, &memory).await;
+            assert_eq!(read.unwrap().0, vec![7; count]);
             let broken = format!("[{}", "7,".repeat(count));
-            let problem = read_json::<Vec<u8>>(body(broken), usize::MAX)
+            let problem = read_json::<Vec<u8>>(body(broken), usize::MAX, &memory)
                 .await
                 .unwrap_err();
             assert_eq!(problem.kind(), Some(Kind::BadRequest));

@@ -9,12 +9,15 @@ mod models;
 mod notice;
 mod server;
 
+#[cfg(test)]
+pub(crate) use answer::OVERTIME;
 pub use models::{Models, Served};
 
 use crate::{
     config::NodeConfig,
     error::Error,
     limits::{Admission, Limits, RateLimiter},
+    memory::Memory,
     metrics::NodeMetrics,
     rpc_client::RpcClient,
     settlement::{Driver, chain::RpcChain},
@@ -51,7 +54,9 @@ pub struct Node {
     writer: Writer,
     rpc: RpcClient,
     rate: RateLimiter,
+    lookups: RateLimiter,
     admission: Admission,
+    bodies: Memory,
     metrics: Arc<NodeMetrics>,
     notice: Notice,
     shutdown: Shutdown,
@@ -106,8 +111,10 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
         models,
         writer,
         rpc,
-        rate: RateLimiter::new(&config.limits),
+        rate: RateLimiter::new(config.limits.rate_per_s, config.limits.burst),
+        lookups: RateLimiter::new(config.limits.rate_per_s, config.limits.burst),
         admission: Admission::new(config.limits.running(), config.limits.waiting),
+        bodies: Memory::default(),
         metrics,
         notice: Notice::new(config.endpoint.clone(), config.operator),
         shutdown,
@@ -148,7 +155,7 @@ fn settle(
     metrics: &Arc<NodeMetrics>,
     stop: Shutdown,
 ) -> JoinHandle<Result<(), Error>> {
-    let chain = RpcChain::new(rpc.clone(), key.address());
+    let chain = RpcChain::new(rpc.clone(), network.clone(), key.address());
     let wallet = Wallet::new(key.clone(), network.chain_id);
     let policy = Policy::default();
     let driver = Driver::new(

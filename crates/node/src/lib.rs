@@ -19,6 +19,7 @@ pub mod http;
 pub mod inference_node;
 pub mod limits;
 pub mod local;
+pub mod memory;
 pub mod metrics;
 pub mod openapi;
 pub mod problem;

@@ -16,6 +16,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Most clients whose rates are remembered: 4 MB of buckets. Beyond it the fullest are forgotten.
 pub const MAX_CLIENTS: usize = 65_536;
 
+/// A question waits this long for its turn, or another server is asked. Together with the longest run of a model it
+/// stays below the time that a gateway gives a node, or a busy node would look like a dead one.
+pub const TURN_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Limits of a server, as its configuration states them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -26,7 +30,8 @@ pub struct Limits {
     pub running: usize,
     /// Requests that may wait for their turn beside those that run.
     pub waiting: usize,
-    /// Requests a second of one client, by its IP address. Behind a gateway all clients are one.
+    /// Questions a second of one client, by its IP address, and as many lookups of receipts, which are counted apart.
+    /// Behind a gateway all clients are one.
     pub rate_per_s: u32,
     /// Requests that a client may send at once after a pause.
     pub burst: u32,
@@ -155,9 +160,9 @@ impl Buckets {
 pub struct RateLimiter(Mutex<Buckets>);
 
 impl RateLimiter {
-    /// A limiter by these limits.
-    pub fn new(limits: &Limits) -> Self {
-        Self(Mutex::new(Buckets::new(limits.rate_per_s, limits.burst)))
+    /// A limiter of `per_s` requests a second of one client, and `burst` at once after a pause.
+    pub fn new(per_s: u32, burst: u32) -> Self {
+        Self(Mutex::new(Buckets::new(per_s, burst)))
     }
 
     /// Lets a request of `client` pass.
@@ -235,7 +240,7 @@ impl Place {
     /// Waits until it may run.
     ///
     /// # Errors
-    /// [`Kind::Timeout`] if its turn does not come within `patience`.
+    /// [`Kind::Unavailable`] if its turn does not come within `patience`.
     pub async fn turn(self, patience: Duration) -> Result<Turn, Problem> {
         let turn = tokio::time::timeout(patience, self.running.acquire_owned()).await;
         match turn {
@@ -246,7 +251,7 @@ impl Place {
             // The semaphore is never closed, so this is the timeout.
             _ => {
                 let detail = format!("no turn to run within {} ms", patience.as_millis());
-                Err(Problem::new(Kind::Timeout, detail)
+                Err(Problem::new(Kind::Unavailable, detail)
                     .with_hint("ask another node")
                     .retry_after(1))
             }
@@ -318,7 +323,7 @@ mod tests {
             Some(Kind::Unavailable)
         );
         let late = second.turn(Duration::from_secs(1)).await.unwrap_err();
-        assert_eq!(late.kind(), Some(Kind::Timeout));
+        assert_eq!(late.kind(), Some(Kind::Unavailable));
         drop(first);
         assert_eq!(admission.occupied(), 0);
         admission

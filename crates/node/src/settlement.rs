@@ -4,6 +4,9 @@
 //! transaction a batch, keeps its bytes, and hands the same bytes in again until the chain has
 //! answered, so that a lost answer never becomes a second transaction. What the driver forgets in a
 //! crash it learns again from the log and from where the chain's streams end.
+//!
+//! A validator may lie. Nothing is marked settled without a proof under the network's key or the
+//! word of several validators, and nothing dead without the latter.
 
 pub mod chain;
 mod flight;
@@ -12,7 +15,7 @@ use crate::{
     clock::now_ns,
     error::Error,
     metrics::NodeMetrics,
-    rpc_client::RpcError,
+    rpc_client::{RpcError, StreamHead},
     shutdown::Shutdown,
     store::StreamState,
     wallet::{Action, Revert, Wallet, decode_revert, describe_revert},
@@ -23,7 +26,7 @@ use assay_receipt::{Batch, BatchRoot, Domain, NodeAddress, ReceiptId, RevisionId
 use assay_settle::{
     Batcher, Effect, Error as SettleError, Input, Policy, RejectCause, SettledIn, verify::Reason,
 };
-use chain::{Chain, Mined};
+use chain::Chain;
 use flight::Flight;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -291,13 +294,17 @@ impl<C: Chain> Driver<C> {
     }
 
     async fn ask_head(&mut self, revision: RevisionId) -> Result<(), Error> {
-        match self.chain.stream(revision).await {
-            Ok(head) => self.handle(Input::ChainHead {
+        match self.sure_head(revision).await {
+            Ok(Some(head)) => self.handle(Input::ChainHead {
                 revision,
                 next: head.next,
                 head: head.head,
             }),
             // The batcher asks again.
+            Ok(None) => {
+                self.chain.look_elsewhere();
+                Ok(())
+            }
             Err(error) => {
                 log_passing(&error);
                 Ok(())
@@ -305,14 +312,65 @@ impl<C: Chain> Driver<C> {
         }
     }
 
+    /// Where the chain has a stream, as far as that is sure: a proof shows it, enough validators
+    /// say it, or it is where the log has it already, so that nothing follows from it. `None` if
+    /// it is not sure, or older than what the log knows.
+    async fn sure_head(&self, revision: RevisionId) -> Result<Option<StreamHead>, RpcError> {
+        let head = self.chain.stream(revision).await?;
+        let settled = self.settled_in_log(revision);
+        if head.next < settled {
+            return Ok(None);
+        }
+        if head.next == settled && self.continues(revision, head) {
+            return Ok(Some(head));
+        }
+        let proven = match head.next.checked_sub(1) {
+            Some(last) => self.chain.proven(revision, last).await?,
+            None => None,
+        };
+        if proven.is_some_and(|proven| proven.id == head.head) {
+            return Ok(Some(head));
+        }
+        Ok(self.chain.agreed_stream(revision).await)
+    }
+
+    /// How many receipts of a stream the log has as settled.
+    fn settled_in_log(&self, revision: RevisionId) -> u64 {
+        let streams = self.streams().unwrap_or_default();
+        let stream = streams.iter().find(|stream| stream.revision == revision);
+        stream.map_or(0, |stream| stream.settled)
+    }
+
+    /// Whether the log's next receipt continues the stream from here.
+    fn continues(&self, revision: RevisionId, head: StreamHead) -> bool {
+        let place = head.next..head.next.saturating_add(1);
+        let next = self.writer.store().receipts(revision, place);
+        next.is_ok_and(|next| {
+            next.first()
+                .is_some_and(|next| next.receipt.previous == head.head)
+        })
+    }
+
     /// Looks what became of the transactions in flight, the oldest first: a later one cannot be
     /// mined before it.
     async fn look(&mut self, now_ns: u64) -> Result<(), Error> {
         while let Some(flight) = self.flights.first() {
             match self.chain.mined(flight.signed.hash).await {
-                Ok(Some(mined)) => {
+                Ok(Some(mined)) if mined.succeeded => match self.proven_height(flight).await {
+                    Ok(Some(height)) => {
+                        let root = self.flights.remove(0).root;
+                        self.handle(Input::Settled { root, height })?;
+                    }
+                    // Not certified yet, or not true: another validator is asked before long.
+                    Ok(None) => return self.overdue(now_ns).await,
+                    Err(error) => {
+                        log_passing(&error);
+                        return self.overdue(now_ns).await;
+                    }
+                },
+                Ok(Some(_)) => {
                     let flight = self.flights.remove(0);
-                    self.landed(flight, mined).await?;
+                    self.refused(flight).await?;
                 }
                 Ok(None) => return self.overdue(now_ns).await,
                 Err(error) => {
@@ -324,24 +382,29 @@ impl<C: Chain> Driver<C> {
         Ok(())
     }
 
-    async fn landed(&mut self, flight: Flight, mined: Mined) -> Result<(), Error> {
-        let root = flight.root;
-        if mined.succeeded {
-            return self.handle(Input::Settled {
-                root,
-                height: mined.height,
-            });
-        }
+    /// Height of the block in which this very batch settled, if that is proven. The proof of one
+    /// receipt shows the root of its batch, and with it the whole batch.
+    async fn proven_height(&self, flight: &Flight) -> Result<Option<u64>, RpcError> {
+        let Some((revision, sequence)) = flight.first_receipt() else {
+            return Ok(None);
+        };
+        let proven = self.chain.proven(revision, sequence).await?;
+        let proven = proven.filter(|proven| proven.root == flight.root);
+        Ok(proven.map(|proven| proven.height))
+    }
+
+    /// A settlement ran and reverted, says a validator; why, enough of them have to say.
+    async fn refused(&mut self, flight: Flight) -> Result<(), Error> {
         self.metrics.refused.inc();
-        let refusal = self.chain.refusal(&flight.data).await;
-        let cause = match &refusal {
-            Ok(Some(data)) => {
-                tracing::warn!(reason = describe_revert(data), "a settlement was refused");
-                cause_of(data)
+        let cause = match self.chain.refusal(&flight.data).await {
+            Some(data) => {
+                tracing::warn!(reason = describe_revert(&data), "a settlement was refused");
+                cause_of(&data)
             }
             // It would pass now, or nobody knows: the chain's streams tell.
-            _ => RejectCause::OutOfStep,
+            None => RejectCause::OutOfStep,
         };
+        let root = flight.root;
         self.handle(Input::Rejected { root, cause })
     }
 

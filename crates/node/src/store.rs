@@ -12,7 +12,13 @@ use redb::{
     Database, ReadableDatabase as _, ReadableTable as _, StorageBackend, TableDefinition,
     WriteTransaction,
 };
-use std::{ops::Range, path::Path};
+use std::{
+    fs::{DirBuilder, OpenOptions, Permissions},
+    io,
+    ops::Range,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+};
 
 /// (revision, sequence) to [`Entry`].
 const RECEIPTS: TableDefinition<'_, ([u8; 32], u64), &[u8]> = TableDefinition::new("receipts-1");
@@ -93,16 +99,15 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or creates the log in `folder`.
+    /// Opens or creates the log in `folder`. It holds the secrets of every commitment, so both are the owner's only.
     ///
     /// # Errors
     /// [`Error::Store`] if the disk refuses, the file is no log, or another process has it open.
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        std::fs::create_dir_all(folder).map_err(|error| Error::Store(error.to_string()))?;
+        let path = folder.join(FILE);
+        make_private(folder, &path).map_err(|error| Error::Store(error.to_string()))?;
         let mut builder = Database::builder();
-        let database = builder
-            .set_cache_size(CACHE_BYTES)
-            .create(folder.join(FILE));
+        let database = builder.set_cache_size(CACHE_BYTES).create(path);
         Self::prepare(database.map_err(Error::store)?)
     }
 
@@ -282,6 +287,17 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Creates folder and file where they are missing, for the owner's eyes only. A file that is there becomes so, too; a
+/// folder that is there may hold what is others' and stays as it is.
+fn make_private(folder: &Path, file: &Path) -> io::Result<()> {
+    let mut made = DirBuilder::new();
+    made.recursive(true).mode(0o700).create(folder)?;
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false);
+    let opened = options.mode(0o600).open(file)?;
+    opened.set_permissions(Permissions::from_mode(0o600))
 }
 
 /// What can fail within a transaction; becomes an [`Error`] at its end.

@@ -13,6 +13,14 @@
 //! ```compile_fail
 //! let forged: assay_receipt::ComputationVerdict = assay_receipt::ComputationVerdict::Proven(assay_receipt::verdict::Seal { id: assay_receipt::ReceiptId::ZERO });
 //! ```
+//! nor raise one, since each rung has a seal of its own type:
+//!
+//! ```compile_fail
+//! fn raise(verdict: assay_receipt::ComputationVerdict) -> Option<assay_receipt::ComputationVerdict> {
+//!     let assay_receipt::ComputationVerdict::Signed(seal) = verdict else { return None };
+//!     Some(assay_receipt::ComputationVerdict::Proven(seal))
+//! }
+//! ```
 
 use std::fmt;
 
@@ -30,22 +38,23 @@ pub enum ComputationVerdict {
     /// Nothing was checked.
     Unverified,
     /// The named node stands by it with its bond.
-    Signed(Seal),
+    Signed(Seal<1>),
     /// Independent operators re-ran it and agree.
-    Replayed(Seal),
+    Replayed(Seal<2>),
     /// A key bound to appraised TEE evidence signed it.
-    Attested(Seal),
+    Attested(Seal<3>),
     /// A succinct proof of it was verified.
-    Proven(Seal),
+    Proven(Seal<4>),
 }
 
-/// Held by every verdict that vouches for something; it has no constructor outside this module.
+/// Held by every verdict that vouches for something; it has no constructor outside this module, and a type for each
+/// rung.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seal {
+pub struct Seal<const RUNG: u8> {
     id: ReceiptId,
 }
 
-impl Seal {
+impl<const RUNG: u8> Seal<RUNG> {
     /// The receipt that the verdict is about.
     pub fn id(&self) -> ReceiptId {
         self.id
@@ -113,13 +122,11 @@ mod tests {
 
     #[test]
     fn rungs_are_ordered() {
-        let seal = Seal {
-            id: ReceiptId::ZERO,
-        };
-        assert!(ComputationVerdict::Proven(seal).reaches(Rung::Attested));
-        assert!(ComputationVerdict::Attested(seal).reaches(Rung::Attested));
-        assert!(!ComputationVerdict::Signed(seal).reaches(Rung::Replayed));
-        assert!(!ComputationVerdict::Replayed(seal).reaches(Rung::Proven));
+        let id = ReceiptId::ZERO;
+        assert!(ComputationVerdict::Proven(Seal { id }).reaches(Rung::Attested));
+        assert!(ComputationVerdict::Attested(Seal { id }).reaches(Rung::Attested));
+        assert!(!ComputationVerdict::Signed(Seal { id }).reaches(Rung::Replayed));
+        assert!(!ComputationVerdict::Replayed(Seal { id }).reaches(Rung::Proven));
         assert!(!ComputationVerdict::Unverified.reaches(Rung::Signed));
     }
 }

@@ -1,4 +1,4 @@
-//! Pure settlement rules: sequences, batches, receipt states, equivocation.
+//! Pure settlement rules: sequences, batches, equivocation.
 //!
 //! | module | answers |
 //! | --- | --- |

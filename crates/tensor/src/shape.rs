@@ -19,10 +19,13 @@ impl Shape {
     /// A shape of these dimensions.
     ///
     /// # Errors
-    /// [`Error::Tensor`] if there are more than [`MAX_RANK`] or their product does not fit 2^47 elements.
+    /// [`Error::Tensor`] if there are more than [`MAX_RANK`], if their product does not fit 2^47 elements, or if one is
+    /// zero and the others multiply to more than 2^20.
     pub fn new(dims: &[usize]) -> Result<Self, Error> {
         /// Above any memory, below any overflow of element counts times element sizes.
         const MAX_ELEMENTS: usize = 1 << 47;
+        /// An empty tensor costs no memory that a budget sees, but written as nested arrays every row costs some.
+        const MAX_EMPTY: usize = 1 << 20;
         if dims.len() > MAX_RANK {
             return Err(Error::Tensor(format!(
                 "{} dimensions, at most {MAX_RANK} are supported",
@@ -33,7 +36,12 @@ impl Shape {
             .iter()
             .filter(|d| **d != 0)
             .try_fold(1usize, |all, d| all.checked_mul(*d));
-        if product.is_none_or(|p| p > MAX_ELEMENTS) {
+        let most = if dims.contains(&0) {
+            MAX_EMPTY
+        } else {
+            MAX_ELEMENTS
+        };
+        if product.is_none_or(|p| p > most) {
             return Err(Error::Tensor(format!(
                 "the dimensions {dims:?} multiply to more elements than can exist"
             )));
@@ -94,6 +102,7 @@ mod tests {
         assert_eq!(shape.strides()[..3], [12, 4, 1]);
         assert_eq!(Shape::new(&[]).unwrap().elements(), 1);
         assert_eq!(Shape::new(&[5, 0, 7]).unwrap().elements(), 0);
+        assert_eq!(Shape::new(&[1 << 20, 0]).unwrap().elements(), 0);
     }
 
     #[test]
@@ -103,6 +112,9 @@ mod tests {
             &[usize::MAX, 2],
             &[1 << 30, 1 << 30],
             &[0, usize::MAX, usize::MAX],
+            &[1 << 40, 0],
+            &[(1 << 20) + 1, 0],
+            &[1 << 10, 0, 1 << 11],
         ] {
             assert!(
                 matches!(Shape::new(dims), Err(Error::Tensor(_))),

@@ -315,6 +315,39 @@ fn what_cannot_be_judged_is_two() {
     );
 }
 
+/// Read in part, a file could hide what contradicts it behind the end of the part.
+#[test]
+fn a_file_over_the_limit_is_never_judged_by_its_beginning() {
+    let limit = 32 << 20;
+    let mut text = std::fs::read_to_string(vector("genuine.receipt.json")).unwrap();
+    text.push_str(&" ".repeat(limit - text.len()));
+    assert_eq!(verify_text(&text).status, 0, "white space is free");
+    text.push_str("{\"anything\": \"else\"}");
+    let run = verify_text(&text);
+    assert_eq!((run.status, run.stdout.as_str()), (2, ""));
+    assert!(run.stderr.contains("more than"), "{}", run.stderr);
+}
+
+#[test]
+fn a_verdict_that_cannot_be_written_is_two() {
+    let full = || std::fs::File::create("/dev/full").unwrap();
+    let mut forged = read("genuine.receipt.json");
+    flip(&mut forged, "/proof/certificate");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.json");
+    std::fs::write(&file, forged.to_string()).unwrap();
+    for file in [vector("genuine.receipt.json"), file] {
+        let mut run = command(BINARY);
+        run.args(["receipt", "verify"]).arg(&file);
+        run.arg("--network").arg(vector("network.json"));
+        let deaf: Run = run.stdout(full()).output().unwrap().into();
+        assert_eq!(deaf.status, 2, "{}", deaf.stderr);
+        assert!(deaf.stderr.contains("hint: "), "{}", deaf.stderr);
+        let mute = run.stdout(full()).stderr(full()).status().unwrap();
+        assert_eq!(mute.code(), Some(2));
+    }
+}
+
 #[test]
 fn an_unsettled_receipt_with_a_bad_signature_is_refuted() {
     let mut file = read("genuine.receipt.json");

@@ -2,16 +2,16 @@
 
 use super::{
     Refusal,
-    params::{When, one, two_and_maybe},
+    params::{one, two_and_maybe},
     surface::Surface,
 };
 use crate::{
     engine::Runtime,
     execution::CallOutcome,
     light::{Network, ReceiptProof},
-    proof::prove,
+    proof,
     settlement::streamsCall,
-    spec::{BLOCK_GAS_LIMIT, NODE_REGISTRY, SETTLEMENT},
+    spec::{NODE_REGISTRY, SETTLEMENT, TRANSACTION_GAS_LIMIT},
 };
 use alloy_primitives::{Address, B256, U64, U128, hex};
 use alloy_sol_types::{SolCall, sol};
@@ -86,8 +86,15 @@ async fn receipt_proof<E: Runtime>(
         sequence.next::<U64>()?,
     );
     let backend = &surface.backend;
-    let (shelf, marshal, network) = (&backend.shelf, &backend.marshal, &backend.network);
-    Ok(prove(shelf, marshal, network, node, revision, number.to()).await?)
+    let network = backend.network.clone();
+    let found = surface.read(move |chain| {
+        let wanted = (node, revision, number.to());
+        Ok(proof::find(chain.shelf(), &network, wanted)?)
+    });
+    let Some(found) = found.await? else {
+        return Ok(None);
+    };
+    Ok(proof::certify(&backend.shelf, &backend.marshal, found).await?)
 }
 
 /// Answer of `assay_stream`: where a node stands with one revision.
@@ -203,11 +210,11 @@ async fn view<E: Runtime, C: SolCall>(
     let tx = TxEnv::builder()
         .call(contract)
         .data(call.abi_encode().into())
-        .gas_limit(BLOCK_GAS_LIMIT)
+        .gas_limit(TRANSACTION_GAS_LIMIT)
         .chain_id(Some(surface.backend.shelf.spec.chain_id))
         .build()
         .map_err(|error| Refusal::Internal(format!("{error:?}")))?;
-    match surface.run(When::Latest, tx).await? {
+    match surface.view(tx).await? {
         CallOutcome::Returned { output, .. } => C::abi_decode_returns(&output).map_err(|error| {
             Refusal::Internal(format!(
                 "the contract at {contract} answers otherwise: {error}"

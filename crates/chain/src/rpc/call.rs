@@ -6,7 +6,7 @@ use super::{
     params::{When, one_and_maybe, two_and_maybe, when},
     surface::Surface,
 };
-use crate::{engine::Runtime, execution::CallOutcome, spec::BLOCK_GAS_LIMIT};
+use crate::{engine::Runtime, execution::CallOutcome, spec::TRANSACTION_GAS_LIMIT};
 use alloy_eips::BlockId;
 use alloy_primitives::{Bytes, TxKind, U64, U256};
 use alloy_rpc_types_eth::TransactionRequest;
@@ -55,7 +55,7 @@ async fn estimate<E: Runtime>(
     let cap = tx.gas_limit;
     // The transaction will run in a block after the tip, whichever state was named.
     let used = match surface.run(When::Pending, tx.clone()).await? {
-        CallOutcome::Halted { .. } if limited && cap < BLOCK_GAS_LIMIT => {
+        CallOutcome::Halted { .. } if limited && cap < TRANSACTION_GAS_LIMIT => {
             return Err(Refusal::Allowance(cap));
         }
         outcome => returned(outcome)?.1,
@@ -112,7 +112,7 @@ async fn environment<E: Runtime>(
         .unwrap_or_default();
     let value = request.value.unwrap_or_default();
     let caller = request.from.unwrap_or_default();
-    let most = request.gas.unwrap_or(BLOCK_GAS_LIMIT).min(BLOCK_GAS_LIMIT);
+    let most = request.gas.unwrap_or(u64::MAX).min(TRANSACTION_GAS_LIMIT);
     let gas = match price {
         0 => most,
         _ => affordable(account(surface, caller).await?.balance, value, price)?.min(most),
@@ -234,11 +234,11 @@ mod tests {
 
     #[test]
     fn an_estimate_always_suffices_and_is_close() {
-        for used in [21_000u64, 45_123, 800_000, 10_000_000] {
-            assert_eq!(search(used, BLOCK_GAS_LIMIT, used), (used, 1));
+        for used in [21_000u64, 45_123, 800_000, 5_000_000] {
+            assert_eq!(search(used, TRANSACTION_GAS_LIMIT, used), (used, 1));
             for extra in [1, 700, 2_300, used / 63, used / 4, used * 2] {
                 let needed = used + extra;
-                let (found, trials) = search(used, BLOCK_GAS_LIMIT, needed);
+                let (found, trials) = search(used, TRANSACTION_GAS_LIMIT, needed);
                 assert!(found >= needed, "{used} + {extra}: {found}");
                 assert!(
                     found - needed <= found / TOLERANCE + 1,

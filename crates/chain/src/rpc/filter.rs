@@ -2,7 +2,7 @@
 
 use super::{
     Refusal,
-    logs::{self, scan},
+    logs::{self, bounded_filter, scan},
     params::{height_of, one},
     subscription::hex_id,
     surface::Surface,
@@ -124,7 +124,7 @@ async fn new_filter<E: Runtime>(
     _: Extensions,
 ) -> Result<String, Refusal> {
     let tip = surface.chain.tip().height;
-    let filter = anchored(one::<Filter>(&params)?, tip)?;
+    let filter = anchored(bounded_filter(one::<Filter>(&params)?)?, tip)?;
     let kind = Kind::Logs(Arc::new(filter));
     surface
         .filters()

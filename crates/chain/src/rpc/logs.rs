@@ -21,6 +21,10 @@ use std::{
 const MAX_BLOCKS: u64 = 100_000;
 /// Most transactions that one query looks at, about a second's work.
 const MAX_TRANSACTIONS: usize = 500_000;
+/// Most addresses and topics of one filter: each is compared with each receipt.
+const MAX_FILTER_ITEMS: usize = 256;
+/// Most bytes of logs of one answer, unless a single block has more.
+const MAX_LOG_BYTES: usize = 32 << 20;
 /// Most logs of one answer, unless a single block has more.
 const MAX_LOGS: usize = 10_000;
 
@@ -36,8 +40,23 @@ async fn logs<E: Runtime>(
     surface: Arc<Surface<E>>,
     _: Extensions,
 ) -> Result<Vec<rpc::Log>, Refusal> {
-    let filter = one::<Filter>(&params)?;
+    let filter = bounded_filter(one::<Filter>(&params)?)?;
     surface.read(move |chain| all(chain, &filter)).await
+}
+
+/// The filter, if it is short enough.
+///
+/// # Errors
+/// [`Refusal::Limit`] if it is not.
+pub fn bounded_filter(filter: Filter) -> Result<Filter, Refusal> {
+    let topics = filter.topics.iter().map(|topics| topics.iter().count());
+    let items = filter.address.iter().count().saturating_add(topics.sum());
+    if items > MAX_FILTER_ITEMS {
+        return Err(Refusal::Limit(format!(
+            "the filter names {items} addresses and topics; at most {MAX_FILTER_ITEMS} are taken"
+        )));
+    }
+    Ok(filter)
 }
 
 /// All logs that `filter` names.
@@ -57,7 +76,7 @@ pub fn all(chain: &Chain, filter: &Filter) -> Result<Vec<rpc::Log>, Refusal> {
     match found.cut {
         None => Ok(found.logs),
         Some(_) => Err(too_much(format!(
-            "more than {MAX_LOGS} logs or {MAX_TRANSACTIONS} transactions"
+            "more than {MAX_LOGS} logs, {MAX_LOG_BYTES} bytes of them, or {MAX_TRANSACTIONS} transactions"
         ))),
     }
 }
@@ -178,6 +197,7 @@ struct Scan<'a> {
     /// Matches before this block.
     before: usize,
     seen: usize,
+    bytes: usize,
     matched: Vec<Matched>,
     cut: Option<u64>,
 }
@@ -192,6 +212,7 @@ impl<'a> Scan<'a> {
             log: 0,
             before: 0,
             seen: 0,
+            bytes: 0,
             matched: Vec::new(),
             cut: None,
         }
@@ -207,6 +228,7 @@ impl<'a> Scan<'a> {
         for log in receipt.into_logs() {
             if matches && self.filter.matches(&log) {
                 let (transaction, index) = (self.transaction, self.log);
+                self.bytes = self.bytes.saturating_add(log.data.data.len());
                 self.matched.push(Matched {
                     height,
                     transaction,
@@ -217,7 +239,9 @@ impl<'a> Scan<'a> {
             self.log = self.log.saturating_add(1);
         }
         self.transaction = self.transaction.saturating_add(1);
-        let full = self.matched.len() > MAX_LOGS || self.seen > MAX_TRANSACTIONS;
+        let full = self.matched.len() > MAX_LOGS
+            || self.bytes > MAX_LOG_BYTES
+            || self.seen > MAX_TRANSACTIONS;
         if full && height != self.first {
             self.matched.truncate(self.before);
             self.cut = Some(height);
@@ -329,6 +353,18 @@ mod tests {
         assert!(scan.visit(2, receipt(vec![log(CONTRACT, &[])])).is_break());
         let (matched, cut) = scan.finish();
         assert_eq!((matched.len(), cut), (2 * MAX_LOGS, Some(2)));
+    }
+
+    #[test]
+    fn a_filter_of_too_many_addresses_is_refused() {
+        let many = |count: u64| {
+            let addresses = (0..count).map(|n| Address::left_padding_from(&n.to_be_bytes()));
+            Filter::new().address(addresses.collect::<Vec<_>>())
+        };
+        assert!(bounded_filter(many(256)).is_ok());
+        assert!(bounded_filter(many(257)).is_err());
+        let topics: Vec<B256> = (0..2).map(B256::repeat_byte).collect();
+        assert!(bounded_filter(many(255).event_signature(topics)).is_err());
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! `eth_subscribe` over WebSocket: new heads, and logs as they become final.
 
-use super::{Refusal, logs::scan, surface::Surface, view::Chain};
+use super::{
+    Refusal,
+    logs::{bounded_filter, scan},
+    surface::Surface,
+    view::Chain,
+};
 use crate::engine::Runtime;
 use alloy_primitives::hex;
 use alloy_rpc_types_eth::{Filter, pubsub::SubscriptionKind};
@@ -57,7 +62,7 @@ fn topic(params: &Params<'_>) -> Result<Topic, Refusal> {
         SubscriptionKind::NewHeads => Ok(Topic::Heads),
         SubscriptionKind::Logs => {
             let filter = sequence.optional_next::<Filter>()?.unwrap_or_default();
-            Ok(Topic::Logs(Arc::new(filter)))
+            Ok(Topic::Logs(Arc::new(bounded_filter(filter)?)))
         }
         _ => Err(Refusal::Params(
             "only newHeads and logs can be subscribed to".into(),

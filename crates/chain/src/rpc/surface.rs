@@ -14,7 +14,7 @@ use commonware_storage::qmdb::Error as QmdbError;
 use revm::context::TxEnv;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::{runtime::Handle, sync::Semaphore, task::spawn_blocking, time::timeout};
 
@@ -23,6 +23,8 @@ const CONCURRENT_READS: usize = 8;
 /// Calls that may run in the EVM at the same time; further ones wait. Two leave a small machine
 /// room for consensus.
 const CONCURRENT_CALLS: usize = 2;
+/// Calls that may wait for a turn; further ones are refused.
+const WAITING_CALLS: usize = 64;
 /// Longest time for one call, loading its state included: far above what a block's gas takes.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A call that the chain overtakes is run again on the newer state, at most this often.
@@ -37,6 +39,10 @@ pub struct Surface<E: Runtime> {
     filters: Mutex<Filters>,
     reads: Arc<Semaphore>,
     calls: Arc<Semaphore>,
+    /// Calls that run or wait.
+    places: Arc<Semaphore>,
+    /// Our own questions to our own contracts, which strangers' calls must not hold up.
+    views: Arc<Semaphore>,
 }
 
 impl<E: Runtime> Surface<E> {
@@ -49,6 +55,10 @@ impl<E: Runtime> Surface<E> {
             filters: Mutex::default(),
             reads: Arc::new(Semaphore::new(CONCURRENT_READS)),
             calls: Arc::new(Semaphore::new(CONCURRENT_CALLS)),
+            places: Arc::new(Semaphore::new(
+                CONCURRENT_CALLS.saturating_add(WAITING_CALLS),
+            )),
+            views: Arc::new(Semaphore::new(CONCURRENT_CALLS)),
         }
     }
 
@@ -92,20 +102,46 @@ impl<E: Runtime> Surface<E> {
     /// Runs a call on one state of the tip and keeps nothing.
     ///
     /// # Errors
-    /// [`Refusal`] if the call may not start, takes too long, or the chain overtook it
+    /// [`Refusal`] if the call may not start, too many wait, it takes too long, or the chain overtook it
     /// [`MAX_CALL_ATTEMPTS`] times.
     pub async fn run(&self, when: When, tx: TxEnv) -> Result<CallOutcome, Refusal> {
+        let _place = self.places.try_acquire().map_err(|_| {
+            Refusal::Limit(format!("{WAITING_CALLS} calls wait already; try later"))
+        })?;
+        self.repeat(&self.calls, when, tx).await
+    }
+
+    /// Asks a contract of ours about the tip's state.
+    ///
+    /// # Errors
+    /// Those of [`Self::run`], but for too many that wait.
+    pub async fn view(&self, tx: TxEnv) -> Result<CallOutcome, Refusal> {
+        self.repeat(&self.views, When::Latest, tx).await
+    }
+
+    async fn repeat(
+        &self,
+        turns: &Arc<Semaphore>,
+        when: When,
+        tx: TxEnv,
+    ) -> Result<CallOutcome, Refusal> {
+        let started = Instant::now();
         for _ in 0..MAX_CALL_ATTEMPTS {
-            match self.run_once(when, tx.clone()).await {
-                Err(Refusal::State(StateError::Stale)) => {}
+            match self.run_once(turns, when, tx.clone()).await {
+                Err(Refusal::State(StateError::Stale)) if started.elapsed() < CALL_TIMEOUT => {}
                 done => return done,
             }
         }
         Err(StateError::Stale.into())
     }
 
-    async fn run_once(&self, when: When, tx: TxEnv) -> Result<CallOutcome, Refusal> {
-        let permit = self.calls.clone().acquire_owned().await.map_err(ending)?;
+    async fn run_once(
+        &self,
+        turns: &Arc<Semaphore>,
+        when: When,
+        tx: TxEnv,
+    ) -> Result<CallOutcome, Refusal> {
+        let permit = turns.clone().acquire_owned().await.map_err(ending)?;
         let (chain, databases) = (self.chain.clone(), self.backend.databases.clone());
         let done = spawn_blocking(move || {
             let done = Handle::current().block_on(run_at(&chain, &databases, when, tx));

@@ -5,7 +5,7 @@ use alloy_consensus::Transaction as _;
 use alloy_primitives::{Address, TxKind};
 use assay_chain::{
     application::recover,
-    mempool::{MAX_POOLED, MAX_POOLED_PER_SENDER, Mempool, PoolError, Pooled},
+    mempool::{MAX_POOLED, MAX_POOLED_BYTES, MAX_POOLED_PER_SENDER, Mempool, PoolError, Pooled},
 };
 use assay_receipt::NodeKey;
 
@@ -116,6 +116,7 @@ fn a_replacement_must_pay_a_tenth_more_and_keeps_its_place() {
     pool.add(first.clone(), 0).unwrap();
     assert_eq!(pool.add(first.clone(), 0), Err(PoolError::Known));
     let draft = |fee| Draft {
+        to: TxKind::Call(Address::repeat_byte(9)),
         fee,
         ..Draft::default()
     };
@@ -127,4 +128,58 @@ fn a_replacement_must_pay_a_tenth_more_and_keeps_its_place() {
     assert_eq!(pool.len(), 1);
     assert_eq!(pool.candidates(1)[0].tx_hash(), enough.tx_hash());
     assert!(pool.by_hash(first.tx_hash()).is_none());
+}
+
+#[test]
+fn whoever_had_a_turn_waits_behind_the_others() {
+    let mut pool = Mempool::new(CHAIN_ID);
+    let (busy, other) = (wallet(1), wallet(2));
+    for nonce in 0..3 {
+        pool.add(transfer(&busy, nonce), 0).unwrap();
+    }
+    pool.add(transfer(&other, 0), 0).unwrap();
+    pool.used(busy.address, 0);
+    assert_eq!(offered(&pool)[0], (other.address, 0));
+}
+
+#[test]
+fn whoever_has_most_makes_room() {
+    let mut pool = Mempool::new(CHAIN_ID);
+    for filler in (1..=16).map(wallet) {
+        for nonce in 0..MAX_POOLED_PER_SENDER as u64 {
+            pool.add(transfer(&filler, nonce), 0).unwrap();
+        }
+    }
+    assert_eq!(pool.len(), MAX_POOLED);
+    let (late, gapped) = (wallet(100), wallet(101));
+    assert_eq!(pool.add(transfer(&gapped, 1), 0), Err(PoolError::Full));
+    pool.add(transfer(&late, 0), 0).unwrap();
+    assert_eq!(pool.len(), MAX_POOLED);
+    assert!(offered(&pool).contains(&(late.address, 0)));
+}
+
+#[test]
+fn replacements_count_as_the_bytes_they_are() {
+    let mut pool = Mempool::new(CHAIN_ID);
+    let long = |wallet: &Wallet, nonce, fee| {
+        let draft = Draft {
+            to: TxKind::Call(Address::repeat_byte(9)),
+            data: vec![0; 400_000].into(),
+            gas: 8_000_000,
+            fee,
+            ..Draft::default()
+        };
+        recover(&wallet.sign(nonce, draft)).unwrap()
+    };
+    let (one, other) = (wallet(1), wallet(2));
+    for nonce in 0..200 {
+        pool.add(transfer(&one, nonce), 0).unwrap();
+    }
+    let replaced = (0..200)
+        .map(|nonce| pool.add(long(&one, nonce, 4_000_000_000), 0))
+        .take_while(Result::is_ok);
+    let (taken, most) = (replaced.count(), MAX_POOLED_BYTES / 400_000);
+    assert!(taken <= most && taken + 2 > most, "{taken} of {most}");
+    // Somebody with less has room all the same.
+    pool.add(long(&other, 0, 4_000_000_000), 0).unwrap();
 }

@@ -1,7 +1,13 @@
 //! Requests that no honest client sends: each gets an error, none stops the server.
 
 use crate::local_chain::LocalChain;
-use assay_chain::rpc::Limits;
+use alloy_primitives::{Bytes, U64};
+use alloy_sol_types::SolCall as _;
+use assay_chain::{
+    precompile::{verifyBatchCall, verifyReceiptCall},
+    rpc::Limits,
+    spec::VERIFIER,
+};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 use std::{
@@ -200,4 +206,22 @@ async fn broken_and_oversized_http_requests_are_refused() {
     let (status, _) = ask(call.replace("[]", &format!("[\"{}\"]", "x".repeat(8_192)))).await;
     assert!(status.contains("413"), "{status}");
     assert_eq!(code(&ask(call.into()).await.1), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_verifier_is_paid_before_it_copies() {
+    let chain = LocalChain::start().await;
+    let call = |selector: [u8; 4], gas: u64| {
+        let mut data = selector.to_vec();
+        data.resize(4 + 100_000, 0);
+        json!([{ "to": VERIFIER, "data": Bytes::from(data), "gas": U64::from(gas) }, "latest"])
+    };
+    let batch = |gas| chain.ask("eth_call", call(verifyBatchCall::SELECTOR, gas));
+    let unpaid = batch(2_000_000).await.unwrap_err();
+    assert!(unpaid.message().contains("out of gas"), "{unpaid:?}");
+    let paid = batch(8_000_000).await.unwrap_err();
+    assert!(paid.message().contains("revert"), "{paid:?}");
+    let long = call(verifyReceiptCall::SELECTOR, 2_000_000);
+    let long = chain.ask("eth_call", long).await.unwrap_err();
+    assert!(long.message().contains("revert"), "{long:?}");
 }

@@ -10,7 +10,7 @@ use crate::corpus::{self, Case};
 fn bytes(outputs: &NamedTensors) -> Vec<Vec<u8>> {
     outputs
         .iter()
-        .map(|(_, tensor)| npy::canonical_bytes(tensor))
+        .map(|(_, tensor)| npy::canonical_bytes(tensor).unwrap())
         .collect()
 }
 

@@ -3,5 +3,6 @@
 mod agreement;
 mod corpus;
 mod determinism;
+mod mutation;
 mod refusals;
 mod tampering;

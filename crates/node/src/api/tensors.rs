@@ -8,7 +8,9 @@ use crate::{
     problem::{Kind, Problem},
 };
 use alloy_primitives::B256;
-use assay_inference::{DType, Dim, NamedTensors, Signature, Tensor, ValueInfo, json, npy};
+use assay_inference::{
+    DType, Dim, Error as EngineError, NamedTensors, Signature, Tensor, ValueInfo, json, npy,
+};
 use assay_receipt::{Commitment, Field, SaltSeed};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
@@ -173,10 +175,7 @@ pub fn entry(info: &ValueInfo, non_finite: bool) -> TensorEntry {
 /// # Errors
 /// [`Kind::OverBudget`] for none or too many tensors, and for names and tensors that are too long.
 pub fn commit(tensors: &NamedTensors, seed: &B256) -> Result<Commitment, Problem> {
-    let bytes: Vec<(&str, Vec<u8>)> = tensors
-        .iter()
-        .map(|(name, tensor)| (name, npy::canonical_bytes(tensor)))
-        .collect();
+    let bytes = npy::canonical_fields(tensors).map_err(too_large)?;
     let fields: Vec<Field<'_>> = bytes
         .iter()
         .map(|(name, bytes)| Field { name, bytes })
@@ -187,18 +186,26 @@ pub fn commit(tensors: &NamedTensors, seed: &B256) -> Result<Commitment, Problem
 }
 
 /// Writes tensors in the form that was asked for.
-pub fn write(tensors: &NamedTensors, form: OutputForm) -> BTreeMap<String, Value> {
+///
+/// # Errors
+/// [`Kind::OverBudget`] for tensors that are too long for an npy file.
+pub fn write(tensors: &NamedTensors, form: OutputForm) -> Result<BTreeMap<String, Value>, Problem> {
     let value = |tensor: &Tensor| match form {
-        OutputForm::Json => json::write_tensor(tensor),
+        OutputForm::Json => Ok(json::write_tensor(tensor)),
         OutputForm::Npy => {
-            let text = BASE64_STANDARD.encode(npy::canonical_bytes(tensor));
-            Value::Object(Map::from_iter([(NPY.to_owned(), Value::String(text))]))
+            let bytes = npy::canonical_bytes(tensor).map_err(too_large)?;
+            let text = Value::String(BASE64_STANDARD.encode(bytes));
+            Ok(Value::Object(Map::from_iter([(NPY.to_owned(), text)])))
         }
     };
     tensors
         .iter()
-        .map(|(name, tensor)| (name.to_owned(), value(tensor)))
+        .map(|(name, tensor)| Ok((name.to_owned(), value(tensor)?)))
         .collect()
+}
+
+fn too_large(error: EngineError) -> Problem {
+    Problem::new(Kind::OverBudget, error)
 }
 
 #[cfg(test)]
@@ -228,10 +235,13 @@ mod tests {
     fn the_same_tensors_commit_alike_whatever_their_form() {
         let seed = B256::repeat_byte(1);
         let plain = read(&good(), &entries(), 100).unwrap();
-        let npy = read(&write(&plain, OutputForm::Npy), &entries(), 100).unwrap();
-        let nested = read(&write(&plain, OutputForm::Json), &entries(), 100).unwrap();
+        let npy = read(&write(&plain, OutputForm::Npy).unwrap(), &entries(), 100).unwrap();
+        let nested = read(&write(&plain, OutputForm::Json).unwrap(), &entries(), 100).unwrap();
         let mut mixed = good();
-        mixed.insert("x".into(), write(&plain, OutputForm::Npy)["x"].clone());
+        mixed.insert(
+            "x".into(),
+            write(&plain, OutputForm::Npy).unwrap()["x"].clone(),
+        );
         let mixed = read(&mixed, &entries(), 100).unwrap();
         let commitment = commit(&plain, &seed).unwrap();
         for other in [npy, nested, mixed] {
@@ -272,11 +282,28 @@ mod tests {
         }
     }
 
+    /// A small request must not ask for terabytes: texts are padded to the longest one.
+    #[test]
+    fn one_long_text_beside_many_short_ones_is_refused() {
+        let request = |longest: usize| {
+            let mut sex = vec![vec![String::new()]; 1 << 20];
+            sex.push(vec!["a".repeat(longest)]);
+            values(json!({"sex": sex}))
+        };
+        let entries = &entries()[1..];
+        let problem = read(&request(11 << 20), entries, 4 << 20).unwrap_err();
+        assert_eq!(problem.kind(), Some(Kind::BadInput), "{problem}");
+        let tensors = read(&request(4096), entries, 4 << 20).unwrap();
+        let problem = commit(&tensors, &B256::ZERO).unwrap_err();
+        assert_eq!(problem.kind(), Some(Kind::OverBudget), "{problem}");
+        assert!(write(&tensors, OutputForm::Npy).is_err());
+    }
+
     #[test]
     fn elements_are_bounded_over_all_tensors() {
         assert!(read(&good(), &entries(), 6).is_ok());
         assert!(read(&good(), &entries(), 5).is_err());
-        let npy = write(&read(&good(), &entries(), 6).unwrap(), OutputForm::Npy);
+        let npy = write(&read(&good(), &entries(), 6).unwrap(), OutputForm::Npy).unwrap();
         assert!(read(&npy, &entries(), 5).is_err());
     }
 }

@@ -5,29 +5,36 @@ use crate::{
         INFER_PATH, InferRequest, InferResponse, MODELS_PATH, ModelList, RECEIPTS_PATH,
         ReceiptReport,
     },
+    gateway::endpoint::Reach,
+    http,
+    memory::{Memory, Room, Text},
     problem::{Kind, Problem},
 };
 use assay_receipt::ReceiptId;
 use reqwest::{Client, Response, StatusCode, redirect};
 use serde::de::DeserializeOwned;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// A node must take a connection within this time, or another one is asked.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A node must answer a probe within this time, or it counts as dead.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest reply of a node that is read, in bytes: outputs of the largest batch as JSON, with a margin.
-pub const MAX_REPLY_BYTES: usize = 64 << 20;
+/// Longest answer of a node that is read, in bytes: outputs of the largest batch as JSON, with a margin.
+pub const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// Longest list of models, or report of a receipt, that is read, in bytes; lists are kept for each node.
+pub const MAX_LOOKUP_BYTES: usize = 1 << 20;
 /// Idle connections kept to one node.
 const IDLE_CONNECTIONS: usize = 64;
 
 /// What came of asking a node.
 #[derive(Debug)]
 pub enum Reply {
-    /// An answer; its receipt still has to be checked.
-    Answer(Box<InferResponse>),
-    /// The question is to blame, so another node would say the same.
+    /// An answer, with the memory that it has; its receipt still has to be checked.
+    Answer(Box<InferResponse>, Room),
+    /// The question is to blame, says the node.
     Refused(Problem),
+    /// The node lives but does not take this question now: ask another one.
+    Busy(String),
     /// The node is to blame, or away: ask another one.
     Failed(String),
 }
@@ -37,23 +44,33 @@ pub enum Reply {
 pub struct Asker {
     http: Client,
     run_time: Duration,
+    reach: Reach,
+    answers: Memory,
+    lookups: Memory,
 }
 
 impl Asker {
-    /// An asker that gives a node `run_time` for an answer.
+    /// An asker that gives a node `run_time` for an answer, and goes no further than `reach`.
     ///
     /// # Errors
     /// What the HTTP client says where it cannot be set up.
-    pub fn new(run_time: Duration) -> Result<Self, reqwest::Error> {
+    pub fn new(run_time: Duration, reach: Reach) -> Result<Self, reqwest::Error> {
         let http = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .tcp_nodelay(true)
             // A node's address comes from the chain; where it sends us is nobody's promise.
             .redirect(redirect::Policy::none())
+            .dns_resolver(Arc::new(reach))
             .no_proxy()
             .build()?;
-        Ok(Self { http, run_time })
+        Ok(Self {
+            http,
+            run_time,
+            reach,
+            answers: Memory::default(),
+            lookups: Memory::default(),
+        })
     }
 
     /// Puts a question to the node at `endpoint`.
@@ -66,18 +83,23 @@ impl Asker {
             .json(request)
             .send()
             .await;
-        let (status, body) = match read(sent).await {
+        let (status, body) = match read(sent, self.answers.text(MAX_ANSWER_BYTES)).await {
             Ok(reply) => reply,
-            Err(reason) => return Reply::Failed(reason),
+            Err(Unread::Node(reason)) => return Reply::Failed(reason),
+            Err(Unread::Us(reason)) => return Reply::Busy(reason),
         };
         if status.is_success() {
-            return match serde_json::from_slice(&body) {
-                Ok(answer) => Reply::Answer(answer),
-                Err(error) => Reply::Failed(format!("its answer does not decode: {error}")),
+            return match http::parse(body, &self.answers).await {
+                Ok((answer, room)) => Reply::Answer(answer, room),
+                Err(problem) if sends_elsewhere(&problem) => Reply::Busy(problem.detail),
+                Err(problem) => {
+                    Reply::Failed(format!("its answer does not decode: {}", problem.detail))
+                }
             };
         }
-        match serde_json::from_slice::<Problem>(&body) {
+        match serde_json::from_slice::<Problem>(body.as_bytes()) {
             Ok(problem) if blames_question(&problem) => Reply::Refused(problem),
+            Ok(problem) if sends_elsewhere(&problem) => Reply::Busy(problem.to_string()),
             Ok(problem) => Reply::Failed(problem.to_string()),
             Err(_) => Reply::Failed(format!("status {status} without a problem document")),
         }
@@ -88,6 +110,10 @@ impl Asker {
     /// # Errors
     /// Why there is no answer.
     pub async fn models(&self, endpoint: &str) -> Result<ModelList, String> {
+        // Whoever does not pass here is never live, and nothing else is asked of it.
+        if !self.reach.takes(endpoint) {
+            return Err("nothing is asked at such an address".into());
+        }
         self.fetch(&format!("{endpoint}{MODELS_PATH}"))
             .await?
             .ok_or_else(|| "no such path".into())
@@ -110,13 +136,20 @@ impl Asker {
 
     async fn fetch<T: DeserializeOwned>(&self, url: &str) -> Result<Option<T>, String> {
         let sent = self.http.get(url).timeout(PROBE_TIMEOUT).send().await;
-        match read(sent).await? {
-            (StatusCode::NOT_FOUND, _) => Ok(None),
-            (status, body) if status.is_success() => serde_json::from_slice(&body)
-                .map(Some)
-                .map_err(|error| error.to_string()),
-            (status, _) => Err(format!("status {status}")),
+        let text = self.lookups.text(MAX_LOOKUP_BYTES);
+        let (status, body) = match read(sent, text).await {
+            Ok(reply) => reply,
+            Err(Unread::Node(reason) | Unread::Us(reason)) => return Err(reason),
+        };
+        if status == StatusCode::NOT_FOUND {
+            return Ok(None);
         }
+        if !status.is_success() {
+            return Err(format!("status {status}"));
+        }
+        serde_json::from_slice(body.as_bytes())
+            .map(Some)
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -148,15 +181,34 @@ fn blames_question(problem: &Problem) -> bool {
     }
 }
 
-async fn read(sent: Result<Response, reqwest::Error>) -> Result<(StatusCode, Vec<u8>), String> {
-    let mut response = sent.map_err(|error| describe(&error))?;
+/// Whether a node that gives this answer is well, and only does not take the question now.
+fn sends_elsewhere(problem: &Problem) -> bool {
+    matches!(
+        problem.kind(),
+        Some(Kind::RateLimited | Kind::Unavailable | Kind::UnknownModel)
+    )
+}
+
+/// Why there is no reply.
+enum Unread {
+    /// The node is to blame.
+    Node(String),
+    /// There is no memory for it here.
+    Us(String),
+}
+
+async fn read(
+    sent: Result<Response, reqwest::Error>,
+    mut body: Text,
+) -> Result<(StatusCode, Text), Unread> {
+    let broken = |error: reqwest::Error| Unread::Node(describe(&error));
+    let mut response = sent.map_err(broken)?;
     let status = response.status();
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error))? {
-        if body.len().saturating_add(chunk.len()) > MAX_REPLY_BYTES {
-            return Err(format!("its reply has more than {MAX_REPLY_BYTES} bytes"));
-        }
-        body.extend_from_slice(&chunk);
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        body.push(&chunk).map_err(|problem| match problem.kind() {
+            Some(Kind::TooLarge) => Unread::Node(format!("its reply: {}", problem.detail)),
+            _ => Unread::Us(problem.detail),
+        })?;
     }
     Ok((status, body))
 }
@@ -194,7 +246,9 @@ mod tests {
             Kind::UnknownModel,
             Kind::RateLimited,
         ] {
-            assert!(!blames_question(&Problem::new(kind, "x")), "{kind:?}");
+            let problem = Problem::new(kind, "x");
+            assert!(!blames_question(&problem), "{kind:?}");
+            assert_eq!(sends_elsewhere(&problem), kind != Kind::Internal);
         }
         let mut foreign = Problem::new(Kind::BadInput, "x");
         foreign.type_uri = "about:blank".into();

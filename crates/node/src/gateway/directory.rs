@@ -15,13 +15,37 @@ use futures::future::join_all;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 /// Models of one node that are taken into account: what a page of a list can show.
 pub const MAX_MODELS_PER_NODE: usize = 4_096;
+/// A node comes last for so long after its first answer that did not hold, and twice as long after each further one.
+pub const FIRST_DEMOTION: Duration = Duration::from_secs(60);
+/// Most doublings of [`FIRST_DEMOTION`]: about an hour.
+const MAX_DOUBLINGS: u32 = 6;
+
+/// How a node stands after answers that did not hold. Pure: time comes in as an argument.
+#[derive(Debug, Default)]
+struct Conduct {
+    bad_answers: u32,
+    last_until: Option<Instant>,
+}
+
+impl Conduct {
+    fn note_bad_answer(&mut self, now: Instant) {
+        let pause = FIRST_DEMOTION.saturating_mul(1 << self.bad_answers.min(MAX_DOUBLINGS));
+        self.bad_answers = self.bad_answers.saturating_add(1);
+        self.last_until = now.checked_add(pause);
+    }
+
+    fn is_demoted(&self, now: Instant) -> bool {
+        self.last_until.is_some_and(|until| now < until)
+    }
+}
 
 /// A registered node and what it last said.
 #[derive(Debug)]
@@ -31,12 +55,14 @@ pub struct Known {
     in_flight: AtomicU32,
     last_turn: AtomicU64,
     models: RwLock<Arc<[ModelEntry]>>,
+    conduct: Arc<Mutex<Conduct>>,
 }
 
 impl Known {
     fn new(record: NodeRecord) -> Self {
         Self {
             record,
+            conduct: Arc::default(),
             live: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             last_turn: AtomicU64::new(0),
@@ -51,8 +77,21 @@ impl Known {
             .clone()
     }
 
+    /// What it says of a model that it serves.
+    fn model(&self, revision: RevisionId) -> Option<ModelEntry> {
+        self.models()
+            .iter()
+            .find(|model| model.revision == revision)
+            .cloned()
+    }
+
     fn serves(&self, revision: RevisionId) -> bool {
         self.models().iter().any(|model| model.revision == revision)
+    }
+
+    fn is_demoted(&self) -> bool {
+        let conduct = self.conduct.lock().unwrap_or_else(PoisonError::into_inner);
+        conduct.is_demoted(Instant::now())
     }
 
     /// Whether it may be given work: it is bonded, not leaving, and answered.
@@ -66,6 +105,7 @@ impl Known {
 
     fn load(&self) -> Load {
         Load {
+            demoted: self.is_demoted(),
             in_flight: self.in_flight.load(Ordering::Relaxed),
             last_turn: self.last_turn.load(Ordering::Relaxed),
         }
@@ -74,37 +114,43 @@ impl Known {
 
 /// A node that was chosen for a question; counts as in flight until this is dropped.
 #[derive(Debug)]
-pub struct Chosen(Arc<Known>);
+pub struct Chosen {
+    known: Arc<Known>,
+    model: ModelEntry,
+}
 
 impl Chosen {
     /// The node.
     pub fn node(&self) -> NodeAddress {
-        self.0.record.node
+        self.known.record.node
     }
 
     /// Where it answers.
     pub fn endpoint(&self) -> &str {
-        self.0.record.endpoint.trim_end_matches('/')
+        self.known.record.endpoint.trim_end_matches('/')
     }
 
-    /// What it says of a model that it serves.
-    pub fn model(&self, revision: RevisionId) -> Option<ModelEntry> {
-        self.0
-            .models()
-            .iter()
-            .find(|model| model.revision == revision)
-            .cloned()
+    /// What it said of the model when it was chosen: its answer is read by this, whatever it says later.
+    pub fn model(&self) -> &ModelEntry {
+        &self.model
     }
 
     /// It failed: nobody is sent there until it answers a probe.
     pub fn failed(&self) {
-        self.0.live.store(false, Ordering::Relaxed);
+        self.known.live.store(false, Ordering::Relaxed);
+    }
+
+    /// Its answer did not hold: for some minutes others are asked before it.
+    pub fn cheated(&self) {
+        let conduct = &self.known.conduct;
+        let mut conduct = conduct.lock().unwrap_or_else(PoisonError::into_inner);
+        conduct.note_bad_answer(Instant::now());
     }
 }
 
 impl Drop for Chosen {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.known.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -137,7 +183,8 @@ impl Directory {
         }
     }
 
-    /// Chooses a live node that serves `revision` and is none of `tried`.
+    /// Chooses a live node that serves `revision` and is none of `tried`; one that cheated lately only where there is
+    /// no other.
     pub fn choose(&self, revision: RevisionId, tried: &[NodeAddress]) -> Option<Chosen> {
         let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
         let fit: Vec<&Arc<Known>> = view
@@ -147,11 +194,12 @@ impl Directory {
             .filter(|known| !tried.contains(&known.record.node))
             .collect();
         let index = least_loaded(fit.iter().map(|known| known.load()))?;
-        let chosen = Arc::clone(fit.get(index)?);
-        chosen.in_flight.fetch_add(1, Ordering::Relaxed);
+        let known = Arc::clone(fit.get(index)?);
+        let model = known.model(revision)?;
+        known.in_flight.fetch_add(1, Ordering::Relaxed);
         let turn = self.turns.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        chosen.last_turn.store(turn, Ordering::Relaxed);
-        Some(Chosen(chosen))
+        known.last_turn.store(turn, Ordering::Relaxed);
+        Some(Chosen { known, model })
     }
 
     /// Whether any registered node, live or not, serves `revision`.
@@ -159,16 +207,17 @@ impl Directory {
         self.nodes().iter().any(|known| known.serves(revision))
     }
 
-    /// Addresses of the live nodes, the one with key `first` before the others.
-    pub fn live_endpoints(&self, first: Option<NodeAddress>) -> Vec<String> {
+    /// The live nodes and where they answer, the one with key `first` before the others.
+    pub fn live_endpoints(&self, first: Option<NodeAddress>) -> Vec<(NodeAddress, String)> {
         let mut live: Vec<Arc<Known>> = self
             .nodes()
             .into_iter()
             .filter(|known| known.is_live())
             .collect();
         live.sort_by_key(|known| Some(known.record.node) != first);
+        let endpoint = |known: &Known| known.record.endpoint.trim_end_matches('/').to_owned();
         live.iter()
-            .map(|known| known.record.endpoint.trim_end_matches('/').to_owned())
+            .map(|known| (known.record.node, endpoint(known)))
             .collect()
     }
 
@@ -194,22 +243,41 @@ impl Directory {
             .clone()
     }
 
-    /// Every revision that a live node serves, with its published names and number of nodes, in order of name.
+    /// Every revision that a live node serves, once, as most of its nodes describe it, with its published names and
+    /// the number of these nodes, in order of name. Where as many say one thing as another, the node that is longest
+    /// in the registry decides.
     pub fn models(&self) -> Vec<ModelEntry> {
         let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
-        let mut merged: BTreeMap<(String, RevisionId), ModelEntry> = BTreeMap::new();
-        for known in view.nodes.iter().filter(|known| known.takes_work()) {
-            for model in known.models().iter() {
-                let key = (model.name.clone(), model.revision);
-                let entry = merged.entry(key).or_insert_with(|| ModelEntry {
-                    published_as: names_of(&view.listings, model.revision),
-                    nodes: Some(0),
-                    ..model.clone()
-                });
-                entry.nodes = entry.nodes.map(|count| count.saturating_add(1));
+        let live = view.nodes.iter().filter(|known| known.takes_work());
+        let lists: Vec<Arc<[ModelEntry]>> = live.map(|known| known.models()).collect();
+        let mut described: BTreeMap<RevisionId, Vec<(&ModelEntry, u32)>> = BTreeMap::new();
+        for list in &lists {
+            let own: BTreeMap<RevisionId, &ModelEntry> = list
+                .iter()
+                .rev()
+                .map(|model| (model.revision, model))
+                .collect();
+            for (revision, model) in own {
+                let versions = described.entry(revision).or_default();
+                match versions.iter_mut().find(|(known, _)| alike(known, model)) {
+                    Some((_, nodes)) => *nodes = nodes.saturating_add(1),
+                    None => versions.push((model, 1)),
+                }
             }
         }
-        merged.into_values().collect()
+        // Of equals, `max_by_key` takes the last.
+        let agreed = described
+            .values()
+            .filter_map(|versions| versions.iter().rev().max_by_key(|(_, nodes)| *nodes));
+        let mut models: Vec<ModelEntry> = agreed
+            .map(|(model, nodes)| ModelEntry {
+                published_as: names_of(&view.listings, model.revision),
+                nodes: Some(*nodes),
+                ..(*model).clone()
+            })
+            .collect();
+        models.sort_by(|a, b| (&a.name, a.revision).cmp(&(&b.name, b.revision)));
+        models
     }
 
     /// What is known of the network.
@@ -294,11 +362,27 @@ impl Directory {
         view.nodes = records
             .into_iter()
             .filter(|record| record.standing.is_bonded())
-            .map(|record| same(&record).unwrap_or_else(|| Arc::new(Known::new(record))))
+            .map(|record| same(&record).unwrap_or_else(|| Arc::new(successor(record, &known))))
             .collect();
         view.listings = listings;
         Ok(())
     }
+}
+
+/// A node whose record is new or has changed; what it did under its old record is not forgotten.
+fn successor(record: NodeRecord, known: &[Arc<Known>]) -> Known {
+    let before = known.iter().find(|known| known.record.node == record.node);
+    let conduct = before.map(|known| Arc::clone(&known.conduct));
+    Known {
+        conduct: conduct.unwrap_or_default(),
+        ..Known::new(record)
+    }
+}
+
+/// Whether two nodes say the same of a revision, as far as its manifest decides it.
+fn alike(a: &ModelEntry, b: &ModelEntry) -> bool {
+    (&a.name, &a.task, &a.licence) == (&b.name, &b.task, &b.licence)
+        && (&a.inputs, &a.outputs, &a.labels) == (&b.inputs, &b.outputs, &b.labels)
 }
 
 fn names_of(listings: &[Listing], revision: RevisionId) -> Vec<String> {

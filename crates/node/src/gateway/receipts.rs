@@ -2,18 +2,27 @@
 
 use crate::{
     api::ReceiptReport,
+    clock::now_ns,
     gateway::Gateway,
     problem::{Kind, Problem},
+    rpc_client::RpcError,
 };
-use assay_chain::light;
-use assay_receipt::{ReceiptId, ReceiptState, SignedReceipt};
+use assay_chain::light::{self, ReceiptProof, Settled};
+use assay_receipt::{NodeAddress, Receipt, ReceiptId, ReceiptState, SignedReceipt};
+use assay_settle::verify::SETTLEMENT_GRACE_NS;
 use futures::{StreamExt as _, stream};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{sync::Arc, time::Duration};
 
 /// Nodes that are asked for a receipt that did not go through this gateway.
 const MAX_ASKED: usize = 64;
 /// Of these, how many at a time.
 const ASKED_AT_ONCE: usize = 16;
+/// Searches among all nodes that run at once, for all clients together.
+pub(super) const SEARCHES: usize = 8;
+/// Searches that may wait beside those.
+pub(super) const SEARCHES_WAITING: usize = 64;
+/// A search that does not start within this time is refused.
+const SEARCH_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Gateway {
     /// Where the receipt stands, with its offline proof where that is wanted and there.
@@ -25,30 +34,51 @@ impl Gateway {
         id: ReceiptId,
         with_proof: bool,
     ) -> Result<ReceiptReport, Problem> {
-        let seen = self.recent.find(&id);
-        let node = seen.as_ref().map(|signed| signed.receipt.node);
-        let mut endpoints = self.directory.live_endpoints(node);
-        // Its own node comes first, and if that one is known, nobody else has it.
-        endpoints.truncate(if seen.is_some() { 1 } else { MAX_ASKED });
-        let found = stream::iter(endpoints)
-            .map(async |endpoint| self.report_of(&endpoint, id, with_proof).await)
-            .buffer_unordered(ASKED_AT_ONCE)
-            .filter_map(async |report| report);
-        if let Some(report) = std::pin::pin!(found).next().await {
-            return Ok(report);
-        }
-        match seen {
-            Some(signed) => self.report_from_chain(id, &signed, with_proof).await,
-            None => {
-                let detail = format!("no node that answers now knows receipt {id}");
-                Err(Problem::new(Kind::UnknownReceipt, detail))
-            }
+        match self.recent.find(&id) {
+            Some(signed) => self.seen_receipt(id, &signed, with_proof).await,
+            None => self.search(id, with_proof).await,
         }
     }
 
-    /// What a node says of the receipt, if it is about this receipt and what can be checked holds.
+    /// Where a receipt stands that went through here: its node is asked, then the chain.
+    async fn seen_receipt(
+        &self,
+        id: ReceiptId,
+        signed: &Arc<SignedReceipt>,
+        with_proof: bool,
+    ) -> Result<ReceiptReport, Problem> {
+        let node = signed.receipt.node;
+        // Its own node comes first, and nobody else has it.
+        let endpoints = self.directory.live_endpoints(Some(node));
+        if let Some((first, endpoint)) = endpoints.first()
+            && *first == node
+            && let Some(report) = self.report_of(node, endpoint, id, with_proof).await
+        {
+            return Ok(report);
+        }
+        self.report_from_chain(id, signed, with_proof).await
+    }
+
+    /// Asks the nodes for a receipt that did not go through here.
+    async fn search(&self, id: ReceiptId, with_proof: bool) -> Result<ReceiptReport, Problem> {
+        let _turn = self.searches.enter()?.turn(SEARCH_PATIENCE).await?;
+        let mut endpoints = self.directory.live_endpoints(None);
+        endpoints.truncate(MAX_ASKED);
+        let found = stream::iter(endpoints)
+            .map(async |(node, endpoint)| self.report_of(node, &endpoint, id, with_proof).await)
+            .buffer_unordered(ASKED_AT_ONCE)
+            .filter_map(async |report| report);
+        let found = std::pin::pin!(found).next().await;
+        found.ok_or_else(|| {
+            let detail = format!("no node that answers now knows receipt {id}");
+            Problem::new(Kind::UnknownReceipt, detail)
+        })
+    }
+
+    /// What a node says of the receipt, if it is about this receipt, with nothing in it that cannot be checked.
     async fn report_of(
         &self,
+        node: NodeAddress,
         endpoint: &str,
         id: ReceiptId,
         with_proof: bool,
@@ -62,17 +92,41 @@ impl Gateway {
             tracing::warn!(endpoint, %id, "a node answered with another receipt");
             return None;
         }
-        if let Some(proof) = &report.proof {
-            match light::verify(&self.network, proof) {
-                Ok(settled) if settled.id == id => report.height = Some(settled.height),
-                other => {
-                    tracing::warn!(endpoint, %id, ?other, "a node's proof does not hold");
-                    report.proof = None;
-                }
+        let receipt = &report.receipt.receipt;
+        // A node that says so of itself is believed; of another it is hearsay.
+        let refuted = report.state == ReceiptState::Refuted && receipt.node == node;
+        let mut proven = self.proven(id, report.proof.take());
+        if proven.is_none() && report.state == ReceiptState::Settled {
+            let proof = self.proof_from_chain(receipt).await;
+            proven = self.proven(id, proof.ok().flatten());
+        }
+        let state = match &proven {
+            None if refuted => ReceiptState::Refuted,
+            proven => state_of(receipt, proven.is_some(), now_ns()),
+        };
+        Some(self.report(id, report.receipt, state, proven, with_proof))
+    }
+
+    /// The proof with what it establishes, if it holds and is of this receipt.
+    fn proven(
+        &self,
+        id: ReceiptId,
+        proof: Option<ReceiptProof>,
+    ) -> Option<(Settled, ReceiptProof)> {
+        let proof = proof?;
+        match light::verify(&self.network, &proof) {
+            Ok(settled) if settled.id == id => Some((settled, proof)),
+            other => {
+                tracing::warn!(%id, ?other, "a proof does not hold");
+                None
             }
         }
-        report.network = with_proof.then(|| self.network.clone());
-        Some(report)
+    }
+
+    async fn proof_from_chain(&self, receipt: &Receipt) -> Result<Option<ReceiptProof>, RpcError> {
+        self.rpc
+            .receipt_proof(receipt.node, receipt.revision, receipt.sequence)
+            .await
     }
 
     /// What the chain says of a receipt whose node does not answer.
@@ -82,46 +136,68 @@ impl Gateway {
         signed: &SignedReceipt,
         with_proof: bool,
     ) -> Result<ReceiptReport, Problem> {
-        let receipt = &signed.receipt;
-        let unavailable = |error: &dyn std::fmt::Display| {
-            Problem::new(
-                Kind::Unavailable,
-                format!("neither node nor chain can be asked: {error}"),
-            )
-            .retry_after(1)
-        };
         let proof = self
-            .rpc
-            .receipt_proof(receipt.node, receipt.revision, receipt.sequence)
-            .await;
-        let proof = proof.map_err(|error| unavailable(&error))?;
-        let settled = proof
-            .as_ref()
-            .and_then(|proof| light::verify(&self.network, proof).ok());
-        let settled = settled.filter(|settled| settled.id == id);
-        let state = match &settled {
-            Some(_) => ReceiptState::Settled,
-            None if receipt.deadline_ns < now_ns() => ReceiptState::Expired,
-            None => ReceiptState::Executed,
-        };
-        Ok(ReceiptReport {
+            .proof_from_chain(&signed.receipt)
+            .await
+            .map_err(|error| {
+                let detail = format!("neither node nor chain can be asked: {error}");
+                Problem::new(Kind::Unavailable, detail).retry_after(1)
+            })?;
+        let proven = self.proven(id, proof);
+        let state = state_of(&signed.receipt, proven.is_some(), now_ns());
+        Ok(self.report(id, signed.clone(), state, proven, with_proof))
+    }
+
+    /// The report of a receipt, with height and proof only where the proof holds.
+    fn report(
+        &self,
+        id: ReceiptId,
+        receipt: SignedReceipt,
+        state: ReceiptState,
+        proven: Option<(Settled, ReceiptProof)>,
+        with_proof: bool,
+    ) -> ReceiptReport {
+        ReceiptReport {
             id,
             state,
-            receipt: signed.clone(),
-            height: settled.as_ref().map(|settled| settled.height),
-            proof: if with_proof && settled.is_some() {
-                proof
-            } else {
-                None
-            },
+            receipt,
+            height: proven.as_ref().map(|(settled, _)| settled.height),
+            proof: proven.map(|(_, proof)| proof).filter(|_| with_proof),
             network: with_proof.then(|| self.network.clone()),
-        })
+        }
     }
 }
 
-fn now_ns() -> u64 {
-    let elapsed = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+/// Where a receipt stands as far as it is sure at `now_ns`: until the chain takes it no more, it may still settle.
+fn state_of(receipt: &Receipt, is_proven: bool, now_ns: u64) -> ReceiptState {
+    let last_ns = receipt.deadline_ns.saturating_add(SETTLEMENT_GRACE_NS);
+    if is_proven {
+        ReceiptState::Settled
+    } else if now_ns > last_ns {
+        ReceiptState::Expired
+    } else {
+        ReceiptState::Executed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::receipt;
+
+    #[test]
+    fn a_receipt_can_settle_for_a_day_after_its_deadline() {
+        let mut receipt = receipt(1, Default::default(), 5);
+        receipt.deadline_ns = 1_000;
+        let last_ns = 1_000 + SETTLEMENT_GRACE_NS;
+        for (now_ns, is_proven, expected) in [
+            (999, false, ReceiptState::Executed),
+            (1_001, false, ReceiptState::Executed),
+            (last_ns, false, ReceiptState::Executed),
+            (last_ns + 1, false, ReceiptState::Expired),
+            (last_ns + 1, true, ReceiptState::Settled),
+        ] {
+            assert_eq!(state_of(&receipt, is_proven, now_ns), expected, "{now_ns}");
+        }
+    }
 }

@@ -7,7 +7,9 @@ use crate::{
         ReceiptReport,
     },
     gateway::{DRAIN_TIMEOUT, Gateway},
-    http, openapi,
+    http,
+    limits::TURN_PATIENCE,
+    openapi,
     problem::{Kind, Problem},
 };
 use axum::{
@@ -18,13 +20,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use std::{
-    future::Future,
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Instant};
 use tokio::net::TcpListener;
 
 type Shared = State<Arc<Gateway>>;
@@ -99,15 +95,15 @@ async fn answer(
             Problem::new(Kind::Unavailable, "this gateway is stopping").retry_after(seconds)
         );
     }
+    // The place comes after the body: one that arrives slowly keeps nobody else out.
+    let most = gateway.limits.body_bytes;
+    let (question, _room) = http::read_json(request, most, &gateway.bodies).await?;
     let place = gateway.admission.enter()?;
     gateway
         .metrics
         .running
         .set(super::as_gauge(gateway.admission.occupied()));
-    let question: InferRequest = http::read_json(request, gateway.limits.body_bytes).await?;
-    let _turn = place
-        .turn(Duration::from_millis(gateway.limits.run_ms))
-        .await?;
+    let _turn = place.turn(TURN_PATIENCE).await?;
     let answer = gateway.answer(question).await?;
     gateway
         .recent
@@ -117,10 +113,14 @@ async fn answer(
 
 /// List the models that live nodes serve.
 #[utoipa::path(get, path = "/assay/v1/models", responses((status = 200, body = ModelList)))]
-pub(crate) async fn models(State(gateway): Shared) -> Json<ModelList> {
-    Json(ModelList {
+pub(crate) async fn models(
+    State(gateway): Shared,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+) -> Result<Json<ModelList>, Problem> {
+    gateway.lookups.admit(client.ip())?;
+    Ok(Json(ModelList {
         models: gateway.directory.models(),
-    })
+    }))
 }
 
 /// Look a receipt up, with `?proof=1` together with what offline verification needs.
@@ -141,7 +141,7 @@ pub(crate) async fn receipt(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<ReceiptReport>, Problem> {
-    gateway.rate.admit(client.ip())?;
+    gateway.lookups.admit(client.ip())?;
     let id = http::receipt_id(&id)?;
     let with_proof = http::wants_proof(query.as_deref())?;
     gateway.receipt(id, with_proof).await.map(Json)
@@ -149,8 +149,12 @@ pub(crate) async fn receipt(
 
 /// Describe the network: what a light client has to know, and who answers now.
 #[utoipa::path(get, path = "/assay/v1/network", responses((status = 200, body = NetworkReport)))]
-pub(crate) async fn network(State(gateway): Shared) -> Json<NetworkReport> {
-    Json(gateway.directory.report(&gateway.network))
+pub(crate) async fn network(
+    State(gateway): Shared,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+) -> Result<Json<NetworkReport>, Problem> {
+    gateway.lookups.admit(client.ip())?;
+    Ok(Json(gateway.directory.report(&gateway.network)))
 }
 
 /// Say whether this gateway takes requests.

@@ -5,7 +5,7 @@ use crate::{
     clock::now_ns,
     error::Error,
     inference_node::{Node, Served},
-    limits::Place,
+    limits::{Place, TURN_PATIENCE},
     problem::{Kind, Problem},
     writer::Draft,
 };
@@ -27,7 +27,7 @@ use std::{
 };
 
 /// An engine that does not notice that its time is over is left behind after this.
-const OVERTIME: Duration = Duration::from_millis(500);
+pub(crate) const OVERTIME: Duration = Duration::from_millis(500);
 
 /// When a request arrived, by both clocks.
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +120,7 @@ impl Node {
         place: Place,
     ) -> Result<(Asked, Computed), Problem> {
         let patience = self.limits.run_time();
-        let turn = place.turn(patience).await?;
+        let turn = place.turn(TURN_PATIENCE).await?;
         let stop = Arc::new(AtomicBool::new(false));
         let _cancel = Cancel(stop.clone());
         let (model, limits) = (model.clone(), self.limits.run_limits());
@@ -266,7 +266,7 @@ impl Asked {
         Ok(Computed {
             input,
             output: tensors::commit(&run.outputs, &self.opening.output)?,
-            outputs: tensors::write(&run.outputs, self.form),
+            outputs: tensors::write(&run.outputs, self.form)?,
             usage: Usage {
                 input_units: elements(&inputs),
                 output_units: elements(&run.outputs),

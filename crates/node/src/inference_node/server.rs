@@ -82,11 +82,13 @@ async fn admitted(
         let detail = format!("{unsettled} receipts wait for settlement; at most {most} may");
         return Err(Problem::new(Kind::Unavailable, detail).retry_after(1));
     }
+    // The place comes after the body: one that arrives slowly keeps nobody else out.
+    let most = node.limits.body_bytes;
+    let (request, _room) = http::read_json::<InferRequest>(request, most, &node.bodies).await?;
     let place = node.admission.enter()?;
     node.metrics
         .running
         .set(i64::try_from(node.admission.occupied()).unwrap_or(i64::MAX));
-    let request: InferRequest = http::read_json(request, node.limits.body_bytes).await?;
     let answer = node.answer(request, arrival, place).await;
     node.metrics
         .running
@@ -111,7 +113,7 @@ async fn receipt(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<ReceiptReport>, Problem> {
-    node.rate.admit(client.ip())?;
+    node.lookups.admit(client.ip())?;
     let id = http::receipt_id(&id)?;
     let with_proof = http::wants_proof(query.as_deref())?;
     let found = node.writer.store().find(&id).map_err(|error| {

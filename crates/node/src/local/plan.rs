@@ -252,11 +252,11 @@ impl Plan {
     }
 
     fn gateway(&self) -> gateway::Config {
-        gateway::Config::new(
-            "../network.json".into(),
-            self.ports.gateway(),
-            self.rpc_urls(),
-        )
+        let network = "../network.json".into();
+        gateway::Config {
+            allow_private_nodes: true,
+            ..gateway::Config::new(network, self.ports.gateway(), self.rpc_urls())
+        }
     }
 }
 

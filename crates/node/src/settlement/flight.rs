@@ -2,7 +2,8 @@
 
 use crate::wallet::Signed;
 use alloy_primitives::Bytes;
-use assay_receipt::BatchRoot;
+use assay_chain::settlement::batch_of_call;
+use assay_receipt::{BatchRoot, RevisionId};
 
 /// A batch on its way.
 #[derive(Debug)]
@@ -28,5 +29,12 @@ impl Flight {
             sent_ns: now_ns,
             stranded_ns: None,
         }
+    }
+
+    /// Place of the first receipt of the batch in its stream.
+    pub(super) fn first_receipt(&self) -> Option<(RevisionId, u64)> {
+        let batch = batch_of_call(&self.data)?;
+        let span = batch.spans().first()?;
+        Some((span.revision(), span.first_sequence()))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    rpc_client::StreamHead,
+    settlement::chain::{Mined, Proven},
     store::{
         Standing, Store,
         tests::{domain, key, receipt},
@@ -43,6 +43,19 @@ struct State {
     settled: Vec<SignedReceipt>,
     /// Revert data of the next settlements whatever they hold.
     refuse_with: Option<Bytes>,
+    /// Where each receipt settled.
+    proofs: HashMap<(RevisionId, u64), Proven>,
+    /// What the one validator that is asked first says.
+    lie: Option<Lie>,
+}
+
+/// What a single validator says that is not so; it has no proof of it, and no other says the same.
+#[derive(Debug, Clone, Copy)]
+enum Lie {
+    /// Whatever was handed in is mined, and ran to its end or not.
+    Mined(bool),
+    /// The node's streams stand here.
+    Stream(StreamHead),
 }
 
 fn gone() -> RpcError {
@@ -81,6 +94,8 @@ impl FakeChain {
             roots: HashSet::new(),
             settled: Vec::new(),
             refuse_with: None,
+            proofs: HashMap::new(),
+            lie: None,
         })))
     }
 
@@ -163,10 +178,15 @@ impl State {
     fn settle(&mut self, batch: &Batch) {
         let receipts = batch.unpack(&domain());
         let ids: Vec<ReceiptId> = receipts.iter().map(|(id, _)| *id).collect();
-        self.roots
-            .insert(BatchTree::new(batch.node(), &ids).unwrap().root());
+        let root = BatchTree::new(batch.node(), &ids).unwrap().root();
+        self.roots.insert(root);
         for (id, signed) in receipts {
             signed.verify(&domain()).unwrap();
+            let height = self.height;
+            self.proofs.insert(
+                (signed.receipt.revision, signed.receipt.sequence),
+                Proven { id, root, height },
+            );
             let head = StreamHead {
                 next: signed.receipt.sequence + 1,
                 head: id,
@@ -223,19 +243,49 @@ impl Chain for FakeChain {
         self.with(|state| {
             if state.strikes() {
                 Err(gone())
+            } else if let Some(Lie::Mined(succeeded)) = state.lie {
+                Ok(Some(Mined {
+                    height: 7,
+                    succeeded,
+                }))
             } else {
                 Ok(state.mined.get(&hash).copied())
             }
         })
     }
 
-    async fn refusal(&self, data: &Bytes) -> Result<Option<Bytes>, RpcError> {
+    async fn proven(
+        &self,
+        revision: RevisionId,
+        sequence: u64,
+    ) -> Result<Option<Proven>, RpcError> {
         self.with(|state| {
             if state.strikes() {
                 Err(gone())
             } else {
-                Ok(state.refusal(data))
+                // A block may be without a certificate for a while.
+                let proven = state.proofs.get(&(revision, sequence)).copied();
+                Ok(proven.filter(|_| !state.strikes()))
             }
+        })
+    }
+
+    async fn refusal(&self, data: &Bytes) -> Option<Bytes> {
+        self.with(|state| {
+            if state.strikes() {
+                None
+            } else {
+                state.refusal(data)
+            }
+        })
+    }
+
+    async fn agreed_stream(&self, revision: RevisionId) -> Option<StreamHead> {
+        self.with(|state| {
+            if state.strikes() {
+                return None;
+            }
+            Some(state.streams.get(&revision).copied().unwrap_or_default())
         })
     }
 
@@ -243,6 +293,9 @@ impl Chain for FakeChain {
         self.with(|state| {
             if state.strikes() {
                 return Err(gone());
+            }
+            if let Some(Lie::Stream(head)) = state.lie {
+                return Ok(head);
             }
             let lagging = state.strikes();
             let streams = if lagging {
@@ -476,6 +529,62 @@ fn a_receipt_refused_for_good_kills_its_stream_and_no_other() {
         node.finish(&mut driver).await;
         node.check_exactly_once();
         assert_eq!(metrics.dropped.get(), 1);
+    });
+}
+
+#[test]
+fn what_one_validator_makes_up_is_never_written_down() {
+    let forked = StreamHead {
+        next: 0,
+        head: ReceiptId::from_bytes([9; 32]),
+    };
+    let ahead = StreamHead { next: 1, ..forked };
+    for lie in [
+        Lie::Mined(true),
+        Lie::Mined(false),
+        Lie::Stream(forked),
+        Lie::Stream(ahead),
+    ] {
+        run(async {
+            let mut node = Node::new(6, 0.0);
+            let (writer, mut driver, metrics) = node.start();
+            node.chain.with(|state| state.lie = Some(lie));
+            node.answer(&writer, 1).await;
+            for _ in 0..100 {
+                // The transaction itself never gets through.
+                node.step(&mut driver).await;
+                let kept = matches!(lie, Lie::Mined(_));
+                node.chain.with(|state| {
+                    if kept {
+                        state.pool.clear();
+                    }
+                });
+                let (_, standing) = node.store.find(&node.acknowledged[0]).unwrap().unwrap();
+                let settled = node.chain.with(|state| !state.settled.is_empty());
+                assert!(
+                    settled || standing == Standing::Waiting,
+                    "{lie:?}: {standing:?}"
+                );
+            }
+            node.chain.with(|state| state.lie = None);
+            node.finish(&mut driver).await;
+            node.check_exactly_once();
+            assert_eq!(metrics.dropped.get(), 0, "{lie:?}");
+        });
+    }
+}
+
+#[test]
+fn a_settled_head_that_the_log_lacks_is_believed_when_it_is_proven() {
+    run(async {
+        let mut node = Node::new(7, 0.0);
+        let (writer, mut driver, _) = node.start();
+        node.answer(&writer, 1).await;
+        node.finish(&mut driver).await;
+        let (entry, _) = node.store.find(&node.acknowledged[0]).unwrap().unwrap();
+        let revision = entry.signed.receipt.revision;
+        let head = node.chain.stream(revision).await.unwrap();
+        assert_eq!(driver.sure_head(revision).await.unwrap(), Some(head));
     });
 }
 

@@ -379,3 +379,16 @@ fn nothing_acknowledged_is_lost_wherever_the_power_fails() {
         }
     }
 }
+
+#[test]
+fn the_log_is_its_owners_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("deep/log");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    drop(Store::open(&data).unwrap());
+    assert_eq!((mode(&data), mode(&data.join(FILE))), (0o700, 0o600));
+    // One that an earlier version left open to all is closed.
+    std::fs::set_permissions(data.join(FILE), Permissions::from_mode(0o644)).unwrap();
+    drop(Store::open(&data).unwrap());
+    assert_eq!(mode(&data.join(FILE)), 0o600);
+}

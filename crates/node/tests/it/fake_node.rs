@@ -55,6 +55,10 @@ pub enum Conduct {
     Impersonates,
     /// It answers an earlier question again.
     Replays,
+    /// It answers with other outputs than it signed for, once it has dropped the model from its list.
+    Withdraws,
+    /// It says of each receipt that it has settled.
+    Boasts,
 }
 
 /// A running node.
@@ -82,6 +86,8 @@ struct Inner {
     asked: Arc<AtomicU64>,
     given: Mutex<Vec<InferResponse>>,
     never: Notify,
+    /// How often it was asked for its models since it dropped them.
+    withdrawn: Mutex<Option<u32>>,
 }
 
 /// The model that every fake node serves.
@@ -134,17 +140,11 @@ impl FakeNode {
             asked: Arc::clone(&asked),
             given: Mutex::default(),
             never: Notify::new(),
+            withdrawn: Mutex::default(),
         };
         let router = Router::new()
             .route(INFER_PATH, post(infer))
-            .route(
-                MODELS_PATH,
-                get(async || {
-                    Json(ModelList {
-                        models: vec![model()],
-                    })
-                }),
-            )
+            .route(MODELS_PATH, get(models))
             .route(&format!("{RECEIPTS_PATH}/{{id}}"), get(receipt))
             .with_state(Arc::new(inner));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -154,6 +154,26 @@ impl FakeNode {
             asked,
             server,
         }
+    }
+}
+
+async fn models(State(node): State<Arc<Inner>>) -> Json<ModelList> {
+    let mut withdrawn = node.withdrawn.lock().unwrap();
+    let models = match &mut *withdrawn {
+        Some(probes) => {
+            *probes += 1;
+            Vec::new()
+        }
+        None => vec![model()],
+    };
+    Json(ModelList { models })
+}
+
+/// Drops the model and waits until the gateway has surely read the list without it: two probes follow each other.
+async fn withdraw(node: &Inner) {
+    *node.withdrawn.lock().unwrap() = Some(0);
+    while (*node.withdrawn.lock().unwrap()).is_some_and(|probes| probes < 2) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
 
@@ -167,6 +187,7 @@ async fn infer(State(node): State<Arc<Inner>>, Json(request): Json<InferRequest>
         // A panic in a handler ends the connection without an answer.
         Conduct::HangsUp => panic!("hanging up, as this test wants it"),
         Conduct::Sleeps => node.never.notified().await,
+        Conduct::Withdraws => withdraw(&node).await,
         _ => {}
     }
     if node.conduct == Conduct::Replays
@@ -184,9 +205,13 @@ async fn receipt(State(node): State<Arc<Inner>>, Path(id): Path<ReceiptId>) -> R
     match given.iter().find(|answer| answer.receipt_id == id) {
         Some(answer) => Json(ReceiptReport {
             id,
-            state: ReceiptState::Executed,
+            state: if node.conduct == Conduct::Boasts {
+                ReceiptState::Settled
+            } else {
+                ReceiptState::Executed
+            },
             receipt: answer.receipt.clone(),
-            height: None,
+            height: (node.conduct == Conduct::Boasts).then_some(7),
             proof: None,
             network: None,
         })
@@ -225,8 +250,8 @@ fn answer(node: &Inner, request: &InferRequest) -> InferResponse {
     if node.conduct == Conduct::Forges {
         signed.receipt.price = Microcredits(1_000_000);
     }
-    let mut written = tensors::write(&outputs, request.outputs.unwrap_or_default());
-    if node.conduct == Conduct::Embellishes {
+    let mut written = tensors::write(&outputs, request.outputs.unwrap_or_default()).unwrap();
+    if matches!(node.conduct, Conduct::Embellishes | Conduct::Withdraws) {
         written.insert("y".into(), serde_json::json!([[100, 100]]));
     }
     response(signed, receipt_id, asked, opening, written)

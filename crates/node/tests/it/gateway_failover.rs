@@ -9,6 +9,7 @@ use assay_node::{
     gateway::Limits,
     problem::Kind,
 };
+use assay_receipt::ReceiptState;
 use serde_json::json;
 
 /// Asks until the node with the fault has had its turn, and checks every answer.
@@ -68,6 +69,7 @@ async fn an_answer_that_does_not_hold_is_thrown_away() {
         Conduct::Embellishes,
         Conduct::Mishears,
         Conduct::Impersonates,
+        Conduct::Withdraws,
     ] {
         let stage = survives(fraud, Limits::default()).await;
         let page = stage
@@ -97,11 +99,43 @@ async fn an_answer_to_another_question_is_thrown_away() {
 }
 
 #[tokio::test]
-async fn a_question_that_is_to_blame_goes_to_one_node() {
-    let stage = Stage::set(&[Conduct::Refuses, Conduct::Refuses]).await;
-    let problem = problem(stage.ask(json!({})).await).await;
-    assert_eq!(problem.kind(), Some(Kind::BadInput));
-    assert_eq!(stage.asked().iter().sum::<u64>(), 1);
+async fn that_the_question_is_to_blame_is_believed_of_two_nodes() {
+    let stage = Stage::set(&[Conduct::Refuses; 3]).await;
+    let told = problem(stage.ask(json!({})).await).await;
+    assert_eq!(told.kind(), Some(Kind::BadInput));
+    assert_eq!(stage.asked().iter().sum::<u64>(), 2);
+    survives(Conduct::Refuses, Limits::default()).await;
+    for others in [&[][..], &[Conduct::Fails]] {
+        let stage = Stage::set(&[&[Conduct::Refuses], others].concat()).await;
+        let told = problem(stage.ask(json!({})).await).await;
+        assert_eq!(
+            told.kind(),
+            Some(Kind::BadInput),
+            "nobody else says otherwise"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_full_is_not_dead() {
+    let stage = Stage::set(&[Conduct::Full]).await;
+    for _ in 0..3 {
+        let told = problem(stage.ask(json!({})).await).await;
+        assert_eq!(told.kind(), Some(Kind::BadGateway), "{told}");
+    }
+    assert_eq!(stage.asked(), [3]);
+}
+
+#[tokio::test]
+async fn a_node_that_says_settled_without_a_proof_is_not_believed() {
+    let stage = Stage::set(&[Conduct::Boasts]).await;
+    let answer: InferResponse = stage.ask(json!({})).await.json().await.unwrap();
+    for query in ["", "?proof=1"] {
+        let path = format!("{RECEIPTS_PATH}/{}{query}", answer.receipt_id);
+        let report: ReceiptReport = stage.read(&path).await;
+        assert_ne!(report.state, ReceiptState::Settled);
+        assert_eq!(report.height, None);
+    }
 }
 
 #[tokio::test]

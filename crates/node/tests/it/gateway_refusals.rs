@@ -5,11 +5,12 @@ use crate::{
     gateway_stage::{PUBLISHER, Stage, problem},
 };
 use assay_node::{
-    api::{INFER_PATH, InferResponse, NETWORK_PATH, NetworkReport, RECEIPTS_PATH},
+    api::{INFER_PATH, InferResponse, MODELS_PATH, NETWORK_PATH, NetworkReport, RECEIPTS_PATH},
     gateway::Limits,
     problem::Kind,
 };
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 #[tokio::test]
 async fn questions_that_no_node_should_see_are_refused_here() {
@@ -77,6 +78,52 @@ async fn a_client_has_its_rate() {
         }
     }
     assert_eq!(statuses, [200, 200, 429]);
+}
+
+#[tokio::test]
+async fn lookups_have_their_own_rate() {
+    let limits = Limits {
+        rate_per_s: 1,
+        burst: 1,
+        lookups_per_s: 1,
+        lookups_burst: 1_000,
+        ..Limits::default()
+    };
+    let stage = Stage::set_with(&[Conduct::Honest], limits).await;
+    let unknown = format!("{RECEIPTS_PATH}/0x{}", "11".repeat(32));
+    let paths = [unknown.as_str(), NETWORK_PATH, MODELS_PATH];
+    let status = async |path: &str| {
+        let sent = stage.http.get(format!("{}{path}", stage.url)).send();
+        sent.await.unwrap().status().as_u16()
+    };
+    for path in paths.into_iter().cycle().take(2_000) {
+        if status(path).await == 429 {
+            break;
+        }
+    }
+    for path in paths {
+        assert_eq!(status(path).await, 429, "{path}");
+    }
+    assert_eq!(stage.ask(json!({})).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_body_that_arrives_slowly_keeps_nobody_out() {
+    let limits = Limits {
+        running: 1,
+        waiting: 0,
+        ..Limits::default()
+    };
+    let stage = Stage::set_with(&[Conduct::Honest], limits).await;
+    let host = stage.url.trim_start_matches("http://").to_owned();
+    let mut slow = TcpStream::connect(&host).await.unwrap();
+    let head = format!(
+        "POST {INFER_PATH} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{{"
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(stage.ask(json!({})).await.status(), 200);
+    }
 }
 
 #[tokio::test]

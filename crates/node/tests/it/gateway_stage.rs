@@ -68,6 +68,7 @@ impl Stage {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let config = Config {
+            allow_private_nodes: true,
             limits,
             ..Config::new(file, address, vec![chain.url.clone()])
         };
@@ -105,7 +106,7 @@ impl Stage {
                 started.elapsed() < PATIENCE,
                 "the gateway does not find its nodes: {health:?}"
             );
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 

@@ -135,18 +135,14 @@ async fn a_request_that_has_begun_is_answered_while_the_node_stops() {
     let host = stage.url.trim_start_matches("http://").to_owned();
     let mut stream = TcpStream::connect(&host).await.unwrap();
     let head = format!(
-        "POST /assay/v1/infer HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST /assay/v1/infer HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    while !stage
-        .get("/metrics")
-        .await
-        .text()
-        .await
-        .unwrap()
-        .contains("assay_node_running 1")
-    {}
+    // The node asks for the body once it has taken the request on.
+    let mut asked_for = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut asked_for).await.unwrap();
+    assert!(asked_for.starts_with(b"HTTP/1.1 100"));
     stage.stop();
     stream.write_all(body.as_bytes()).await.unwrap();
     let mut answer = String::new();

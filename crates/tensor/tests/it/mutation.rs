@@ -111,4 +111,9 @@ proptest! {
             survive(&bytes);
         });
     }
+
+    #[test]
+    fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        survive(&bytes);
+    }
 }

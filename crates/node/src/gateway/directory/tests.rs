@@ -1,12 +1,12 @@
 use super::*;
-use crate::registry::FailureDomains;
+use crate::{gateway::endpoint::Reach, registry::FailureDomains};
 use assay_receipt::{EngineId, Microcredits, Rung};
-use std::time::Duration;
 
 fn directory() -> Directory {
     // Nobody listens there; these tests ask nobody.
     let rpc = RpcClient::new(&["http://127.0.0.1:9".into()]).unwrap();
-    Directory::new(rpc, Asker::new(Duration::from_secs(1)).unwrap())
+    let reach = Reach { private: true };
+    Directory::new(rpc, Asker::new(Duration::from_secs(1), reach).unwrap())
 }
 
 fn record(byte: u8, standing: NodeStanding) -> NodeRecord {
@@ -113,13 +113,69 @@ fn models_are_listed_once_with_their_names_and_nodes() {
 }
 
 #[test]
+fn a_choice_keeps_what_the_node_said_of_the_model() {
+    let directory = directory();
+    add(&directory, record(1, NodeStanding::Active), &[7]);
+    let chosen = directory.choose(revision(7), &[]).unwrap();
+    *directory.nodes()[0].models.write().unwrap() = Arc::new([]);
+    assert_eq!(*chosen.model(), model(7));
+}
+
+#[test]
+fn a_single_node_cannot_add_a_second_entry_or_rename_one() {
+    let directory = directory();
+    for byte in 1..4 {
+        add(&directory, record(byte, NodeStanding::Active), &[7]);
+    }
+    let liar = directory.nodes()[0].clone();
+    let renamed = ModelEntry {
+        name: "better".into(),
+        ..model(7)
+    };
+    *liar.models.write().unwrap() = [renamed.clone(), renamed, model(7)].into();
+    let models = directory.models();
+    assert_eq!(models.len(), 1);
+    assert_eq!((models[0].name.as_str(), models[0].nodes), ("m7", Some(2)));
+}
+
+#[test]
+fn a_node_that_cheats_comes_last_for_longer_each_time() {
+    let directory = directory();
+    add(&directory, record(1, NodeStanding::Active), &[7]);
+    add(&directory, record(2, NodeStanding::Active), &[7]);
+    let cheat = directory.choose(revision(7), &[]).unwrap();
+    cheat.cheated();
+    let honest = directory.choose(revision(7), &[]).unwrap().node();
+    assert_ne!(honest, cheat.node());
+    for _ in 0..3 {
+        assert_eq!(directory.choose(revision(7), &[]).unwrap().node(), honest);
+    }
+    let last = directory.choose(revision(7), &[honest]);
+    assert!(last.is_some(), "it is asked where there is no other");
+    let moved = NodeRecord {
+        endpoint: "http://127.0.0.1:9/".into(),
+        ..cheat.known.record.clone()
+    };
+    assert!(successor(moved, &directory.nodes()).is_demoted());
+
+    let mut conduct = Conduct::default();
+    let now = Instant::now();
+    for pause in [1, 2, 4, 8, 16, 32, 64, 64].map(|minutes| FIRST_DEMOTION * minutes) {
+        conduct.note_bad_answer(now);
+        assert!(conduct.is_demoted(now + pause - Duration::from_secs(1)));
+        assert!(!conduct.is_demoted(now + pause), "{pause:?}");
+    }
+}
+
+#[test]
 fn the_node_of_a_receipt_is_asked_first() {
     let directory = directory();
     add(&directory, record(1, NodeStanding::Active), &[]);
     add(&directory, record(2, NodeStanding::Active), &[]);
     let second = NodeAddress::from_bytes([2; 20]);
+    let endpoints = directory.live_endpoints(Some(second)).into_iter();
     assert_eq!(
-        directory.live_endpoints(Some(second)),
+        endpoints.map(|(_, url)| url).collect::<Vec<_>>(),
         ["http://127.0.0.1:2", "http://127.0.0.1:1"]
     );
 }
