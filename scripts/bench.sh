@@ -6,18 +6,18 @@ cd "$(dirname "$0")/.."
 source scripts/environment.sh
 claim_target
 if (($#)); then
-	exec cargo bench --workspace --benches "$@"
+	exec cargo bench --profile dev --workspace --benches "$@"
 fi
 parts=$(mktemp -d)
 trap 'rm -rf "$parts"' EXIT
 
 cargo build --quiet --workspace --benches --examples
-cargo bench --quiet --workspace --bench network -- --out "$parts/network.md"
+cargo bench --profile dev --quiet --workspace --bench network -- --out "$parts/network.md"
 python=$(venv clients/onnx/requirements.lock)/bin/python
-cargo bench --quiet --workspace --bench receipt --bench corpus
+cargo bench --profile dev --quiet --workspace --bench receipt --bench corpus -- --warm-up-time 1 --measurement-time 2
 "$python" clients/onnx/bench.py >"$parts/onnxruntime.json"
 "$python" clients/onnx/compare.py "$CARGO_TARGET_DIR/criterion" <"$parts/onnxruntime.json" >"$parts/executor.md"
-"$CARGO_TARGET_DIR/debug/examples/wide_area" --table 10,20,40,100 --seconds 10 >"$parts/wide_area.md"
+"$CARGO_TARGET_DIR/debug/examples/wide_area" --table 10,20,40,100 --seconds 5 >"$parts/wide_area.md"
 {
 	cat "$parts/network.md"
 	printf '\n## The executor beside onnxruntime\n\n'
