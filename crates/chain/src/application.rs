@@ -71,6 +71,27 @@ pub struct Tip {
     pub timestamp_ms: u64,
 }
 
+/// The time that a leader lets pass between its parent's time and its own block's. No rule of blocks: a leader that does
+/// not wait costs the others work, and gains nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Before a block with transactions.
+    pub block: Duration,
+    /// Before an empty one; a transaction that arrives ends the wait.
+    pub empty: Duration,
+}
+
+impl Default for Pace {
+    /// Ten blocks a second at most: what a block costs each validator, however little is in it, is worth a tenth of a
+    /// second of waiting.
+    fn default() -> Self {
+        Self {
+            block: Duration::from_millis(100),
+            empty: Duration::from_millis(200),
+        }
+    }
+}
+
 /// What a validator's parts share: the pool, the index and the tip.
 #[derive(Debug)]
 pub struct Shelf {
@@ -78,8 +99,8 @@ pub struct Shelf {
     pub spec: Spec,
     /// Finalized blocks.
     pub index: Arc<Index>,
-    /// How long a leader with nothing to propose waits before an empty block.
-    pub idle: Duration,
+    /// How fast blocks follow each other.
+    pub pace: Pace,
     pool: Mutex<Mempool>,
     arrived: Notify,
     tip: watch::Sender<Tip>,
@@ -88,7 +109,7 @@ pub struct Shelf {
 
 impl Shelf {
     /// A shelf over an index, which may hold blocks from before.
-    pub fn new(spec: Spec, index: impl Into<Arc<Index>>, idle: Duration) -> Arc<Self> {
+    pub fn new(spec: Spec, index: impl Into<Arc<Index>>, pace: Pace) -> Arc<Self> {
         let index = index.into();
         let pool = Mutex::new(Mempool::new(spec.chain_id));
         let last = index
@@ -106,7 +127,7 @@ impl Shelf {
         Arc::new(Self {
             spec,
             index,
-            idle,
+            pace,
             pool,
             arrived: Notify::new(),
             tip,
@@ -229,12 +250,14 @@ impl Ledger {
         }
     }
 
-    async fn wait_for_work<E: Clock>(&self, clock: &E) {
+    async fn keep_pace<E: Clock>(&self, clock: &E, parent: &Header) {
+        let Pace { block, empty } = self.shelf.pace;
+        clock.sleep(left(clock, parent, block)).await;
         if self.shelf.pool().has_ready() {
             return;
         }
         let arrived = std::pin::pin!(self.shelf.arrived.notified());
-        let idle = std::pin::pin!(clock.sleep(self.shelf.idle));
+        let idle = std::pin::pin!(clock.sleep(left(clock, parent, empty)));
         match futures::future::select(arrived, idle).await {
             Either::Left(_) | Either::Right(_) => {}
         }
@@ -315,6 +338,12 @@ async fn wait_until<E: Clock>(clock: &E, timestamp_ms: u64) {
     }
 }
 
+/// What is left of `pace` since the parent's time; all of it at most, whatever the clocks of two validators say.
+fn left<E: Clock>(clock: &E, parent: &Header, pace: Duration) -> Duration {
+    let since = now_ms(clock).saturating_sub(parent.timestamp_ms);
+    pace.saturating_sub(Duration::from_millis(since))
+}
+
 fn next_timestamp<E: Clock>(clock: &E, parent: &Header) -> u64 {
     let now = now_ms(clock).max(parent.timestamp_ms);
     if parent.height.get() == 0 {
@@ -389,7 +418,7 @@ impl<E: Spawner + StorageContext> stateful::Application<E> for Ledger {
     ) -> Option<Proposed<Self, E>> {
         let parent = ancestry.next().await?;
         let parent = parent.inner();
-        self.wait_for_work(&clock).await;
+        self.keep_pace(&clock, &parent.header).await;
         let candidates = self.shelf.pool().candidates(crate::block::MAX_TRANSACTIONS);
         let timestamp_ms = next_timestamp(&clock, &parent.header);
         let position = self.position(parent, timestamp_ms);

@@ -4,7 +4,7 @@
 //! for a clock, storage, randomness and five channels, and opens nothing itself.
 
 use crate::{
-    application::{Databases, Ledger, Scheme, Shelf},
+    application::{Databases, Ledger, Pace, Scheme, Shelf},
     block::{Block, BlockDigest, ValidatorKey},
     error::Error,
     state::{StateKey, Word},
@@ -77,8 +77,8 @@ pub struct Timing {
     pub retry: Duration,
     /// Silence after which a leader's turn is skipped without waiting.
     pub skip: Duration,
-    /// An empty pool delays an empty block by this much.
-    pub idle: Duration,
+    /// How fast blocks follow each other; far below a leader's turn.
+    pub pace: Pace,
     /// A request to a peer.
     pub fetch: NonZeroDuration,
 }
@@ -92,7 +92,7 @@ impl Default for Timing {
             certification: Duration::from_millis(1_200),
             retry: Duration::from_millis(500),
             skip: Duration::from_secs(3),
-            idle: Duration::from_millis(150),
+            pace: Pace::default(),
             fetch: NZDuration!(Duration::from_secs(1)),
         }
     }

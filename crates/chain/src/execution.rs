@@ -284,16 +284,7 @@ pub async fn build<R: StateReader, C: Clock>(
                 if matches!(*error, InvalidTransaction::NonceTooLow { .. }) => {}
             Err(error) => {
                 tracing::debug!(%error, "left a transaction out of a block");
-                let later = match &error {
-                    ExecutionError::Invalid(error) => {
-                        matches!(**error, InvalidTransaction::NonceTooHigh { .. })
-                    }
-                    ExecutionError::BlockFull => true,
-                    // Alone in the block it is slow by itself.
-                    ExecutionError::Slow => !transactions.is_empty(),
-                    _ => false,
-                };
-                if !later {
+                if !may_pass_later(&error, transactions.is_empty()) {
                     hopeless.push(*candidate.tx_hash());
                 }
                 stopped.insert(candidate.signer());
@@ -305,6 +296,18 @@ pub async fn build<R: StateReader, C: Clock>(
         outcome: executor.close()?,
         hopeless,
     })
+}
+
+/// Whether a transaction that was left out may be in a later block. One that is slow alone in a block is slow by itself.
+fn may_pass_later(error: &ExecutionError, alone: bool) -> bool {
+    match error {
+        ExecutionError::Invalid(error) => {
+            matches!(**error, InvalidTransaction::NonceTooHigh { .. })
+        }
+        ExecutionError::BlockFull => true,
+        ExecutionError::Slow => !alone,
+        _ => false,
+    }
 }
 
 /// How a call that is not a transaction ended.

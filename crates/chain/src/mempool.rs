@@ -7,7 +7,7 @@ use crate::execution::Transaction;
 use alloy_consensus::{Transaction as _, Typed2718 as _, transaction::Recovered};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     block::MAX_TRANSACTION_BYTES,
@@ -80,7 +80,9 @@ pub enum PoolError {
 pub struct Mempool {
     chain_id: u64,
     senders: HashMap<Address, Queue>,
-    order: VecDeque<Address>,
+    /// Whose turn is when; the lowest comes first, and 0 is nobody's.
+    turns: BTreeMap<u64, Address>,
+    next_turn: u64,
     hashes: HashMap<B256, (Address, u64)>,
     bytes: usize,
 }
@@ -90,8 +92,10 @@ pub struct Mempool {
 struct Queue {
     /// The sender's next nonce on the chain, as far as the pool was told.
     next: u64,
+    /// From `next` on.
     waiting: BTreeMap<u64, Pooled>,
     bytes: usize,
+    turn: u64,
 }
 
 impl Queue {
@@ -107,8 +111,9 @@ impl Queue {
     /// Nonce of the last transaction, if it is not ready.
     fn last_gapped(&self) -> Option<u64> {
         let last = *self.waiting.last_key_value()?.0;
-        let ready = self.ready().last().is_some_and(|tx| tx.nonce() == last);
-        (!ready).then_some(last)
+        // Without a gap there are as many as nonces from the next one to the last.
+        let whole = last.checked_sub(self.next) == (self.waiting.len() as u64).checked_sub(1);
+        (!whole).then_some(last)
     }
 }
 
@@ -118,7 +123,8 @@ impl Mempool {
         Self {
             chain_id,
             senders: HashMap::new(),
-            order: VecDeque::new(),
+            turns: BTreeMap::new(),
+            next_turn: 1,
             hashes: HashMap::new(),
             bytes: 0,
         }
@@ -145,6 +151,8 @@ impl Mempool {
     /// # Errors
     /// [`PoolError`]; the pool is then unchanged.
     pub fn add(&mut self, tx: Pooled, next_nonce: u64) -> Result<B256, PoolError> {
+        let told = self.senders.get(&tx.signer()).map_or(0, |queue| queue.next);
+        let next_nonce = next_nonce.max(told);
         self.admissible(&tx, next_nonce)?;
         let hash = *tx.tx_hash();
         let (sender, nonce, length) = (tx.signer(), tx.nonce(), tx.encode_2718_len());
@@ -160,16 +168,36 @@ impl Mempool {
         if old.is_some() {
             self.remove(sender, nonce);
         }
-        let queue = self.senders.entry(sender).or_default();
-        if queue.waiting.is_empty() {
-            self.order.push_back(sender);
+        if !self.senders.contains_key(&sender) {
+            self.put_last(sender);
         }
+        let queue = self.senders.entry(sender).or_default();
         queue.next = queue.next.max(next_nonce);
         queue.waiting.insert(nonce, tx);
         queue.bytes = queue.bytes.saturating_add(length);
         self.hashes.insert(hash, (sender, nonce));
         self.bytes = self.bytes.saturating_add(length);
+        // Blocks may have used more than the pool was told.
+        self.drop_below(sender, next_nonce);
         Ok(hash)
+    }
+
+    /// Whoever had a turn, or is new, waits behind the others.
+    fn put_last(&mut self, sender: Address) {
+        let queue = self.senders.entry(sender).or_default();
+        self.turns.remove(&queue.turn);
+        queue.turn = self.next_turn;
+        self.turns.insert(queue.turn, sender);
+        self.next_turn = self.next_turn.saturating_add(1);
+    }
+
+    fn drop_below(&mut self, sender: Address, nonce: u64) {
+        let queue = self.senders.get(&sender);
+        let below = queue.map(|queue| queue.waiting.range(..nonce).map(|(nonce, _)| *nonce));
+        let below: Vec<u64> = below.into_iter().flatten().collect();
+        for nonce in below {
+            self.remove(sender, nonce);
+        }
     }
 
     /// Drops what others have waiting until `tx` has room: first what is gapped, then the last of whoever has most. A
@@ -214,7 +242,7 @@ impl Mempool {
         least: usize,
         weight: impl Fn(&Queue) -> usize,
     ) -> Option<(Address, u64)> {
-        let others = self.order.iter().filter(|other| **other != sender);
+        let others = self.turns.values().filter(|other| **other != sender);
         let queues = || {
             others
                 .clone()
@@ -264,8 +292,8 @@ impl Mempool {
     /// others out.
     pub fn candidates(&self, most: usize) -> Vec<Pooled> {
         let queues = self
-            .order
-            .iter()
+            .turns
+            .values()
             .filter_map(|sender| self.senders.get(sender));
         let mut queues: Vec<_> = queues.map(|queue| queue.ready()).collect();
         let mut candidates = Vec::new();
@@ -305,17 +333,8 @@ impl Mempool {
             return;
         };
         queue.next = queue.next.max(nonce.saturating_add(1));
-        // Whoever had a turn waits behind the others.
-        self.order.retain(|other| *other != sender);
-        self.order.push_back(sender);
-        let done: Vec<u64> = queue
-            .waiting
-            .range(..=nonce)
-            .map(|(nonce, _)| *nonce)
-            .collect();
-        for nonce in done {
-            self.remove(sender, nonce);
-        }
+        self.put_last(sender);
+        self.drop_below(sender, nonce.saturating_add(1));
     }
 
     /// Forgets a transaction, by its hash; what its sender has behind it then waits for the gap to close.
@@ -336,8 +355,8 @@ impl Mempool {
             queue.bytes = queue.bytes.saturating_sub(length);
         }
         if queue.waiting.is_empty() {
+            self.turns.remove(&queue.turn);
             self.senders.remove(&sender);
-            self.order.retain(|other| *other != sender);
         }
     }
 }

@@ -86,7 +86,7 @@ pub async fn run(
     let me = identity.public_key();
     let participants = genesis.participants()?;
     let index = Index::open(&place.directory.join("index.redb"))?;
-    let shelf = Shelf::new(genesis.spec()?, index, timing.idle);
+    let shelf = Shelf::new(genesis.spec()?, index, timing.pace);
     let (channels, spread, oracle) =
         connect(&context, identity, participants.len(), addresses, genesis)?;
     let config = Config {

@@ -456,33 +456,6 @@ impl<'a> Scan<'a> {
 mod tests {
     use super::*;
 
-    fn tensors() -> Vec<Tensor> {
-        let texts = ["", "a", "größer", "𝄞"].map(String::from).to_vec();
-        vec![
-            Tensor::new(&[2, 2], vec![1.5f32, -0.0, f32::NAN, f32::INFINITY]).unwrap(),
-            Tensor::new(&[], vec![1e300f64]).unwrap(),
-            Tensor::new(&[3], vec![i64::MIN, 0, i64::MAX]).unwrap(),
-            Tensor::new(&[1, 2], vec![-1i32, 7]).unwrap(),
-            Tensor::new(&[2], vec![0u8, 255]).unwrap(),
-            Tensor::new(&[2, 1], vec![true, false]).unwrap(),
-            Tensor::new(&[4], texts).unwrap(),
-            Tensor::new(&[0, 5], Vec::<f32>::new()).unwrap(),
-        ]
-    }
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        for tensor in tensors() {
-            let bytes = canonical_bytes(&tensor).unwrap();
-            let back = read(&bytes, 100).unwrap();
-            assert_eq!(canonical_bytes(&back).unwrap(), bytes);
-            assert_eq!(
-                (back.shape(), back.dtype()),
-                (tensor.shape(), tensor.dtype())
-            );
-        }
-    }
-
     #[test]
     fn the_header_is_numpys() {
         let bytes = canonical_bytes(&Tensor::new(&[2], vec![1f32, 2.0]).unwrap()).unwrap();
@@ -594,18 +567,5 @@ mod tests {
         assert_eq!(canonical_fields(&one).unwrap().len(), 1);
         let two = NamedTensors::new(vec![named("a"), named("b")]);
         assert!(matches!(canonical_fields(&two), Err(Error::Npy(_))));
-    }
-
-    #[test]
-    fn cut_and_altered_bytes_never_panic() {
-        for tensor in tensors() {
-            let bytes = canonical_bytes(&tensor).unwrap();
-            for at in 0..bytes.len() {
-                let _ = read(&bytes[..at], 1 << 20);
-                let mut altered = bytes.clone();
-                altered[at] = altered[at].wrapping_mul(31).wrapping_add(7);
-                let _ = read(&altered, 1 << 20);
-            }
-        }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     shutdown::Shutdown,
 };
 use assay_chain::{
+    application::Pace,
     engine::Timing,
     genesis::{Genesis, ValidatorSecret},
     network::{self, Addresses, Place, Running},
@@ -55,14 +56,25 @@ pub struct Config {
     /// Threads of its runtime.
     #[serde(default = "default_workers")]
     pub workers: usize,
-    /// Milliseconds that it waits for a transaction before it proposes an empty block.
-    #[serde(default = "default_idle_ms")]
-    pub idle_ms: u64,
+    /// Milliseconds that it lets pass since the block before, when it proposes one.
+    #[serde(default = "default_block_ms")]
+    pub block_ms: u64,
+    /// The same for an empty block.
+    #[serde(default = "default_empty_block_ms")]
+    pub empty_block_ms: u64,
 }
 
 /// What an operator gets who says nothing.
-pub(crate) fn default_idle_ms() -> u64 {
-    u64::try_from(Timing::default().idle.as_millis()).unwrap_or(u64::MAX)
+pub(crate) fn default_block_ms() -> u64 {
+    millis(Pace::default().block)
+}
+
+pub(crate) fn default_empty_block_ms() -> u64 {
+    millis(Pace::default().empty)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 const fn default_workers() -> usize {
@@ -87,7 +99,10 @@ impl Config {
 impl Config {
     fn timing(&self) -> Timing {
         Timing {
-            idle: Duration::from_millis(self.idle_ms),
+            pace: Pace {
+                block: Duration::from_millis(self.block_ms),
+                empty: Duration::from_millis(self.empty_block_ms),
+            },
             ..Timing::default()
         }
     }
@@ -193,7 +208,8 @@ mod tests {
             rpc: at(8545),
             metrics: at(9101),
             workers: 2,
-            idle_ms: 150,
+            block_ms: 100,
+            empty_block_ms: 200,
         }
     }
 

@@ -6,7 +6,7 @@ use assay_sim::{Error, Percentiles, WideArea, wide_area};
 use std::{process::ExitCode, time::Duration};
 
 const USAGE: &str = "usage: wide_area [--validators N | --table N,N,...] [--seconds N] [--receipts N] \
-                     [--every-ms N] [--idle-ms N] [--seed N]";
+                     [--every-ms N] [--seed N]";
 
 fn parse(options: &mut WideArea, seed: &mut u64, table: &mut Vec<u32>) -> Option<()> {
     let mut given = std::env::args().skip(1);
@@ -25,7 +25,6 @@ fn parse(options: &mut WideArea, seed: &mut u64, table: &mut Vec<u32>) -> Option
             "--seconds" => options.duration = Duration::from_secs(value),
             "--receipts" => options.batch_receipts = value.try_into().ok()?,
             "--every-ms" => options.batch_every = Duration::from_millis(value),
-            "--idle-ms" => options.timing.idle = Duration::from_millis(value),
             "--seed" => *seed = value,
             _ => return None,
         }

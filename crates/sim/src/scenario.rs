@@ -1,6 +1,6 @@
 //! What happens to a network under one seed: its links, its faults and who is dishonest.
 
-use assay_chain::engine::Timing;
+use assay_chain::{application::Pace, engine::Timing};
 use commonware_utils::NZDuration;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use std::time::Duration;
@@ -94,7 +94,10 @@ impl Default for Options {
                 certification: Duration::from_millis(1_600),
                 retry: Duration::from_millis(800),
                 skip: Duration::from_secs(5),
-                idle: Duration::from_millis(400),
+                pace: Pace {
+                    block: Duration::from_millis(100),
+                    empty: Duration::from_millis(400),
+                },
                 fetch: NZDuration!(Duration::from_millis(600)),
             },
         }

@@ -577,9 +577,12 @@ async fn check_proof(
 const FLIPPED_BYTE: usize = 1 + 32 + 16 + 32 + 32 + 32 + 8 + 32;
 
 fn first_block(stage: &Stage) -> Result<assay_chain::block::Block, Error> {
-    use assay_chain::{application::Shelf, index::Index};
+    use assay_chain::{
+        application::{Pace, Shelf},
+        index::Index,
+    };
     let index = Index::in_memory().map_err(|error| Error::Setup(error.to_string()))?;
-    let shelf = Shelf::new(stage.site.spec.clone(), index, Duration::ZERO);
+    let shelf = Shelf::new(stage.site.spec.clone(), index, Pace::default());
     Ok(engine::genesis::<Context>(&shelf))
 }
 

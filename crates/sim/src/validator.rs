@@ -280,7 +280,7 @@ where
     S: Sender<PublicKey = ValidatorKey>,
     R: Receiver<PublicKey = ValidatorKey>,
 {
-    let shelf = Shelf::new(site.spec.clone(), seat.index.clone(), site.timing.idle);
+    let shelf = Shelf::new(site.spec.clone(), seat.index.clone(), site.timing.pace);
     let config = Config {
         partition: format!("seat-{}", seat.number),
         me: seat.key.clone(),

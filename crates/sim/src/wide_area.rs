@@ -15,7 +15,10 @@ use crate::{
 };
 use alloy_primitives::B256;
 use assay_chain::{
-    application::now_ms, block::ValidatorKey, engine::Timing, settlement::settle_call,
+    application::{Pace, now_ms},
+    block::ValidatorKey,
+    engine::Timing,
+    settlement::settle_call,
     spec::SETTLEMENT,
 };
 use commonware_runtime::{
@@ -57,7 +60,7 @@ impl Default for WideArea {
                 certification: Duration::from_millis(2_500),
                 retry: Duration::from_millis(1_500),
                 skip: Duration::from_secs(10),
-                idle: Duration::from_millis(300),
+                pace: Pace::default(),
                 fetch: NZDuration!(Duration::from_secs(2)),
             },
         }

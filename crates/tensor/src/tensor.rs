@@ -24,6 +24,17 @@ pub enum DType {
 }
 
 impl DType {
+    /// Every type.
+    pub const ALL: [Self; 7] = [
+        Self::F32,
+        Self::F64,
+        Self::I64,
+        Self::I32,
+        Self::U8,
+        Self::Bool,
+        Self::Str,
+    ];
+
     /// The name used in manifests and messages.
     pub const fn name(self) -> &'static str {
         match self {
@@ -39,17 +50,7 @@ impl DType {
 
     /// The type of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [
-            Self::F32,
-            Self::F64,
-            Self::I64,
-            Self::I32,
-            Self::U8,
-            Self::Bool,
-            Self::Str,
-        ]
-        .into_iter()
-        .find(|d| d.name() == name)
+        Self::ALL.into_iter().find(|d| d.name() == name)
     }
 
     /// The type of an ONNX `TensorProto.DataType` number.
@@ -407,15 +408,7 @@ mod tests {
 
     #[test]
     fn names_of_types_round_trip() {
-        for dtype in [
-            DType::F32,
-            DType::F64,
-            DType::I64,
-            DType::I32,
-            DType::U8,
-            DType::Bool,
-            DType::Str,
-        ] {
+        for dtype in DType::ALL {
             assert_eq!(DType::from_name(dtype.name()), Some(dtype));
         }
         assert_eq!(DType::from_name("f16"), None);

@@ -5,7 +5,7 @@ use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U64, U256};
 use alloy_sol_types::SolCall;
 use assay_chain::{
-    application::Shelf,
+    application::{Pace, Shelf},
     engine::Timing,
     genesis::{self, Account},
     light::Network,
@@ -221,7 +221,10 @@ async fn validator(
         partition: "validator".into(),
     };
     let timing = Timing {
-        idle: Duration::from_millis(50),
+        pace: Pace {
+            block: Duration::ZERO,
+            empty: Duration::from_millis(50),
+        },
         ..Timing::default()
     };
     let running = network::run(context, &genesis, &secrets[0], &addresses, &place, timing);

@@ -183,3 +183,22 @@ fn replacements_count_as_the_bytes_they_are() {
     // Somebody with less has room all the same.
     pool.add(long(&other, 0, 4_000_000_000), 0).unwrap();
 }
+
+#[test]
+fn what_the_pool_was_told_is_used_stays_used() {
+    let mut pool = Mempool::new(CHAIN_ID);
+    let (one, other) = (wallet(1), wallet(2));
+    for nonce in 0..4 {
+        pool.add(transfer(&one, nonce), 0).unwrap();
+    }
+    pool.used(one.address, 1);
+    let late = pool.add(transfer(&one, 1), 0);
+    assert_eq!(late, Err(PoolError::NonceTooLow { next: 2, given: 1 }));
+    // The state is ahead of what the pool was told.
+    pool.add(transfer(&one, 4), 3).unwrap();
+    assert_eq!(offered(&pool), [3, 4].map(|nonce| (one.address, nonce)));
+    assert_eq!(pool.len(), 2);
+    pool.add(transfer(&other, 0), 0).unwrap();
+    pool.used(one.address, 4);
+    assert_eq!(offered(&pool), [(other.address, 0)]);
+}

@@ -17,8 +17,6 @@ use std::{
 /// The validator that is away.
 const AWAY: RoleName = RoleName::Validator(3);
 const AWAY_RPC: usize = 3;
-/// Leaders do not wait before empty blocks here, so that the chain grows fast.
-const IDLE_MS: i64 = 1;
 /// The runtime's counter of received bytes.
 const RECEIVED: &str = "runtime_inbound_bandwidth_total";
 /// Patience with the whole of it.
@@ -79,11 +77,14 @@ fn config(plan: &Plan, role: RoleName) -> Result<toml::Table> {
     Ok(std::fs::read_to_string(plan.config(role))?.parse()?)
 }
 
+/// Leaders do not wait before a block here, so that the chain grows fast.
 fn hasten(plan: &Plan) -> Result<()> {
     let validators = Plan::roles().into_iter();
     for role in validators.filter(|role| matches!(role, RoleName::Validator(_))) {
         let mut config = config(plan, role)?;
-        config.insert("idle_ms".into(), IDLE_MS.into());
+        for pace in ["block_ms", "empty_block_ms"] {
+            config.insert(pace.into(), 0.into());
+        }
         std::fs::write(plan.config(role), config.to_string())?;
     }
     Ok(())

@@ -224,7 +224,8 @@ impl Plan {
             rpc: self.ports.rpc(index),
             metrics: self.ports.metrics(index),
             workers: 1,
-            idle_ms: validator::default_idle_ms(),
+            block_ms: validator::default_block_ms(),
+            empty_block_ms: validator::default_empty_block_ms(),
         }
     }
 

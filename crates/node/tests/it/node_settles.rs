@@ -83,7 +83,8 @@ impl Chain {
             rpc,
             metrics,
             workers: 2,
-            idle_ms: 200,
+            block_ms: 50,
+            empty_block_ms: 200,
         };
         let (trigger, shutdown) = shutdown::channel();
         let thread = std::thread::Builder::new().stack_size(validator::STACK_BYTES);

@@ -7,6 +7,7 @@ use crate::{
 };
 use alloy_primitives::Bytes;
 use assay_chain::{
+    application::{Pace, Shelf},
     block::{Header, body_digest},
     engine,
     execution::{self, Position},
@@ -17,7 +18,6 @@ use commonware_consensus::types::Height;
 use commonware_runtime::deterministic::Context;
 use futures::executor::block_on;
 use rand::{SeedableRng as _, rngs::StdRng};
-use std::time::Duration;
 
 const ACCOUNT: Address = Address::repeat_byte(5);
 
@@ -30,7 +30,7 @@ fn network() -> (Genesis, Vec<ValidatorSecret>, Spec, Block) {
     let (genesis, secrets) = deal(StdRng::seed_from_u64(1), "test", 1, 4, vec![account]).unwrap();
     let spec = genesis.spec().unwrap();
     let index = Index::in_memory().unwrap();
-    let shelf = assay_chain::application::Shelf::new(spec.clone(), index, Duration::ZERO);
+    let shelf = Shelf::new(spec.clone(), index, Pace::default());
     let first = engine::genesis::<Context>(&shelf);
     (genesis, secrets, spec, first)
 }
