@@ -30,6 +30,11 @@ use std::{
 use tempfile::TempDir;
 use tokio::{sync::oneshot, time::timeout};
 
+/// How fast the chain of the tests goes.
+pub const PACE: Pace = Pace {
+    block: Duration::ZERO,
+    empty: Duration::from_millis(50),
+};
 /// EIP-155 id of the test network.
 pub const CHAIN_ID: u64 = 31_337;
 /// Longest wait for anything; only a hanging validator meets it.
@@ -221,10 +226,7 @@ async fn validator(
         partition: "validator".into(),
     };
     let timing = Timing {
-        pace: Pace {
-            block: Duration::ZERO,
-            empty: Duration::from_millis(50),
-        },
+        pace: PACE,
         ..Timing::default()
     };
     let running = network::run(context, &genesis, &secrets[0], &addresses, &place, timing);

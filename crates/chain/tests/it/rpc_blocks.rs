@@ -1,7 +1,7 @@
 //! Blocks, transactions and receipts in the shapes that clients parse.
 
 use crate::{
-    local_chain::{CHAIN_ID, Draft, LocalChain, Wallet},
+    local_chain::{CHAIN_ID, Draft, LocalChain, PACE, Wallet},
     rpc_contract::{add, deploy},
 };
 use alloy_primitives::{B256, U64, U256};
@@ -186,4 +186,16 @@ async fn the_network_and_its_prices_are_told() {
         chain.get("assay_network", json!([])).await,
         json!(chain.network)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_keeps_its_pace() {
+    let chain = LocalChain::start().await;
+    let mut tip = chain.shelf.tip();
+    tip.wait_for(|tip| tip.height >= 6).await.unwrap();
+    let block = |height| chain.shelf.index.block(height).unwrap().unwrap();
+    let times: Vec<u64> = (1..=6).map(|h| block(h).header.timestamp_ms).collect();
+    let least = u64::try_from(PACE.empty.as_millis()).unwrap();
+    let kept = times.windows(2).all(|pair| pair[1] >= pair[0] + least);
+    assert!(kept, "{times:?}");
 }
