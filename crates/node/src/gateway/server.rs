@@ -112,7 +112,13 @@ async fn answer(
 }
 
 /// List the models that live nodes serve.
-#[utoipa::path(get, path = "/assay/v1/models", responses((status = 200, body = ModelList)))]
+#[utoipa::path(
+    get, path = "/assay/v1/models",
+    responses(
+        (status = 200, body = ModelList),
+        (status = "4XX", description = "This client asks too often", body = Problem, content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn models(
     State(gateway): Shared,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
@@ -133,6 +139,7 @@ pub(crate) async fn models(
     responses(
         (status = 200, body = ReceiptReport),
         (status = 404, description = "Unknown here", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", description = "No receipt id, another query, or this client asks too often", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn receipt(
@@ -148,7 +155,13 @@ pub(crate) async fn receipt(
 }
 
 /// Describe the network: what a light client has to know, and who answers now.
-#[utoipa::path(get, path = "/assay/v1/network", responses((status = 200, body = NetworkReport)))]
+#[utoipa::path(
+    get, path = "/assay/v1/network",
+    responses(
+        (status = 200, body = NetworkReport),
+        (status = "4XX", description = "This client asks too often", body = Problem, content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn network(
     State(gateway): Shared,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
