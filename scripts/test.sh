@@ -33,7 +33,10 @@ run_contracts() {
 	suite contracts read_tap in_contracts contract_tests
 }
 
-run_onnx() { suite onnx read_own onnx_oracle; }
+run_onnx() {
+	suite onnx read_own onnx_oracle
+	suite onnx-engine read_cargo onnx_engine
+}
 
 run_rpc() { suite rpc read_own rpc_clients; }
 
@@ -41,6 +44,14 @@ run_rpc() { suite rpc read_own rpc_clients; }
 onnx_oracle() {
 	cargo build --quiet --workspace --example run_model || return
 	with_venv clients/onnx/requirements.lock clients/onnx/oracle.py "$CARGO_TARGET_DIR/debug/examples/run_model"
+}
+
+# onnxruntime as an engine: the library inside the Python package.
+onnx_engine() {
+	local directory libraries
+	directory=$(venv clients/onnx/requirements.lock) || return
+	libraries=("$directory"/lib/python*/site-packages/onnxruntime/capi/libonnxruntime.so*)
+	ASSAY_ONNXRUNTIME=${libraries[0]} cargo test --workspace --test onnxruntime
 }
 
 in_contracts() { (cd contracts && "$@"); }

@@ -9,7 +9,8 @@ use crate::{
     verify::{Report, Statement, Status, judge},
 };
 use anyhow::{Context as _, Result};
-use assay_receipt::{ReceiptId, SignedReceipt};
+use assay_inference::OnnxEngine;
+use assay_receipt::{EngineId, ReceiptId, SignedReceipt};
 use serde_json::json;
 use std::path::Path;
 
@@ -137,6 +138,7 @@ fn receipt_rows(signed: &SignedReceipt) -> Vec<(&'static str, String)> {
         ("node", receipt.node.to_string()),
         ("revision", receipt.revision.to_string()),
         ("engine", receipt.engine.to_string()),
+        ("replayable", replayable(receipt.engine).into()),
         ("request", receipt.request.to_string()),
         ("input", receipt.input.to_string()),
         ("output", receipt.output.to_string()),
@@ -145,6 +147,15 @@ fn receipt_rows(signed: &SignedReceipt) -> Vec<(&'static str, String)> {
         ("price", receipt.price.to_string()),
         ("computed", format!("{} us", receipt.usage.compute_us)),
     ]
+}
+
+/// Whether the bits of an engine's answers repeat, as far as this program knows.
+fn replayable(engine: EngineId) -> &'static str {
+    if engine == OnnxEngine::engine_id() {
+        "yes, with the executor of this program"
+    } else {
+        "not known: another engine, or another version"
+    }
 }
 
 fn lower(name: &impl std::fmt::Debug) -> String {

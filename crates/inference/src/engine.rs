@@ -1,6 +1,6 @@
 //! The trait of engines.
 
-use crate::{EngineId, Error, NamedTensors, RevisionId, RunLimits, RunOutput, Signature};
+use crate::{EngineId, Error, NamedTensors, RevisionId, RunLimits, Signature};
 
 /// One loaded revision, ready to answer.
 pub trait Engine: Send + Sync {
@@ -16,16 +16,18 @@ pub trait Engine: Send + Sync {
     /// Inputs and outputs, as the revision's manifest states them.
     fn signature(&self) -> &Signature;
 
-    /// Runs the model once. `cancel` is asked from time to time; once it returns true the run ends.
+    /// Runs the model once and gives its outputs in the order of the signature. `cancel` is asked from time to time;
+    /// once it returns true the run ends.
     ///
     /// # Errors
-    /// [`Error::Input`] and [`Error::Tensor`]; the latter names the input or node and the limit.
+    /// [`Error::Input`] and [`Error::Tensor`]; the latter names the input or node and the limit. [`Error::Library`] of
+    /// an engine that is a library.
     fn run(
         &self,
         inputs: &NamedTensors,
         limits: &RunLimits,
         cancel: &dyn Fn() -> bool,
-    ) -> Result<RunOutput, Error>;
+    ) -> Result<NamedTensors, Error>;
 }
 
 /// The id of an engine: BLAKE3 in key derivation mode over name, version and numeric specification, each preceded by

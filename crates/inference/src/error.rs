@@ -53,6 +53,9 @@ pub enum Error {
     /// The caller's npy file cannot be read.
     #[error("npy: {0}")]
     Npy(String),
+    /// A library that runs models cannot be loaded, or refuses a model or a run.
+    #[error("onnxruntime: {0}")]
+    Library(String),
     /// The model or the run, see [`assay_tensor::Error`].
     #[error(transparent)]
     Tensor(#[from] assay_tensor::Error),

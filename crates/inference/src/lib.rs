@@ -5,8 +5,7 @@
 //! runs a revision; [`OnnxEngine`] is the one whose answers every machine can replay bit by bit. Tensors enter and
 //! leave as JSON ([`json`]) or npy ([`npy`]); [`npy::canonical_bytes`] are the bytes that commitments are made over.
 //!
-//! The fast path through onnxruntime that the design allows (another `Engine` with `replayable() == false`) belongs
-//! beside [`OnnxEngine`], behind a cargo feature; it is not built in.
+//! [`OnnxRuntimeEngine`] is the fast path beside it, through a library of the operator's; its answers cannot be replayed.
 #![cfg_attr(
     not(test),
     deny(
@@ -24,15 +23,17 @@ pub mod json;
 mod manifest;
 pub mod npy;
 mod onnx;
+mod onnxruntime;
 mod revision;
 
 pub use assay_receipt::{EngineId, RevisionId};
 pub use assay_tensor::{
-    DType, Dim, Element, ModelLimits, NamedTensors, RunLimits, RunOutput, Shape, Signature, Tensor,
-    Usage, ValueInfo, Values,
+    DType, Dim, Element, ModelLimits, NamedTensors, RunLimits, Shape, Signature, Tensor, ValueInfo,
+    Values,
 };
 pub use engine::Engine;
 pub use error::Error;
 pub use manifest::{FileEntry, MANIFEST_FILE, Manifest, NonFinite, ValueEntry};
 pub use onnx::{MODEL_FILE, OnnxEngine};
+pub use onnxruntime::{OnnxRuntime, OnnxRuntimeEngine};
 pub use revision::{Revision, RevisionLimits};

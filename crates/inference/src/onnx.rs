@@ -4,7 +4,7 @@ use assay_tensor::{Dim, Model, ModelLimits, ValueInfo};
 
 use crate::engine::{Engine, engine_id};
 use crate::manifest::NonFinite;
-use crate::{EngineId, Error, NamedTensors, Revision, RevisionId, RunLimits, RunOutput, Signature};
+use crate::{EngineId, Error, NamedTensors, Revision, RevisionId, RunLimits, Signature};
 
 /// The file of a revision that holds its graph.
 pub const MODEL_FILE: &str = "model.onnx";
@@ -65,6 +65,26 @@ impl OnnxEngine {
         self.model.operators()
     }
 
+    /// Checks a caller's tensors against the manifest.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] for names, types and shapes; [`Error::Input`] for values that are not finite.
+    pub(crate) fn check(&self, inputs: &NamedTensors) -> Result<(), Error> {
+        self.signature.check(inputs)?;
+        for (name, tensor) in inputs.iter() {
+            if !tensor.is_finite() && !self.non_finite.iter().any(|open| open == name) {
+                let reason =
+                    "it holds NaN or an infinity, which this model's manifest does not allow"
+                        .into();
+                return Err(Error::Input {
+                    name: name.into(),
+                    reason,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// The inputs that may hold NaN and infinities, by the manifest.
     pub fn non_finite_inputs(&self) -> &[String] {
         &self.non_finite
@@ -93,20 +113,9 @@ impl Engine for OnnxEngine {
         inputs: &NamedTensors,
         limits: &RunLimits,
         cancel: &dyn Fn() -> bool,
-    ) -> Result<RunOutput, Error> {
-        self.signature.check(inputs)?;
-        for (name, tensor) in inputs.iter() {
-            if !tensor.is_finite() && !self.non_finite.iter().any(|open| open == name) {
-                let reason =
-                    "it holds NaN or an infinity, which this model's manifest does not allow"
-                        .into();
-                return Err(Error::Input {
-                    name: name.into(),
-                    reason,
-                });
-            }
-        }
-        Ok(self.model.run(inputs, limits, cancel)?)
+    ) -> Result<NamedTensors, Error> {
+        self.check(inputs)?;
+        Ok(self.model.run(inputs, limits, cancel)?.outputs)
     }
 }
 

@@ -31,6 +31,10 @@ pub struct NodeConfig {
     pub network: PathBuf,
     /// Directories of the revisions to serve.
     pub models: Vec<PathBuf>,
+    /// Shared library of onnxruntime to run the models with: faster for large networks of layers, and its answers
+    /// cannot be replayed. Without it, the executor of this program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onnxruntime: Option<PathBuf>,
     /// Where to listen. Loopback unless the operator says otherwise.
     pub listen: SocketAddr,
     /// URL under which clients reach the node, as registered.
@@ -75,6 +79,10 @@ impl NodeConfig {
             key: base.join(&config.key),
             network: base.join(&config.network),
             models: config.models.iter().map(|model| base.join(model)).collect(),
+            onnxruntime: config
+                .onnxruntime
+                .as_ref()
+                .map(|library| base.join(library)),
             ..config
         };
         config

@@ -93,7 +93,8 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
     let domain = network.domain();
     let rpc = RpcClient::new(&config.rpc)?;
     let metrics = Arc::new(NodeMetrics::default());
-    let models = Models::load(config.models.clone(), config.limits.run_limits()).await?;
+    let (directories, library) = (config.models.clone(), config.onnxruntime.clone());
+    let models = Models::load(directories, library, config.limits.run_limits()).await?;
     let store = Arc::new(Store::open(&config.data)?);
     let (writer, writer_thread) = Writer::start(store, key.clone(), domain, metrics.clone())?;
     let listener = listen(config.listen).await?;

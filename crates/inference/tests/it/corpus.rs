@@ -64,7 +64,6 @@ impl Case {
     pub fn run(&self, inputs: &NamedTensors) -> NamedTensors {
         let run = self.engine.run(inputs, &RunLimits::default(), &|| false);
         run.unwrap_or_else(|error| panic!("{}: {error}", self.name))
-            .outputs
     }
 
     /// Rows of the test inputs.

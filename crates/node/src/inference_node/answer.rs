@@ -257,7 +257,7 @@ impl Asked {
         let inputs = tensors::read(&self.inputs, &model.entry.inputs, limits.input_elements)?;
         let input = tensors::commit(&inputs, &self.opening.input)?;
         let started = Instant::now();
-        let run = model
+        let outputs = model
             .engine
             .run(&inputs, limits, cancel)
             .map_err(|error| engine_problem(&error))?;
@@ -265,11 +265,11 @@ impl Asked {
         let compute_us = ended.saturating_duration_since(started).as_micros();
         Ok(Computed {
             input,
-            output: tensors::commit(&run.outputs, &self.opening.output)?,
-            outputs: tensors::write(&run.outputs, self.form)?,
+            output: tensors::commit(&outputs, &self.opening.output)?,
+            outputs: tensors::write(&outputs, self.form)?,
             usage: Usage {
                 input_units: elements(&inputs),
-                output_units: elements(&run.outputs),
+                output_units: elements(&outputs),
                 compute_us: u64::try_from(compute_us).unwrap_or(u64::MAX),
             },
             ended,

@@ -8,8 +8,8 @@ use crate::{
     rpc_client::RpcClient,
 };
 use assay_inference::{
-    DType, Dim, Engine, ModelLimits, NamedTensors, NonFinite, OnnxEngine, Revision, RevisionLimits,
-    RunLimits, Tensor, ValueInfo,
+    DType, Dim, Engine, ModelLimits, NamedTensors, NonFinite, OnnxEngine, OnnxRuntime,
+    OnnxRuntimeEngine, Revision, RevisionLimits, RunLimits, Tensor, ValueInfo,
 };
 use assay_receipt::RevisionId;
 use std::{
@@ -77,15 +77,25 @@ pub struct Models {
 }
 
 impl Models {
-    /// Verifies and loads the revisions in `directories` and runs each one once.
+    /// Verifies and loads the revisions in `directories` and runs each one once; through `library`, a file of
+    /// onnxruntime, where there is one.
     ///
     /// # Errors
-    /// [`Error::Revision`] naming the first directory that does not hold.
-    pub async fn load(directories: Vec<PathBuf>, limits: RunLimits) -> Result<Self, Error> {
+    /// [`Error::Config`] if the library cannot be loaded; [`Error::Revision`] naming the first directory that does not
+    /// hold.
+    pub async fn load(
+        directories: Vec<PathBuf>,
+        library: Option<PathBuf>,
+        limits: RunLimits,
+    ) -> Result<Self, Error> {
         let loading = tokio::task::spawn_blocking(move || {
+            let runtime = library.as_deref().map(|path| {
+                OnnxRuntime::open(path).map_err(|error| Error::config("onnxruntime", error))
+            });
+            let runtime = runtime.transpose()?;
             directories
                 .iter()
-                .map(|directory| load(directory, &limits))
+                .map(|directory| load(directory, runtime.as_ref(), &limits))
                 .collect()
         });
         let loaded: Result<Vec<Served>, Error> = loading
@@ -182,29 +192,39 @@ impl Models {
     }
 }
 
-fn load(directory: &Path, limits: &RunLimits) -> Result<Served, Error> {
+fn load(
+    directory: &Path,
+    runtime: Option<&OnnxRuntime>,
+    limits: &RunLimits,
+) -> Result<Served, Error> {
     let unusable = |reason: String| Error::Revision {
         directory: directory.into(),
         reason,
     };
     let revision = Revision::open(directory, &RevisionLimits::default())
         .map_err(|error| unusable(error.to_string()))?;
-    let engine = OnnxEngine::load(&revision, &ModelLimits::default())
-        .map_err(|error| unusable(error.to_string()))?;
+    let model = ModelLimits::default();
+    let engine: Result<Arc<dyn Engine>, _> = match runtime {
+        Some(runtime) => {
+            OnnxRuntimeEngine::load(&revision, &model, runtime).map(|e| Arc::new(e) as _)
+        }
+        None => OnnxEngine::load(&revision, &model).map(|e| Arc::new(e) as _),
+    };
+    let engine = engine.map_err(|error| unusable(error.to_string()))?;
     if engine.signature().inputs.is_empty() || engine.signature().outputs.is_empty() {
         return Err(unusable(
             "a model without inputs or outputs cannot be asked".into(),
         ));
     }
-    warm(&engine, limits);
+    warm(&*engine, limits);
     Ok(Served {
-        entry: entry(&revision, &engine),
-        engine: Arc::new(engine),
+        entry: entry(&revision, &*engine),
+        engine,
         published: RwLock::default(),
     })
 }
 
-fn entry(revision: &Revision, engine: &OnnxEngine) -> ModelEntry {
+fn entry(revision: &Revision, engine: &dyn Engine) -> ModelEntry {
     let manifest = revision.manifest();
     let open = |name: &str| {
         let value = manifest.inputs.iter().find(|value| value.name == name);
@@ -237,7 +257,7 @@ fn entry(revision: &Revision, engine: &OnnxEngine) -> ModelEntry {
 
 /// Runs the engine once on zeros, so that the first client does not pay for cold memory. A model
 /// that refuses zeros stays cold.
-fn warm(engine: &OnnxEngine, limits: &RunLimits) {
+fn warm(engine: &dyn Engine, limits: &RunLimits) {
     let zeros: Option<Vec<(String, Tensor)>> = engine
         .signature()
         .inputs

@@ -241,6 +241,7 @@ impl Plan {
             key: NODE_KEY.into(),
             network: "../network.json".into(),
             models: models.to_vec(),
+            onnxruntime: None,
             listen: self.ports.node(index),
             endpoint: self.node_url(index),
             operator: operator.address.to_address(),

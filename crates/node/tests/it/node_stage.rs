@@ -56,6 +56,7 @@ pub fn config(folder: &Path, limits: Limits) -> NodeConfig {
         key,
         network: file,
         models: vec![corpus("digits-mlp"), corpus("diabetes-mixed")],
+        onnxruntime: None,
         listen: "127.0.0.1:0".parse().unwrap(),
         endpoint: "http://127.0.0.1:8101".into(),
         operator: Address::repeat_byte(9),
@@ -70,10 +71,13 @@ pub fn config(folder: &Path, limits: Limits) -> NodeConfig {
 impl NodeStage {
     /// Starts a node whose files lie in `folder`.
     pub async fn set(folder: &Path, limits: Limits) -> Self {
+        Self::start(config(folder, limits)).await
+    }
+
+    /// Starts a node.
+    pub async fn start(config: NodeConfig) -> Self {
         let (trigger, shutdown) = shutdown::channel();
-        let running = inference_node::start(config(folder, limits), shutdown)
-            .await
-            .unwrap();
+        let running = inference_node::start(config, shutdown).await.unwrap();
         Self {
             url: format!("http://{}", running.address),
             network: network(),
