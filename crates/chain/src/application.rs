@@ -13,7 +13,7 @@ use crate::{
 };
 use alloy_consensus::{Transaction as _, transaction::SignerRecoverable as _};
 use alloy_eips::eip2718::{Decodable2718 as _, Encodable2718 as _};
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{B256, Bytes, keccak256};
 use commonware_consensus::{
     Heightable as _, marshal::ancestry::Ancestry,
     simplex::scheme::bls12381_threshold::standard as threshold, types::Height,
@@ -77,13 +77,13 @@ pub struct Tip {
 pub struct Pace {
     /// Before a block with transactions.
     pub block: Duration,
-    /// Before an empty one; a transaction that arrives ends the wait.
+    /// Before an empty one; a transaction that such a block could hold ends the wait.
     pub empty: Duration,
 }
 
 impl Default for Pace {
-    /// Ten blocks a second at most: what a block costs each validator, however little is in it, is worth a tenth of a
-    /// second of waiting.
+    /// About ten blocks a second, as far as clocks agree: what a block costs each validator, however little is in it, is
+    /// worth a tenth of a second of waiting.
     fn default() -> Self {
         Self {
             block: Duration::from_millis(100),
@@ -250,16 +250,18 @@ impl Ledger {
         }
     }
 
-    async fn keep_pace<E: Clock>(&self, clock: &E, parent: &Header) {
+    async fn keep_pace<E: Clock>(&self, clock: &E, parent: &Block) {
         let Pace { block, empty } = self.shelf.pace;
-        clock.sleep(left(clock, parent, block)).await;
-        if self.shelf.pool().has_ready() {
-            return;
-        }
-        let arrived = std::pin::pin!(self.shelf.arrived.notified());
-        let idle = std::pin::pin!(clock.sleep(left(clock, parent, empty)));
-        match futures::future::select(arrived, idle).await {
-            Either::Left(_) | Either::Right(_) => {}
+        let since = now_ms(clock).saturating_sub(parent.header.timestamp_ms);
+        let since = Duration::from_millis(since);
+        clock.sleep(block.saturating_sub(since)).await;
+        let included = parent.transactions.iter().map(keccak256).collect();
+        let mut idle = std::pin::pin!(clock.sleep(empty.saturating_sub(since.max(block))));
+        while !self.shelf.pool().has_ready(&included) {
+            let arrived = std::pin::pin!(self.shelf.arrived.notified());
+            if let Either::Right(_) = futures::future::select(arrived, idle.as_mut()).await {
+                return;
+            }
         }
     }
 
@@ -338,12 +340,6 @@ async fn wait_until<E: Clock>(clock: &E, timestamp_ms: u64) {
     }
 }
 
-/// What is left of `pace` since the parent's time; all of it at most, whatever the clocks of two validators say.
-fn left<E: Clock>(clock: &E, parent: &Header, pace: Duration) -> Duration {
-    let since = now_ms(clock).saturating_sub(parent.timestamp_ms);
-    pace.saturating_sub(Duration::from_millis(since))
-}
-
 fn next_timestamp<E: Clock>(clock: &E, parent: &Header) -> u64 {
     let now = now_ms(clock).max(parent.timestamp_ms);
     if parent.height.get() == 0 {
@@ -418,7 +414,7 @@ impl<E: Spawner + StorageContext> stateful::Application<E> for Ledger {
     ) -> Option<Proposed<Self, E>> {
         let parent = ancestry.next().await?;
         let parent = parent.inner();
-        self.keep_pace(&clock, &parent.header).await;
+        self.keep_pace(&clock, parent).await;
         let candidates = self.shelf.pool().candidates(crate::block::MAX_TRANSACTIONS);
         let timestamp_ms = next_timestamp(&clock, &parent.header);
         let position = self.position(parent, timestamp_ms);

@@ -77,7 +77,7 @@ pub struct Timing {
     pub retry: Duration,
     /// Silence after which a leader's turn is skipped without waiting.
     pub skip: Duration,
-    /// How fast blocks follow each other; far below a leader's turn.
+    /// How fast blocks follow each other; a leader that waits for longer than its turn is skipped.
     pub pace: Pace,
     /// A request to a peer.
     pub fetch: NonZeroDuration,

@@ -7,7 +7,7 @@ use crate::execution::Transaction;
 use alloy_consensus::{Transaction as _, Typed2718 as _, transaction::Recovered};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_primitives::{Address, B256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
     block::MAX_TRANSACTION_BYTES,
@@ -140,10 +140,11 @@ impl Mempool {
         self.hashes.is_empty()
     }
 
-    /// Whether a block could hold something that waits.
-    pub fn has_ready(&self) -> bool {
-        let mut queues = self.senders.values();
-        queues.any(|queue| queue.ready().next().is_some())
+    /// Whether a block after one with the transactions `included`, of which the pool may not know yet, could hold
+    /// something that waits.
+    pub fn has_ready(&self, included: &HashSet<B256>) -> bool {
+        let mut ready = self.senders.values().flat_map(Queue::ready);
+        ready.any(|tx| !included.contains(tx.tx_hash()))
     }
 
     /// Takes a transaction whose sender's next nonce on the chain is `next_nonce`.

@@ -20,8 +20,8 @@ pub trait Engine: Send + Sync {
     /// once it returns true the run ends.
     ///
     /// # Errors
-    /// [`Error::Input`] and [`Error::Tensor`]; the latter names the input or node and the limit. [`Error::Library`] of
-    /// an engine that is a library.
+    /// [`Error::Input`] and [`Error::Tensor`]; the latter names the input or node and the limit. [`Error::Run`] and
+    /// [`Error::Library`] of an engine that is a library.
     fn run(
         &self,
         inputs: &NamedTensors,

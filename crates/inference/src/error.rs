@@ -53,9 +53,12 @@ pub enum Error {
     /// The caller's npy file cannot be read.
     #[error("npy: {0}")]
     Npy(String),
-    /// A library that runs models cannot be loaded, or refuses a model or a run.
+    /// A library that runs models cannot be loaded, or refuses a model.
     #[error("onnxruntime: {0}")]
     Library(String),
+    /// A library that has taken the model stops on these very values.
+    #[error("onnxruntime stops on these inputs: {0}")]
+    Run(String),
     /// The model or the run, see [`assay_tensor::Error`].
     #[error(transparent)]
     Tensor(#[from] assay_tensor::Error),

@@ -3,7 +3,7 @@
 //! Its bits depend on its version and on the machine, so nothing that it answers can be replayed: its engine id is
 //! another one than [`OnnxEngine`]'s, and says so. A model reaches the library only after our own loader took it, and
 //! an input only after it was checked against the manifest. What the library allocates and how long one of its kernels
-//! runs is bounded by nobody here; it runs inside this process.
+//! runs is bounded by nobody here; it runs inside this process, and keeps a copy of the model for each run at once.
 
 use crate::{
     EngineId, Error, NamedTensors, Revision, RevisionId, RunLimits, Signature,
@@ -52,6 +52,9 @@ impl OnnxRuntime {
     /// # Errors
     /// [`Error::Library`] if it is none, or this process has loaded another one.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        let at = |reason: String| Error::Library(format!("{}: {reason}", path.display()));
+        // A relative path would be looked for beside the program and in the system's folders.
+        let path = &path.canonicalize().map_err(|error| at(error.to_string()))?;
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, runtime)) = &*loaded {
             return if known == path {
@@ -63,14 +66,13 @@ impl OnnxRuntime {
                 )))
             };
         }
-        let at = |reason: String| Error::Library(format!("{}: {reason}", path.display()));
         let builder = ort::init_from(path).map_err(|error| at(error.to_string()))?;
         let environment = builder.with_name("assay").with_telemetry(false).build();
         let runtime = Self {
             environment: environment.map_err(|error| at(error.to_string()))?,
             build: ort::info(),
         };
-        *loaded = Some((path.into(), runtime.clone()));
+        *loaded = Some((path.clone(), runtime.clone()));
         Ok(runtime)
     }
 
@@ -83,6 +85,8 @@ impl OnnxRuntime {
         Session::builder(&self.environment)?
             .with_intra_threads(1)?
             .with_inter_threads(1)?
+            // What our loader read as ONNX must not be read as the library's own format.
+            .with_config_entry("session.load_model_format", "ONNX")?
             .commit_from_memory(model)
     }
 }
@@ -152,7 +156,7 @@ impl Engine for OnnxRuntimeEngine {
         self.checked.signature()
     }
 
-    /// Of `limits` the input's elements are kept, and the bytes of the outputs; see the module's words.
+    /// Of `limits` the input's elements are kept, and the bytes of the outputs (of texts, without their characters).
     fn run(
         &self,
         inputs: &NamedTensors,
@@ -166,22 +170,36 @@ impl Engine for OnnxRuntimeEngine {
         let values = inputs
             .iter()
             .map(|(name, tensor)| Ok((name, lend(tensor)?)));
-        let values = values.collect::<ort::Result<_>>().map_err(refused)?;
+        let values = values.collect::<ort::Result<_>>().map_err(stopped)?;
         let idle = self.idle().pop();
         let mut session = match idle {
             Some(session) => session,
             None => self.runtime.session(&self.model).map_err(refused)?,
         };
         let options = RunOptions::new().map_err(refused)?;
-        let given = run(&mut session, values, &options, cancel)?;
-        let mut outputs = NamedTensors::default();
+        let given = run(&mut session, values, &options, cancel);
+        let outputs = given.and_then(|given| self.collect(&given, limits.memory_bytes));
+        // One whose run failed or was ended is as good as another.
+        self.idle().push(session);
+        outputs
+    }
+}
+
+impl OnnxRuntimeEngine {
+    /// Copies of the outputs, of `most` bytes in all.
+    fn collect(&self, given: &SessionOutputs<'_>, most: u64) -> Result<NamedTensors, Error> {
+        let (mut outputs, mut bytes) = (NamedTensors::default(), 0);
         for info in &self.signature().outputs {
             let value = given.get(&info.name);
             let value = value.ok_or_else(|| Error::Library(format!("no output {}", info.name)))?;
-            outputs.push(&info.name, take(value, info.dtype, limits)?);
+            let size = value
+                .shape()
+                .num_elements()
+                .saturating_mul(info.dtype.size());
+            bytes = size.saturating_add(bytes);
+            bounded("the outputs", "bytes", bytes, most)?;
+            outputs.push(&info.name, take(value, info.dtype)?);
         }
-        drop(given);
-        self.idle().push(session);
         Ok(outputs)
     }
 }
@@ -196,9 +214,12 @@ fn run<'a>(
 ) -> Result<SessionOutputs<'a>, Error> {
     let (send, done) = sync_channel(1);
     thread::scope(|scope| {
-        scope.spawn(move || {
+        let work = move || {
             let _ = send.send(session.run_with_options(values, options));
-        });
+        };
+        let thread = thread::Builder::new().name("onnxruntime".into());
+        let thread = thread.spawn_scoped(scope, work);
+        let thread = thread.map_err(|error| Error::Library(format!("no thread: {error}")))?;
         let mut cancelled = false;
         loop {
             match done.recv_timeout(CANCEL_EVERY) {
@@ -206,13 +227,14 @@ fn run<'a>(
                     let place = "onnxruntime".into();
                     return Err(assay_tensor::Error::Cancelled { place }.into());
                 }
-                Ok(result) => return result.map_err(refused),
+                Ok(result) => return result.map_err(stopped),
                 Err(RecvTimeoutError::Timeout) if !cancelled && cancel() => {
                     cancelled = true;
                     options.terminate().map_err(refused)?;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
+                    let _ = thread.join();
                     return Err(Error::Library("its thread ended early".into()));
                 }
             }
@@ -242,27 +264,18 @@ fn lend(tensor: &Tensor) -> ort::Result<SessionInputValue<'_>> {
 }
 
 /// A copy of what the library gave.
-fn take(value: &DynValue, dtype: DType, limits: &RunLimits) -> Result<Tensor, Error> {
-    fn copy<T: Element + PrimitiveTensorElementType>(
-        value: &DynValue,
-        limits: &RunLimits,
-    ) -> Result<Tensor, Error> {
+fn take(value: &DynValue, dtype: DType) -> Result<Tensor, Error> {
+    fn copy<T: Element + PrimitiveTensorElementType>(value: &DynValue) -> Result<Tensor, Error> {
         let (shape, values) = value.try_extract_tensor::<T>().map_err(refused)?;
-        bounded(
-            "an output",
-            "bytes",
-            size_of_val(values),
-            limits.memory_bytes,
-        )?;
         Ok(Tensor::new(&dims(shape)?, values.to_vec())?)
     }
     match dtype {
-        DType::F32 => copy::<f32>(value, limits),
-        DType::F64 => copy::<f64>(value, limits),
-        DType::I64 => copy::<i64>(value, limits),
-        DType::I32 => copy::<i32>(value, limits),
-        DType::U8 => copy::<u8>(value, limits),
-        DType::Bool => copy::<bool>(value, limits),
+        DType::F32 => copy::<f32>(value),
+        DType::F64 => copy::<f64>(value),
+        DType::I64 => copy::<i64>(value),
+        DType::I32 => copy::<i32>(value),
+        DType::U8 => copy::<u8>(value),
+        DType::Bool => copy::<bool>(value),
         DType::Str => {
             let (shape, texts) = value.try_extract_strings().map_err(refused)?;
             Ok(Tensor::new(&dims(shape)?, texts)?)
@@ -293,4 +306,8 @@ fn bounded(place: &str, what: &'static str, needed: usize, limit: u64) -> Result
 
 fn refused(error: ort::Error) -> Error {
     Error::Library(error.to_string())
+}
+
+fn stopped(error: ort::Error) -> Error {
+    Error::Run(error.to_string())
 }

@@ -178,10 +178,10 @@ pub struct ModelEntry {
     /// Names of the classes, in order, for a classifier.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// The engine and quantisation build that runs it.
+    /// The engine and quantisation build that runs it; on a gateway, one node's. The receipt says which one ran.
     #[schema(value_type = String)]
     pub engine: EngineId,
-    /// Whether running it again elsewhere gives the same bits.
+    /// Whether running it again elsewhere gives the same bits; on a gateway, whether all of its nodes say so.
     pub replayable: bool,
     /// Rungs of evidence on offer.
     #[schema(value_type = Vec<String>)]

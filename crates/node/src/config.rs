@@ -32,7 +32,8 @@ pub struct NodeConfig {
     /// Directories of the revisions to serve.
     pub models: Vec<PathBuf>,
     /// Shared library of onnxruntime to run the models with: faster for large networks of layers, and its answers
-    /// cannot be replayed. Without it, the executor of this program.
+    /// cannot be replayed. It holds a copy of a model for each request of it that runs at once. Without it, the
+    /// executor of this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub onnxruntime: Option<PathBuf>,
     /// Where to listen. Loopback unless the operator says otherwise.

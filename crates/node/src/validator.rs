@@ -88,6 +88,13 @@ impl Config {
     /// [`Error::Config`] if the file cannot be read or is no validator configuration.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let mut config: Self = read_toml(path)?;
+        let most = millis(Timing::default().leader) / 2;
+        if config.block_ms.max(config.empty_block_ms) > most {
+            let reason = format!(
+                "block_ms and empty_block_ms are at most {most}, or its turns would be skipped"
+            );
+            return Err(Error::config(path, reason));
+        }
         let folder = path.parent().unwrap_or(Path::new("."));
         for file in [&mut config.genesis, &mut config.key, &mut config.data] {
             *file = folder.join(&*file);
@@ -232,6 +239,7 @@ mod tests {
             ("extra", format!("surprise = 1\n{good}")),
             ("missing", missing),
             ("empty", String::new()),
+            ("slow", good.replace("block_ms = 100", "block_ms = 400")),
         ] {
             let file = folder.path().join(name);
             std::fs::write(&file, bad).unwrap();

@@ -32,8 +32,8 @@ use tokio::{sync::oneshot, time::timeout};
 
 /// How fast the chain of the tests goes.
 pub const PACE: Pace = Pace {
-    block: Duration::ZERO,
-    empty: Duration::from_millis(50),
+    block: Duration::from_millis(30),
+    empty: Duration::from_millis(60),
 };
 /// EIP-155 id of the test network.
 pub const CHAIN_ID: u64 = 31_337;

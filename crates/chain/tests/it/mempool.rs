@@ -8,6 +8,7 @@ use assay_chain::{
     mempool::{MAX_POOLED, MAX_POOLED_BYTES, MAX_POOLED_PER_SENDER, Mempool, PoolError, Pooled},
 };
 use assay_receipt::NodeKey;
+use std::collections::HashSet;
 
 fn wallet(seed: u64) -> Wallet {
     let mut secret = [1; 32];
@@ -38,10 +39,10 @@ fn a_gap_is_offered_to_no_block_until_it_closes() {
     for nonce in [6, 7, 9] {
         pool.add(transfer(&one, nonce), 5).unwrap();
     }
-    assert!(!pool.has_ready());
+    assert!(!pool.has_ready(&HashSet::new()));
     assert_eq!(offered(&pool), []);
     pool.add(transfer(&one, 5), 5).unwrap();
-    assert!(pool.has_ready());
+    assert!(pool.has_ready(&HashSet::new()));
     assert_eq!(offered(&pool), [5, 6, 7].map(|nonce| (one.address, nonce)));
     pool.used(one.address, 6);
     assert_eq!(offered(&pool), [(one.address, 7)]);
@@ -100,7 +101,7 @@ fn what_cannot_run_makes_room_for_what_can() {
             pool.add(transfer(&filler, nonce), 0).unwrap();
         }
     }
-    assert!(!pool.has_ready());
+    assert!(!pool.has_ready(&HashSet::new()));
     let late = wallet(1_000);
     assert_eq!(pool.add(transfer(&late, 1), 0), Err(PoolError::Full));
     pool.add(transfer(&late, 0), 0).unwrap();
@@ -201,4 +202,15 @@ fn what_the_pool_was_told_is_used_stays_used() {
     pool.add(transfer(&other, 0), 0).unwrap();
     pool.used(one.address, 4);
     assert_eq!(offered(&pool), [(other.address, 0)]);
+}
+
+#[test]
+fn what_the_parent_has_is_no_work() {
+    let mut pool = Mempool::new(CHAIN_ID);
+    let (first, second) = (transfer(&wallet(1), 0), transfer(&wallet(1), 1));
+    let included = HashSet::from([*first.tx_hash()]);
+    pool.add(first, 0).unwrap();
+    assert!(pool.has_ready(&HashSet::new()) && !pool.has_ready(&included));
+    pool.add(second, 0).unwrap();
+    assert!(pool.has_ready(&included));
 }

@@ -245,12 +245,13 @@ impl Directory {
 
     /// Every revision that a live node serves, once, as most of its nodes describe it, with its published names and
     /// the number of these nodes, in order of name. Where as many say one thing as another, the node that is longest
-    /// in the registry decides.
+    /// in the registry decides. Nodes may run it with different engines: it is replayable where all of them say so.
     pub fn models(&self) -> Vec<ModelEntry> {
         let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
         let live = view.nodes.iter().filter(|known| known.takes_work());
         let lists: Vec<Arc<[ModelEntry]>> = live.map(|known| known.models()).collect();
         let mut described: BTreeMap<RevisionId, Vec<(&ModelEntry, u32)>> = BTreeMap::new();
+        let mut replayable: BTreeMap<RevisionId, bool> = BTreeMap::new();
         for list in &lists {
             let own: BTreeMap<RevisionId, &ModelEntry> = list
                 .iter()
@@ -258,6 +259,7 @@ impl Directory {
                 .map(|model| (model.revision, model))
                 .collect();
             for (revision, model) in own {
+                *replayable.entry(revision).or_insert(true) &= model.replayable;
                 let versions = described.entry(revision).or_default();
                 match versions.iter_mut().find(|(known, _)| alike(known, model)) {
                     Some((_, nodes)) => *nodes = nodes.saturating_add(1),
@@ -273,6 +275,7 @@ impl Directory {
             .map(|(model, nodes)| ModelEntry {
                 published_as: names_of(&view.listings, model.revision),
                 nodes: Some(*nodes),
+                replayable: replayable.get(&model.revision).is_some_and(|all| *all),
                 ..(*model).clone()
             })
             .collect();

@@ -295,7 +295,7 @@ fn took_too_long(patience: Duration) -> Problem {
 /// Who is to blame for an engine's error.
 fn engine_problem(error: &EngineError) -> Problem {
     let kind = match error {
-        EngineError::Input { .. } | EngineError::Npy(_) => Kind::BadInput,
+        EngineError::Input { .. } | EngineError::Npy(_) | EngineError::Run(_) => Kind::BadInput,
         EngineError::Tensor(inner) => match inner {
             // A node that stops on these very values: the loader has accepted the graph.
             TensorError::Input { .. } | TensorError::Node { .. } | TensorError::Tensor(_) => {

@@ -89,10 +89,16 @@ impl Models {
         limits: RunLimits,
     ) -> Result<Self, Error> {
         let loading = tokio::task::spawn_blocking(move || {
-            let runtime = library.as_deref().map(|path| {
-                OnnxRuntime::open(path).map_err(|error| Error::config("onnxruntime", error))
-            });
+            let runtime = library
+                .as_deref()
+                .map(|path| OnnxRuntime::open(path).map_err(|error| Error::config(path, error)));
             let runtime = runtime.transpose()?;
+            if let Some(runtime) = &runtime {
+                tracing::info!(
+                    build = runtime.build(),
+                    "onnxruntime runs the models; no answer is replayable"
+                );
+            }
             directories
                 .iter()
                 .map(|directory| load(directory, runtime.as_ref(), &limits))

@@ -92,6 +92,24 @@ fn work_in_flight_and_tried_nodes_are_avoided() {
 }
 
 #[test]
+fn a_model_is_replayable_where_every_node_says_so() {
+    let directory = directory();
+    for byte in [1, 2] {
+        add(&directory, record(byte, NodeStanding::Active), &[7]);
+    }
+    let listed = || directory.models().remove(0);
+    assert!(listed().replayable);
+    let fast = ModelEntry {
+        engine: EngineId::from_bytes([1; 32]),
+        replayable: false,
+        ..model(7)
+    };
+    let nodes = directory.view.read().unwrap().nodes.clone();
+    *nodes[1].models.write().unwrap() = vec![fast].into();
+    assert_eq!((listed().replayable, listed().nodes), (false, Some(2)));
+}
+
+#[test]
 fn models_are_listed_once_with_their_names_and_nodes() {
     let directory = directory();
     add(&directory, record(1, NodeStanding::Active), &[7, 8]);
