@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use assay_inference::{NamedTensors, npy};
+use assay_inference::{Engine as _, NamedTensors, npy};
 
 use crate::corpus::{self, Case};
 
@@ -70,4 +70,14 @@ fn the_bits_are_the_frozen_ones() {
         std::fs::write(&path, &text).unwrap();
     }
     assert_eq!(text, std::fs::read_to_string(&path).unwrap());
+}
+
+/// What receipts and registries name models and engines by: a change here is another network's.
+#[test]
+fn ids_are_the_frozen_ones() {
+    let engine = corpus::load("digits-cnn").engine;
+    let revision = "0xc1e9ed3ea9558a0b6187fb7c01bf6b91d02082bb4c0a0f60ac442320683322b2";
+    assert_eq!(engine.revision().to_string(), revision);
+    let id = "0xc3d4f40d74cbbb03e5c73da0d7c96b7dd937393c5f9bb3ffc229b95a6f5bd260";
+    assert_eq!(engine.id().to_string(), id);
 }
