@@ -149,10 +149,10 @@ fn receipt_rows(signed: &SignedReceipt) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Whether the bits of an engine's answers repeat, as far as this program knows.
+/// Whether the bits of an engine's answers repeat, as far as this program knows; that it ran is the node's word.
 fn replayable(engine: EngineId) -> &'static str {
     if engine == OnnxEngine::engine_id() {
-        "yes, with the executor of this program"
+        "yes, if the node ran what it names: the executor of this program"
     } else {
         "not known: another engine, or another version"
     }

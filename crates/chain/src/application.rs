@@ -72,7 +72,7 @@ pub struct Tip {
 }
 
 /// The time that a leader lets pass between its parent's time and its own block's. No rule of blocks: a leader that does
-/// not wait costs the others work, and gains nothing.
+/// not wait costs the others work, and nobody refuses its block for that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     /// Before a block with transactions.

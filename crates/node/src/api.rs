@@ -181,7 +181,7 @@ pub struct ModelEntry {
     /// The engine and quantisation build that runs it; on a gateway, one node's. The receipt says which one ran.
     #[schema(value_type = String)]
     pub engine: EngineId,
-    /// Whether running it again elsewhere gives the same bits; on a gateway, whether all of its nodes say so.
+    /// Whether running it again elsewhere gives the same bits, as the node says; on a gateway, as all of its nodes say.
     pub replayable: bool,
     /// Rungs of evidence on offer.
     #[schema(value_type = Vec<String>)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use assay_inference::{Engine as _, NamedTensors, npy};
+use assay_inference::{Engine as _, MODEL_FILE, ModelLimits, NamedTensors, RunLimits, npy};
 
 use crate::corpus::{self, Case};
 
@@ -50,6 +50,20 @@ fn threads_see_the_same_bits() {
                 assert_eq!(run.join().unwrap(), expected, "{}", case.name);
             }
         });
+    }
+}
+
+#[test]
+fn usage_is_the_same_every_time() {
+    for case in corpus::all() {
+        let file = corpus::directory().join(&case.name).join(MODEL_FILE);
+        let bytes = std::fs::read(file).unwrap();
+        let model = assay_tensor::Model::from_bytes(&bytes, &ModelLimits::default()).unwrap();
+        let usage = || {
+            let run = model.run(&case.inputs, &RunLimits::default(), &|| false);
+            run.unwrap().usage
+        };
+        assert_eq!(usage(), usage(), "{}", case.name);
     }
 }
 
