@@ -28,6 +28,9 @@ const GENESIS = {
   Settlement: "SETTLEMENT",
 };
 
+/** What is deployed by transaction. */
+const DEPLOYED = ["ExampleConsumer", "ForeignConsumer", "LightClient"];
+
 /** Interfaces whose ABI other programs need. */
 const INTERFACES = { IReceiptVerifier: "RECEIPT_VERIFIER" };
 
@@ -96,9 +99,11 @@ function build() {
     const { abi } = contracts[`interfaces/${name}.sol`][name];
     put(join(ROOT, "artifacts", `${name}.json`), { contract: name, address: genesisAddress(constant), abi });
   }
-  const consumer = contracts["ExampleConsumer.sol"].ExampleConsumer;
-  const bytecode = `0x${consumer.evm.bytecode.object}`;
-  put(join(ROOT, "artifacts", "ExampleConsumer.json"), artifact(consumer, { contract: "ExampleConsumer", bytecode }));
+  for (const name of DEPLOYED) {
+    const contract = contracts[`${name}.sol`][name];
+    const bytecode = `0x${contract.evm.bytecode.object}`;
+    put(join(ROOT, "artifacts", `${name}.json`), artifact(contract, { contract: name, bytecode }));
+  }
 
   const source = readFileSync(join(RPC_CLIENTS, "Counter.sol"), "utf8");
   const counter = compile({ "Counter.sol": source })["Counter.sol"].Counter;

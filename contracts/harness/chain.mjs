@@ -49,7 +49,8 @@ export function artifact(name) {
 }
 
 const NAMES = ["Credit", "ModelRegistry", "NodeRegistry", "Settlement"];
-const ARTIFACTS = Object.fromEntries([...NAMES, "IReceiptVerifier", "ExampleConsumer"].map((n) => [n, artifact(n)]));
+const OTHERS = ["IReceiptVerifier", "ExampleConsumer", "ForeignConsumer", "LightClient"];
+const ARTIFACTS = Object.fromEntries([...NAMES, ...OTHERS].map((name) => [name, artifact(name)]));
 
 /** Every error of every contract once: a call of one contract can fail in another. */
 const ERRORS = [
@@ -188,9 +189,9 @@ export async function startChain() {
     },
     deploy: async (account, { abi, bytecode }, args) => {
       const hash = await client.deployContract({ account, abi: withErrors(abi), bytecode, args });
-      const { contractAddress, status } = await client.waitForTransactionReceipt({ hash });
-      assert.equal(status, "success");
-      return contract({ abi, address: contractAddress });
+      const deployment = await client.waitForTransactionReceipt({ hash });
+      assert.equal(deployment.status, "success");
+      return Object.assign(contract({ abi, address: deployment.contractAddress }), { deployment });
     },
     /** Puts the mock where validators have the precompile. */
     mockVerifier: async () => {

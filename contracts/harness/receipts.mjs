@@ -1,6 +1,6 @@
 // Receipts and their trees, computed here without the contracts: by viem's own EIP-712, and by RFC 6962's definition.
 
-import { concat, hashTypedData, keccak256, parseAbiParameters, toHex, zeroHash } from "viem";
+import { concat, encodePacked, hashTypedData, keccak256, parseAbiParameters, toHex, zeroHash } from "viem";
 import { foundry } from "viem/chains";
 import { NETWORK_ID, artifact } from "./chain.mjs";
 
@@ -62,6 +62,13 @@ export function signReceipt(node, message, domain = DOMAIN) {
   return node.signTypedData({ domain, types: RECEIPT_TYPES, primaryType: "Receipt", message });
 }
 
+/** The canonical binary form: version, every field in order, signature. */
+export function encodeSigned(message, signature) {
+  const types = RECEIPT_TYPES.Receipt.map(({ type }) => type);
+  const values = RECEIPT_TYPES.Receipt.map(({ name }) => message[name]);
+  return concat(["0x01", encodePacked(types, values), signature]);
+}
+
 const receiptLeaf = (id) => keccak256(concat(["0x00", id]));
 const innerHash = (left, right) => keccak256(concat(["0x01", left, right]));
 
@@ -73,14 +80,14 @@ function split(n) {
 }
 
 /** The root over leaf hashes, by the recursive definition of RFC 6962. */
-function rootOf(leaves) {
+export function rootOf(leaves) {
   if (leaves.length === 1) return leaves[0];
   const k = split(leaves.length);
   return innerHash(rootOf(leaves.slice(0, k)), rootOf(leaves.slice(k)));
 }
 
 /** The path from leaf `index` to the root, nearest sibling first (RFC 6962, section 2.1.1). */
-function pathOf(leaves, index) {
+export function pathOf(leaves, index) {
   if (leaves.length === 1) return [];
   const k = split(leaves.length);
   if (index < k) return [...pathOf(leaves.slice(0, k), index), rootOf(leaves.slice(k))];

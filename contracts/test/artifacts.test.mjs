@@ -30,6 +30,14 @@ for (const [name, [address, labels]] of Object.entries(GENESIS)) {
   });
 }
 
+for (const name of ["ExampleConsumer", "ForeignConsumer", "LightClient"]) {
+  test(`${name} fits a chain, and its constructor an initialisation`, () => {
+    const { bytecode, deployedBytecode } = artifact(name);
+    assert.ok((deployedBytecode.length - 2) / 2 <= MAX_CODE_BYTES);
+    assert.ok((bytecode.length - 2) / 2 <= 2 * MAX_CODE_BYTES, "EIP-3860");
+  });
+}
+
 test("bond and status lie in the first word of a node's record, from the low bits", () => {
   const members = artifact("NodeRegistry").storageLayout.structs["struct NodeRegistry.Record"];
   const places = members.slice(0, 4).map(({ label, slot, offset }) => [label, slot, offset]);
