@@ -58,8 +58,11 @@ def signature(values, arrays):
     return rows
 
 
-def write(name, model, inputs, task, card, labels=None, data_licence=""):
-    """Writes models/NAME and returns the reference outputs of `inputs` (a list of arrays, one per graph input)."""
+def write(name, model, inputs, task, card, labels=None, data_licence="", more=None):
+    """Writes models/NAME and returns the reference outputs of `inputs` (a list of arrays, one per graph input).
+
+    `more` are arrays for further npy files of the revision, by path.
+    """
     where = ROOT / name
     (where / "test").mkdir(parents=True, exist_ok=True)
     onnx.checker.check_model(model)
@@ -71,6 +74,9 @@ def write(name, model, inputs, task, card, labels=None, data_licence=""):
         np.save(where / "test" / f"input.{index}.npy", array)
     for index, array in enumerate(outputs):
         np.save(where / "test" / f"output.{index}.npy", array.astype(str) if array.dtype == object else array)
+    for path, array in (more or {}).items():
+        (where / path).parent.mkdir(exist_ok=True)
+        np.save(where / path, array)
     operators = sorted({(n.domain + ":" if n.domain else "") + n.op_type for n in model.graph.node})
     opsets = ", ".join(f"{o.domain or 'ai.onnx'} {o.version}" for o in model.opset_import)
     (where / "README.md").write_text(

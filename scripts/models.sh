@@ -7,3 +7,4 @@ sklearn=$(venv models/requirements.lock)
 torch=$(venv models/requirements-torch.lock)
 "$sklearn/bin/python" models/train.py
 "$torch/bin/python" models/train_torch.py
+"$torch/bin/python" models/train_zk.py
