@@ -30,6 +30,7 @@ mod lanes;
 mod limits;
 mod onnx;
 mod op;
+pub mod quant;
 mod shape;
 mod signature;
 mod tensor;

@@ -1,0 +1,12 @@
+//! Quantised models: integer graphs whose execution is exact and is the specification of what is proven.
+
+mod bounds;
+mod executor;
+mod graph;
+mod model;
+
+pub use executor::Executor;
+pub use graph::{
+    MAX_ACCUMULATOR, MAX_SHIFT, MAX_TABLE, Matrix, Node, Op, Range, Table, ValueId, Window,
+};
+pub use model::{InputSpec, IntGraph, MAX_ELEMENTS, MAX_NODES, OutputSpec, Reading};
