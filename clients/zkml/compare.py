@@ -42,6 +42,8 @@ PROOF_BYTES = {"succinct": 200_000, "zero-knowledge": 400_000}
 PEAK_RSS_MB = 500
 # Percentage points of accuracy that quantisation may cost.
 ACCURACY_POINTS = 1.0
+# Figures that these goals are about.
+JUDGED = ["prove_cpu_s", "verify_ms", "proof_bytes", "peak_rss_mb", "quantised_accuracy", "float_accuracy"]
 
 
 def ratio(theirs, ours):
@@ -191,8 +193,8 @@ def goals(models, rows):
             missed += over(f"{name} proof bytes", row.get("proof_bytes"), PROOF_BYTES[mode])
             missed += over(f"{name} peak MB", row.get("peak_rss_mb"), PEAK_RSS_MB)
             missed += over(f"{name} accuracy points", points_lost(row), ACCURACY_POINTS)
-            asked = ["prove_cpu_s", "verify_ms", "proof_bytes", "peak_rss_mb", "quantised_accuracy", "float_accuracy"]
-            open_goals += [f"{name} {key}" for key in asked if row.get(key) is None]
+            absent = [key for key in JUDGED if row.get(key) is None]
+            open_goals += [f"{name} {key}" for key in absent] if row else [name]
     for (model, mode, batch), most in BATCH_S.items():
         value = each_s(chosen(rows, model, mode, batch))
         missed += over(f"{model} {mode} each of {batch}", value, most)

@@ -131,8 +131,7 @@ class Goals(unittest.TestCase):
     def test_what_was_not_measured_is_neither_met_nor_missed(self):
         missed, unknown = compare.goals(["risk-logreg"], [ours(verify_ms=None)])
         self.assertEqual(missed, [])
-        self.assertIn("risk-logreg succinct verify_ms", unknown)
-        self.assertIn("risk-logreg zero-knowledge prove_cpu_s", unknown)
+        self.assertEqual(unknown[:2], ["risk-logreg succinct verify_ms", "risk-logreg zero-knowledge"])
 
 
 def main():
