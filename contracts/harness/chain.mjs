@@ -76,9 +76,9 @@ function anvilPath() {
   return existsSync(pinned) ? pinned : "anvil";
 }
 
-async function startAnvil() {
+async function startAnvil(rules) {
   const anvil = anvilPath();
-  const child = spawn(anvil, ["--port", "0", "--hardfork", "prague"], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(anvil, ["--port", "0", "--hardfork", rules], { stdio: ["ignore", "pipe", "inherit"] });
   const failed = new Promise((_, reject) => {
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`anvil ended with status ${code}`)));
@@ -157,9 +157,9 @@ class Contract {
   }
 }
 
-/** Starts a chain; `stop` ends it. `snapshot` and `rewind` keep tests apart. */
-export async function startChain() {
-  const { child, url } = await startAnvil();
+/** Starts a chain with these rules; `stop` ends it. `snapshot` and `rewind` keep tests apart. */
+export async function startChain(rules = "prague") {
+  const { child, url } = await startAnvil(rules);
   const transport = http(url);
   const client = createTestClient({ chain: foundry, mode: "anvil", transport, pollingInterval: 20, cacheTime: 0 })
     .extend(publicActions)

@@ -76,7 +76,12 @@ library Headers {
         return bytes32(encoded[offset:offset + 32]);
     }
 
-    function _skipVarints(bytes calldata encoded, uint256 offset, uint256 count, Kind kind) private pure returns (uint256) {
+    /// Reads `count` varints from `offset` on; returns where they end.
+    function _skipVarints(bytes calldata encoded, uint256 offset, uint256 count, Kind kind)
+        private
+        pure
+        returns (uint256)
+    {
         for (uint256 i = 0; i < count; i++) {
             (, offset) = _varint(encoded, offset, kind);
         }

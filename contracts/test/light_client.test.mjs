@@ -81,11 +81,12 @@ function flips(bytes, put) {
   return Array.from({ length: size(bytes) }, (_, at) => [`byte ${at}`, put(flip(bytes, at, (at * 5) % 8))]);
 }
 
-/** Every proper prefix, and one byte too many. */
+/** Every proper prefix, and a byte too many, after it and before it. */
 function cuts(bytes, put) {
   const lengths = Array.from({ length: size(bytes) }, (_, length) => length);
   const prefixes = lengths.map((length) => [`${length} bytes`, put(length ? slice(bytes, 0, length) : "0x")]);
-  return [...prefixes, ["a byte too many", put(concat([bytes, "0x00"]))], ["a byte before", put(concat(["0x00", bytes]))]];
+  const longer = [concat([bytes, "0x00"]), concat(["0x00", bytes])].map((changed) => ["a byte more", put(changed)]);
+  return [...prefixes, ...longer];
 }
 
 const CERTIFICATE_ERRORS = ["NotCertified", "CertifiedOther", "BadSignaturePoint", "BadEncoding", "PrecompileFailed"];
@@ -401,10 +402,10 @@ test("gas that does not suffice refutes nothing", async () => {
 });
 
 /** Holds a deployment with these arguments to fail with `error`. */
-async function refusesDeployment(error, args) {
+async function refusesDeployment(error, args, on = chain) {
   const { abi, bytecode } = LIGHT_CLIENT;
   const data = encodeDeployData({ abi, bytecode, args });
-  const failure = await chain.client.call({ account: alice, data }).then(
+  const failure = await on.client.call({ account: alice, data }).then(
     () => assert.fail(`deployed, expected ${error}`),
     (thrown) => thrown.walk((e) => typeof e.data === "string" || typeof e.data?.data === "string"),
   );
@@ -463,5 +464,14 @@ test("what is no public key is refused at deployment", async () => {
     { xC0: point.xC1, xC1: point.xC0, yC0: point.yC1, yC1: point.yC0 },
   ]) {
     await refusesDeployment("BadPublicKey", [id, chainId, genesis, key]);
+  }
+});
+
+test("a chain without the precompiles gets no light client", async () => {
+  const older = await startChain("cancun");
+  try {
+    await refusesDeployment("PrecompileFailed", lightClientArguments(VECTORS.network), older);
+  } finally {
+    await older.stop();
   }
 });
