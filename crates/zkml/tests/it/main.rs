@@ -1,0 +1,4 @@
+//! Scenarios of proving and refusing.
+
+mod graphs;
+mod honest;
