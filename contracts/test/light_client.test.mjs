@@ -336,6 +336,16 @@ test("what is no signature's point is refused", async () => {
   await refuses(own, [["negated", put(flip(signed, 0, 5))], ["the generator", put(generator)]], "NotCertified");
 });
 
+test("a sum that carries from the lower into the upper half is the sum", async () => {
+  const proof = await prove(network, nodeA);
+  // The lower 256 bits of x^3 are all ones; x^3 + 4 is a square, and would be none without the carry.
+  const x = 0x3fe2a9bbeb46490448bef7179cfb40a52020aeb84dec2f086ee1fb261c94a3b04d9469eb70c55b1c2129450027d94d9n;
+  assert.equal(Fp.pow(x, 3n) & ((1n << 256n) - 1n), (1n << 256n) - 1n);
+  const certificate = withEnd(proof.certificate, toHex(x | (1n << 383n), { size: 48 }));
+  // On the curve, so decompressed, and outside the subgroup.
+  await refuses(own, [["a carry", { ...proof, certificate }]], "PrecompileFailed");
+});
+
 test("another secret's certificate is refused", async () => {
   const proof = await prove(network, nodeA);
   const certificate = networkOf(8n).certify(proof.headers[0]);
