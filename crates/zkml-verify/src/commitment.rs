@@ -1,6 +1,6 @@
 //! The commitment scheme: WHIR (ePrint 2024/1586) over the base field, opened at points that the other arguments fix.
 //!
-//! Proximity is argued up to the Johnson radius. Each error term is held below 2^-104, grinding not counted, so that the
+//! Proximity is argued up to the Johnson radius. Each error term is held below 2^-103, grinding not counted, so that the
 //! union of all terms of a whole proof stays below 2^-100 ([`crate::security`]).
 
 use p3_blake3::Blake3;
@@ -30,22 +30,23 @@ pub type Scheme = WhirProver<Challenge, Base, Radix2DFTSmallBatch<Base>, Trees, 
 pub type Opening = PcsProof<Base, Challenge, Trees>;
 
 /// Bits of security that each error term has by itself.
-pub const LEVEL: usize = 104;
+pub const LEVEL: usize = 103;
 /// Least and greatest size of a committed vector, base-two logarithms.
 pub const SIZES: std::ops::RangeInclusive<u32> = 10..=26;
-/// Up to this size proofs are made shorter, beyond it faster.
-const SHORT: u32 = 18;
-
-/// The scheme's parameters for vectors of `2^log` elements.
+/// The scheme's parameters for vectors of `2^log` elements: short proofs for small vectors, fast ones for large.
 pub fn parameters(log: u32) -> ProtocolParameters {
-    let short = log <= SHORT;
+    let (rate, folding) = match log {
+        ..=14 => (3, 4),
+        15..=18 => (2, 4),
+        19.. => (1, 5),
+    };
     ProtocolParameters {
         security_level: LEVEL,
         pow_bits: 0,
         round_log_inv_rates: Vec::new(),
-        folding_factor: FoldingFactor::Constant(if short { 4 } else { 5 }),
+        folding_factor: FoldingFactor::Constant(folding),
         soundness_type: SecurityAssumption::JohnsonBound,
-        starting_log_inv_rate: if short { 2 } else { 1 },
+        starting_log_inv_rate: rate,
     }
 }
 
