@@ -35,7 +35,8 @@ library SignedReceipts {
 
     /// Reverts unless `node` signed `receiptId` at the end of `signed`, in the one form that is canonical.
     function checkSignature(bytes calldata signed, bytes32 receiptId, address node) internal pure {
-        if (Signatures.recover(receiptId, signed[SIGNATURE_AT:]) != node) revert BadSignature(node);
+        address signer = Signatures.recover(receiptId, signed[SIGNATURE_AT:]);
+        if (signer == address(0) || signer != node) revert BadSignature(node);
     }
 
     function _readStatement(bytes calldata signed, Receipt memory receipt) private pure {

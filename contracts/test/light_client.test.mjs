@@ -17,6 +17,7 @@ import {
   size,
   slice,
   toHex,
+  zeroAddress,
   zeroHash,
 } from "viem";
 import { alice, artifact, bob, nodeA, nodeB, startChain } from "../harness/chain.mjs";
@@ -394,6 +395,13 @@ test("a settled receipt that contradicts itself is refused", async () => {
   }
   const proof = await prove(network, nodeA);
   await refuses(own, [["another version", { ...proof, receipt: flip(proof.receipt, 0, 1) }]], "BadReceipt");
+});
+
+test("a signature of nobody is not one of the zero account", async () => {
+  const nobody = { address: zeroAddress, signTypedData: (message) => nodeA.signTypedData(message) };
+  const proof = await prove(network, nobody);
+  const unsigned = { ...proof, receipt: withEnd(proof.receipt, "0x00") };
+  await refuses(own, [["signed", proof], ["signed by nobody", unsigned]], "BadReceipt");
 });
 
 test("gas that does not suffice refutes nothing", async () => {

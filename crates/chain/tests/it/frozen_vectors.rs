@@ -13,7 +13,7 @@ use serde_json::Value;
 #[path = "../../examples/make_chain_vectors/suite.rs"]
 mod suite;
 
-fn stored(name: &str) -> Value {
+pub fn stored(name: &str) -> Value {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../vectors")
         .join(name);
