@@ -59,6 +59,9 @@ pub enum Error {
     /// A library that has taken the model stops on these very values.
     #[error("onnxruntime stops on these inputs: {0}")]
     Run(String),
+    /// The model cannot be compiled to a circuit, or the run cannot be proven.
+    #[error(transparent)]
+    Proof(#[from] assay_zkml::Error),
     /// The model or the run, see [`assay_tensor::Error`].
     #[error(transparent)]
     Tensor(#[from] assay_tensor::Error),

@@ -5,6 +5,8 @@
 //! runs a revision; [`OnnxEngine`] is the one whose answers every machine can replay bit by bit. Tensors enter and
 //! leave as JSON ([`json`]) or npy ([`npy`]); [`npy::canonical_bytes`] are the bytes that commitments are made over.
 //!
+//! A [`Provable`] is a revision quantised and committed to, so that its runs can be proven.
+//!
 //! [`OnnxRuntimeEngine`] is the fast path beside it, through a library of the operator's; its answers cannot be replayed.
 #![cfg_attr(
     not(test),
@@ -24,6 +26,7 @@ mod manifest;
 pub mod npy;
 mod onnx;
 mod onnxruntime;
+pub mod provable;
 mod revision;
 
 pub use assay_receipt::{EngineId, RevisionId};
@@ -36,4 +39,5 @@ pub use error::Error;
 pub use manifest::{FileEntry, MANIFEST_FILE, Manifest, NonFinite, ValueEntry};
 pub use onnx::{MODEL_FILE, OnnxEngine};
 pub use onnxruntime::{OnnxRuntime, OnnxRuntimeEngine};
+pub use provable::Provable;
 pub use revision::{Revision, RevisionLimits};

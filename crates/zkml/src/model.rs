@@ -119,6 +119,13 @@ impl Model {
         &self.weights
     }
 
+    /// The same circuit and weights under another model's commitment, which they do not open: what a swapper of weights
+    /// would prove with. No verifier accepts it.
+    pub fn dangerous_disguise(mut self, other: &Self) -> Self {
+        self.committed.root = other.committed.root;
+        self
+    }
+
     /// The model's identity in proofs.
     pub fn commitment(&self) -> ModelCommitment {
         ModelCommitment {

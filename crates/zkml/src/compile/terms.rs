@@ -307,7 +307,7 @@ impl Compiler<'_> {
                     each: 1,
                 }),
                 Value::Sum(other) => {
-                    let other = other.clone().scaled(*coefficient)?;
+                    let other = other.clone().scaled(*coefficient);
                     sum.add_bias(&other.bias)?;
                     other.terms.into_iter().for_each(|term| sum.add(term));
                 }
@@ -444,25 +444,18 @@ impl Sum {
         Ok(())
     }
 
-    fn scaled(mut self, coefficient: i32) -> Outcome<Self> {
+    /// Scales the values that are read, not the weights, which would not fit eight bits any more.
+    fn scaled(mut self, coefficient: i32) -> Self {
         self.bias
             .iter_mut()
             .for_each(|b| *b *= i64::from(coefficient));
         for term in &mut self.terms {
-            match term {
-                SumTerm::Linear { form, .. } => *form = form.clone().scaled(coefficient),
-                SumTerm::Product { left, .. } => *left = left.clone().scaled(coefficient),
-                SumTerm::Weights { weights, .. } => {
-                    for weight in weights {
-                        let scaled = i32::from(*weight) * coefficient;
-                        *weight = i8::try_from(scaled).map_err(|_| {
-                            format!("weights times {coefficient} do not fit eight bits")
-                        })?;
-                    }
-                }
-            }
+            let (SumTerm::Linear { form, .. }
+            | SumTerm::Weights { form, .. }
+            | SumTerm::Product { left: form, .. }) = term;
+            *form = form.clone().scaled(coefficient);
         }
-        Ok(self)
+        self
     }
 
     /// The grid of the products, or one that suits the bias.
