@@ -1,6 +1,6 @@
 //! A model: the checked graph of prepared nodes, and its run.
 
-mod build;
+pub(crate) mod build;
 mod run;
 
 use crate::error::Fault;

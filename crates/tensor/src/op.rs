@@ -25,9 +25,22 @@ mod softmax;
 mod spec;
 mod trees;
 mod vectors;
-mod window;
+pub(crate) mod window;
 
 pub(crate) use spec::Spec;
+
+/// A list that is an attribute in old versions and a constant input in new ones.
+pub(crate) fn spec_list(
+    spec: &Spec<'_>,
+    name: &'static str,
+    index: usize,
+) -> Result<Option<Vec<i64>>, Fault> {
+    match spec.list_or_input(name, index)? {
+        spec::ListOrInput::List(list) => Ok(Some(list)),
+        spec::ListOrInput::Absent => Ok(None),
+        spec::ListOrInput::Input(_) => Err(Fault::because(format!("`{name}` must be constant"))),
+    }
+}
 
 use crate::error::Fault;
 use crate::limits::Budget;

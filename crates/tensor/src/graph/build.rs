@@ -34,7 +34,7 @@ pub(super) fn model(bytes: &[u8], limits: &ModelLimits) -> Result<Model, Error> 
 }
 
 /// The version of each operator set; writers repeat them, so equal repetitions are fine.
-fn versions<'a>(file: &File<'a>) -> Result<HashMap<&'a str, i64>, Error> {
+pub(crate) fn versions<'a>(file: &File<'a>) -> Result<HashMap<&'a str, i64>, Error> {
     let mut versions = HashMap::new();
     for (domain, version) in &file.opsets {
         if versions
@@ -50,7 +50,7 @@ fn versions<'a>(file: &File<'a>) -> Result<HashMap<&'a str, i64>, Error> {
 }
 
 /// Lists every operator and operator set that is not here.
-fn supported(file: &File<'_>, opsets: &HashMap<&str, i64>) -> Result<(), Error> {
+pub(crate) fn supported(file: &File<'_>, opsets: &HashMap<&str, i64>) -> Result<(), Error> {
     let mut missing: Vec<String> = Vec::new();
     let mut note = |what: String| {
         if !missing.contains(&what) {
@@ -96,7 +96,7 @@ fn supported(file: &File<'_>, opsets: &HashMap<&str, i64>) -> Result<(), Error> 
 }
 
 /// A node's name, or its first output's where it has none.
-fn label<'a>(node: &NodeProto<'a>) -> &'a str {
+pub(crate) fn label<'a>(node: &NodeProto<'a>) -> &'a str {
     if node.name.is_empty() {
         node.outputs
             .iter()
@@ -109,7 +109,7 @@ fn label<'a>(node: &NodeProto<'a>) -> &'a str {
 }
 
 /// Operator with domain.
-fn full_name(node: &NodeProto<'_>) -> String {
+pub(crate) fn full_name(node: &NodeProto<'_>) -> String {
     if node.domain.is_empty() {
         node.op.into()
     } else {
@@ -118,7 +118,7 @@ fn full_name(node: &NodeProto<'_>) -> String {
 }
 
 /// Inputs that are not initial tensors, and outputs; a map output (ZipMap) is the matrix of its scores.
-fn signature(file: &File<'_>) -> Result<Signature, Error> {
+pub(crate) fn signature(file: &File<'_>) -> Result<Signature, Error> {
     let initial: HashSet<&str> = file.initializers.iter().map(|(name, _)| *name).collect();
     let inputs: Vec<ValueInfo> = file
         .inputs
@@ -192,7 +192,7 @@ fn producers<'a>(file: &'a File<'a>) -> Result<HashMap<&'a str, Option<usize>>, 
 }
 
 /// An order in which every value is produced before it is used: the file's, as far as possible (Kahn's algorithm).
-fn order(file: &File<'_>) -> Result<Vec<usize>, Error> {
+pub(crate) fn order(file: &File<'_>) -> Result<Vec<usize>, Error> {
     let producers = producers(file)?;
     let mut waiting = vec![0usize; file.nodes.len()];
     let mut users: Vec<Vec<usize>> = vec![Vec::new(); file.nodes.len()];

@@ -31,7 +31,7 @@ impl Auto {
 
 /// The attributes of a window.
 #[derive(Debug, Clone)]
-pub(super) struct Window {
+pub(crate) struct Window {
     kernel: Option<Vec<usize>>,
     strides: Vec<usize>,
     dilations: Vec<usize>,
@@ -44,33 +44,33 @@ pub(super) struct Window {
 
 /// One spatial dimension of a placed window, or the unit dimension in front of a one-dimensional one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Span {
+pub(crate) struct Span {
     /// Input size.
-    pub(super) input: usize,
+    pub(crate) input: usize,
     /// Kernel size.
-    pub(super) kernel: usize,
+    pub(crate) kernel: usize,
     /// Step between outputs.
-    pub(super) stride: usize,
+    pub(crate) stride: usize,
     /// Step between the kernel's elements.
-    pub(super) dilation: usize,
+    pub(crate) dilation: usize,
     /// Pad before and behind.
-    pub(super) before: usize,
-    pub(super) after: usize,
+    pub(crate) before: usize,
+    pub(crate) after: usize,
     /// Output size.
-    pub(super) output: usize,
+    pub(crate) output: usize,
 }
 
 /// A window placed on an image.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Placed {
-    pub(super) rows: Span,
-    pub(super) columns: Span,
+pub(crate) struct Placed {
+    pub(crate) rows: Span,
+    pub(crate) columns: Span,
 }
 
 impl Window {
     /// Reads the attributes. The number of spatial dimensions is the caller's or the longest list's; if no list says it,
     /// every attribute has its default and the weights of a run say it.
-    pub(super) fn new(spec: &Spec<'_>, rank: Option<usize>) -> Result<Self, Fault> {
+    pub(crate) fn new(spec: &Spec<'_>, rank: Option<usize>) -> Result<Self, Fault> {
         let length = |name| Ok::<_, Fault>(spec.ints(name)?.map(<[i64]>::len));
         let lists = [
             length("kernel_shape")?,
@@ -105,12 +105,12 @@ impl Window {
     }
 
     /// The kernel that the attributes state.
-    pub(super) fn kernel(&self) -> Option<&[usize]> {
+    pub(crate) fn kernel(&self) -> Option<&[usize]> {
         self.kernel.as_deref()
     }
 
     /// Places the window on an input of shape N, C and the spatial dimensions.
-    pub(super) fn place(&self, shape: &Shape, kernel: &[usize]) -> Result<Placed, Fault> {
+    pub(crate) fn place(&self, shape: &Shape, kernel: &[usize]) -> Result<Placed, Fault> {
         let rank = self.rank.unwrap_or(kernel.len());
         if shape.len() != rank + 2 || kernel.len() != rank {
             return Err(Fault::because(format!(
@@ -194,7 +194,7 @@ impl Window {
 
 impl Span {
     /// The outputs whose element `tap` of the window lies inside the input, as a range, and the first such input index.
-    pub(super) fn inside(&self, tap: usize) -> (usize, usize, usize) {
+    pub(crate) fn inside(&self, tap: usize) -> (usize, usize, usize) {
         let shift = tap * self.dilation;
         let first = self.before.saturating_sub(shift).div_ceil(self.stride);
         // Outputs o with o*stride + shift - before <= input - 1.

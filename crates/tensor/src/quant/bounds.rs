@@ -109,7 +109,7 @@ pub(super) fn validate(graph: &IntGraph) -> Result<(), Error> {
             reason,
         };
         let known = graph.nodes.get(..position).unwrap_or(&[]);
-        let facts = facts(&node.op, &node.shape, known, graph).map_err(fail)?;
+        let facts = facts_after(known, &node.op, &node.shape, graph).map_err(fail)?;
         if facts.shape != node.shape {
             let (found, wanted) = (&node.shape, facts.shape);
             return Err(fail(format!("its shape is {wanted:?}, not {found:?}")));
@@ -170,11 +170,16 @@ pub(super) fn elements(shape: &[usize]) -> Result<usize, String> {
     }
 }
 
-/// Shape and range of an operator after some nodes; `declared` is believed only where the operator leaves it open.
-pub(super) fn facts(
+/// Shape and range of an operator after the graph's nodes; `declared` is believed only where the operator leaves it open.
+pub(super) fn facts(op: &Op, declared: &[usize], graph: &IntGraph) -> Result<Facts, String> {
+    facts_after(&graph.nodes, op, declared, graph)
+}
+
+/// The same after some of its nodes.
+fn facts_after(
+    known: &[Node],
     op: &Op,
     declared: &[usize],
-    known: &[Node],
     graph: &IntGraph,
 ) -> Result<Facts, String> {
     let narrow = |id: &ValueId| narrow(known, *id);

@@ -77,6 +77,35 @@ impl IntGraph {
         bounds::validate(self)
     }
 
+    /// A graph without nodes.
+    pub fn empty() -> Self {
+        Self {
+            nodes: Vec::new(),
+            outputs: Vec::new(),
+            inputs: Vec::new(),
+            results: Vec::new(),
+        }
+    }
+
+    /// Adds a node with the shape and range that its operator has; `shape` matters only to convolutions and gathers.
+    ///
+    /// # Errors
+    /// [`Error::Node`] with the bound that it breaks.
+    pub fn add(&mut self, name: &str, op: Op, shape: &[usize]) -> Result<ValueId, Error> {
+        let facts = bounds::facts(&op, shape, self).map_err(|reason| Error::Node {
+            node: name.into(),
+            op: bounds::name(&op).into(),
+            reason,
+        })?;
+        self.nodes.push(Node {
+            name: name.into(),
+            op,
+            shape: facts.shape,
+            range: facts.range,
+        });
+        Ok(ValueId(self.nodes.len() - 1))
+    }
+
     /// The values of the outputs for one inference.
     ///
     /// # Errors

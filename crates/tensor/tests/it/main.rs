@@ -3,5 +3,7 @@
 mod hostile;
 mod mutation;
 mod operators;
+mod quantised;
+mod random_graph;
 mod run_limits;
 mod writer;
