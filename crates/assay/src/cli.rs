@@ -49,6 +49,9 @@ pub enum Command {
     /// Show a receipt, or verify a saved one with no network.
     #[command(subcommand)]
     Receipt(Receipt),
+    /// Quote, make and verify proofs of a model's runs; works with the network off.
+    #[command(subcommand)]
+    Zk(Zk),
     /// Ask how a network is, or put one to the test.
     #[command(subcommand)]
     Network(Network),
@@ -265,6 +268,75 @@ pub struct Verify {
     /// The network's file: its name, chain id, genesis digest and public key. This is all that is trusted.
     #[arg(long, value_name = "NETWORK.json")]
     pub network: PathBuf,
+}
+
+/// `assay zk`.
+#[derive(Debug, Subcommand)]
+pub enum Zk {
+    /// Predict what a proof costs on this machine, from the model alone.
+    Quote(ZkQuote),
+    /// Quantise a revision, commit to its weights and show that they are in range.
+    Setup(ZkSetup),
+    /// Run a model and prove the run.
+    Prove(ZkProve),
+    /// Verify a proof with nothing but the proof file and the model's commitment.
+    Verify(ZkVerify),
+}
+
+/// `assay zk quote`.
+#[derive(Debug, Args)]
+pub struct ZkQuote {
+    /// Revision directory that lists zk/calibration.npy.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Inferences in the one proof.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub batch: usize,
+    /// What an hour of CPU costs, in any unit; the price is given in the same.
+    #[arg(long, value_name = "PRICE")]
+    pub per_cpu_hour: Option<f64>,
+}
+
+/// `assay zk setup`.
+#[derive(Debug, Args)]
+pub struct ZkSetup {
+    /// Revision directory that lists zk/calibration.npy.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Write the commitment to FILE.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// `assay zk prove`.
+#[derive(Debug, Args)]
+pub struct ZkProve {
+    /// Revision directory that lists zk/calibration.npy.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Inputs: JSON {"NAME": nested arrays}, or .npy; the first axis counts inferences, all proven at once.
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Write the proof with its public values to FILE.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Network on which the proof is to count (0x and 64 digits).
+    #[arg(long, value_name = "ID")]
+    pub network_id: Option<String>,
+    /// What else to bind the proof to, such as a receipt's id (0x and 64 digits).
+    #[arg(long, value_name = "DIGEST")]
+    pub context: Option<String>,
+}
+
+/// `assay zk verify`.
+#[derive(Debug, Args)]
+pub struct ZkVerify {
+    /// The proof file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The model's commitment file. This is all that is trusted.
+    #[arg(long, value_name = "FILE")]
+    pub commitment: PathBuf,
 }
 
 /// `assay network`.

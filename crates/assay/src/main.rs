@@ -18,6 +18,7 @@ mod samples;
 mod saved;
 mod up;
 mod verify;
+mod zk;
 
 use crate::{
     cli::{Cli, Command},
@@ -87,6 +88,7 @@ fn dispatch(command: Command, form: Form) -> Result<Exit> {
         Command::Receipt(cli::Receipt::Show(arguments)) => {
             on_runtime(receipt::show(arguments, form))
         }
+        Command::Zk(command) => zk::run(command, form),
         Command::Network(cli::Network::Health(arguments)) => {
             on_runtime(network::health(arguments, form))
         }

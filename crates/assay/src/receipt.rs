@@ -26,9 +26,16 @@ pub fn verify(arguments: &cli::Verify, form: Form) -> Result<Exit> {
         .map_err(|reason| Complaint::cannot_tell(reason).hint(saved::NETWORK_HINT))?;
     let text = saved::read(&arguments.file)
         .map_err(|reason| Complaint::cannot_tell(reason).hint(FILE_HINT))?;
-    let report = judge(&text, &network);
+    conclude(&judge(&text, &network), form)
+}
+
+/// Prints a verdict and ends with its status.
+///
+/// # Errors
+/// A complaint with status "cannot tell" if it cannot be written.
+pub fn conclude(report: &Report, form: Form) -> Result<Exit> {
     // The status of a verdict that nobody could read must not pass for another one.
-    form.print(&report, show_report).map_err(|error| {
+    form.print(report, show_report).map_err(|error| {
         Complaint::cannot_tell(format!("the verdict cannot be written: {error}"))
             .hint("give standard output somewhere to go")
     })?;

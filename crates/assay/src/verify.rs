@@ -52,7 +52,8 @@ impl Report {
         }
     }
 
-    fn refuted(reason: impl ToString) -> Self {
+    /// A verdict against the file, and why.
+    pub fn refuted(reason: impl ToString) -> Self {
         Self::without_findings(Status::Refuted, reason.to_string())
     }
 

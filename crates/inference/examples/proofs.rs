@@ -52,6 +52,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (_, true) => "avx2",
         _ => "portable",
     };
+    let batch_log = batch.next_power_of_two().trailing_zeros();
+    let quote = assay_zkml::quote(model.prepared(), batch_log, 1.0)?;
+    let (reference_s, made) = least(assay_zkml::reference);
+    made?;
     let object = serde_json::json!({
         "model": revision.manifest().name,
         "mode": "succinct",
@@ -61,6 +65,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "verify_ms": verify_s * 1e3,
         "proof_bytes": proven.proof.encode().len(),
         "circuit_bytes": model.prepared().circuit().encode().len(),
+        "quoted_prove_cpu_s": quote.prove_s,
+        "quoted_proof_bytes": quote.proof_bytes,
+        "quoted_verify_ms": quote.verify_s * 1e3,
+        "quoted_memory_mb": quote.memory_bytes / 1e6,
+        "reference_s": reference_s,
         "peak_rss_mb": peak_mb(),
         "quantised_accuracy": quality.quantised_accuracy,
         "float_accuracy": quality.float_accuracy,

@@ -30,6 +30,7 @@ pub mod provable;
 mod revision;
 
 pub use assay_receipt::{EngineId, RevisionId};
+pub use assay_tensor::quant;
 pub use assay_tensor::{
     DType, Dim, Element, ModelLimits, NamedTensors, RunLimits, Shape, Signature, Tensor, ValueInfo,
     Values,

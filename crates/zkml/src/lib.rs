@@ -16,6 +16,7 @@ mod execute;
 mod fractions;
 mod model;
 mod prove;
+mod quote;
 mod reduce;
 mod register;
 
@@ -23,6 +24,7 @@ pub use compile::{Compiled, compile};
 pub use execute::{Execution, execute};
 pub use model::Model;
 pub use prove::{Setting, dangerous_prove, prove, run};
+pub use quote::{Quote, REFERENCE_S, quote, reference};
 pub use register::register;
 
 /// Why something could not be compiled, run or proven.
