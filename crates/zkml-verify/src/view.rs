@@ -140,7 +140,8 @@ impl Strided {
             if value < 0 || value >= i64::from(coordinate.extent) {
                 return NONE;
             }
-            source += value * i64::from(coordinate.stride);
+            let along = value.saturating_mul(i64::from(coordinate.stride));
+            source = source.saturating_add(along);
         }
         u32::try_from(source).unwrap_or(NONE - 1)
     }
@@ -203,5 +204,13 @@ mod tests {
         refused(strided(vec![vec![4]], &[2]), &[2], 4);
         refused(strided(vec![vec![1 << 16, 1 << 16]], &[1, 1]), &[2], 100);
         refused(strided(vec![vec![1; 17]], &[1; 17]), &[2], 100);
+        let far = coordinate(i32::MAX, &[i32::MAX], u32::MAX, u32::MAX);
+        let farthest = |n: usize| {
+            View::Strided(Strided {
+                axes: vec![vec![2]],
+                coordinates: vec![far.clone(); n],
+            })
+        };
+        (1..=16).for_each(|n| refused(farthest(n), &[1], 4));
     }
 }
