@@ -4,5 +4,6 @@ mod agreement;
 mod corpus;
 mod determinism;
 mod mutation;
+mod quantised;
 mod refusals;
 mod tampering;

@@ -266,29 +266,34 @@ fn dense(x: &[i32], rows: &[i16], bias: &[i32]) -> Vec<i32> {
     out
 }
 
-/// The inputs of a window's position that lie in the image, as offsets from its first element.
+/// The inputs under a window at one position, row after row, zeros outside of the image.
 fn patch(
     image: &[i16],
-    size: [usize; 2],
+    [height, width]: [usize; 2],
     corner: [usize; 2],
     window: &Window,
     patch: &mut Vec<i16>,
 ) {
-    let [height, width] = size;
-    let inside = |corner: usize, tap: usize, axis: usize, size: usize| {
-        (corner + tap * window.dilation[axis])
+    let taps = window.kernel[1];
+    let inside = |axis: usize, tap: usize, size: usize| {
+        (corner[axis] + tap * window.dilation[axis])
             .checked_sub(window.before[axis])
             .filter(|at| *at < size)
     };
+    let whole = inside(1, 0, width)
+        .filter(|_| window.dilation[1] == 1 && inside(1, taps - 1, width).is_some());
     for plane in image.chunks(height * width) {
         for tap in 0..window.kernel[0] {
-            let row = inside(corner[0], tap, 0, height).map(|y| &plane[y * width..][..width]);
-            for tap in 0..window.kernel[1] {
-                let column = inside(corner[1], tap, 1, width);
-                patch.push(match (row, column) {
-                    (Some(row), Some(column)) => row[column],
-                    _ => 0,
-                });
+            let Some(y) = inside(0, tap, height) else {
+                patch.resize(patch.len() + taps, 0);
+                continue;
+            };
+            let row = &plane[y * width..][..width];
+            match whole {
+                Some(x) => patch.extend_from_slice(&row[x..x + taps]),
+                None => {
+                    patch.extend((0..taps).map(|tap| inside(1, tap, width).map_or(0, |x| row[x])))
+                }
             }
         }
     }

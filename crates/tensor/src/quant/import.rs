@@ -35,6 +35,8 @@ pub struct Options {
     pub factor_bits: u32,
     /// Bits of inputs that are not whole multiples of a step.
     pub input_bits: u32,
+    /// Weights whose median is below so many of 127 steps are split into two halves.
+    pub uneven: f64,
     /// How far beyond the calibrated range values may go before they saturate, as a share of it.
     pub margin: f64,
     /// Bounds on the ONNX file.
@@ -42,7 +44,8 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// 8 bits, tables of 2^12 and at most 2^14 entries, factors and inputs of 12 bits, a tenth of margin.
+    /// 8 bits, tables of 2^12 and at most 2^14 entries, factors and inputs of 12 bits, weights split where the greatest is 42
+    /// times the median, a tenth of margin.
     fn default() -> Self {
         Self {
             activation_bits: 8,
@@ -50,6 +53,7 @@ impl Default for Options {
             most_table_bits: 14,
             factor_bits: 12,
             input_bits: 12,
+            uneven: 3.0,
             margin: 0.1,
             limits: ModelLimits::default(),
         }

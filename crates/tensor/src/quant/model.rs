@@ -53,6 +53,8 @@ pub enum Reading {
     Logistic,
     /// The position of the first greatest score of the last axis.
     ArgMax,
+    /// The logistic function of each score.
+    Sigmoid,
 }
 
 /// A quantised model.
@@ -196,6 +198,7 @@ impl OutputSpec {
                 .iter()
                 .flat_map(|z| [elementary::sigmoid(-z), elementary::sigmoid(*z)])
                 .collect(),
+            Reading::Sigmoid => scores.into_iter().map(elementary::sigmoid).collect(),
             Reading::ArgMax => scores
                 .chunks(width)
                 .map(|row| first_greatest(row) as f64)

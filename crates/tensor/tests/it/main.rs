@@ -1,6 +1,7 @@
 //! Scenarios over operators, hostile files and the committed corpus.
 
 mod hostile;
+mod import;
 mod mutation;
 mod operators;
 mod quantised;

@@ -161,6 +161,7 @@ fn output(reader: &mut Reader<'_>) -> Result<(ValueId, OutputSpec), Error> {
             2 => Reading::LogSoftmax,
             3 => Reading::Logistic,
             4 => Reading::ArgMax,
+            5 => Reading::Sigmoid,
             other => return reader.fail(format!("a reading, not {other}")),
         },
     };

@@ -109,6 +109,7 @@ fn output(out: &mut Writer, id: ValueId, spec: &OutputSpec) -> Result<(), Error>
         Reading::LogSoftmax => 2,
         Reading::Logistic => 3,
         Reading::ArgMax => 4,
+        Reading::Sigmoid => 5,
     });
     Ok(())
 }

@@ -32,7 +32,6 @@ fn function(step: &Step<'_>) -> Result<Function, Fault> {
         "Log" => |x| e::ln(x.max(f64::MIN_POSITIVE)),
         "Abs" => f64::abs,
         "Neg" => |x| -x,
-        "Reciprocal" => |x| 1.0 / x,
         other => return Err(Fault::because(format!("{other} is no plain function"))),
     };
     Ok(Rc::new(simple))
@@ -64,8 +63,11 @@ fn with_attributes(t: &Translation<'_, '_>, step: &Step<'_>) -> Result<Function,
 
 /// A function of one value.
 pub(super) fn unary(t: &mut Translation<'_, '_>, step: &Step<'_>) -> Result<Value, Fault> {
-    let function = with_attributes(t, step)?;
     let signal = first(t, step)?;
+    if step.proto.op == "Reciprocal" {
+        return inverted(t, &signal).map(Value::Signal);
+    }
+    let function = with_attributes(t, step)?;
     Ok(Value::Signal(t.builder.apply(&signal, function)?))
 }
 
@@ -144,7 +146,7 @@ fn with_constant(
         ("Div", 1) => (Some(inverse.as_slice()), None),
         _ => {
             let signal = t.builder.settle(&value)?;
-            let inverted = t.builder.apply(&signal, Rc::new(|x| 1.0 / x))?;
+            let inverted = inverted(t, &signal)?;
             return affine(t, &Value::Signal(inverted), shape, (Some(&constants), None));
         }
     };
@@ -164,13 +166,6 @@ pub(super) fn affine(
     {
         return Err(Fault::because("a constant is not finite"));
     }
-    if let (Value::Linear(linear), true) = (value, value.shape() == shape)
-        && let Some(folded) = linear.affine(factor, addend)
-    {
-        return Ok(Value::Linear(Rc::new(folded)));
-    }
-    let signal = t.builder.settle(value)?;
-    let signal = signal.viewed(broadcast_map(&signal.shape, shape)?, shape.to_vec());
     let one = |list: Option<&[f64]>, default: f64| match list {
         None => Some(default),
         Some(list) => list
@@ -178,7 +173,17 @@ pub(super) fn affine(
             .copied()
             .filter(|f| list.iter().all(|x| x == f)),
     };
-    if let (Some(factor), Some(addend)) = (one(factor, 1.0), one(addend, 0.0)) {
+    let same = one(factor, 1.0).zip(one(addend, 0.0));
+    // What is the same for all stays out of the weights: `x` and `2 x` are then functions of the same integers.
+    if let (Value::Linear(linear), None) = (value, same)
+        && value.shape() == shape
+        && let Some(folded) = linear.affine(factor, addend)
+    {
+        return Ok(Value::Linear(Rc::new(folded)));
+    }
+    let signal = t.builder.settle(value)?;
+    let signal = signal.viewed(broadcast_map(&signal.shape, shape)?, shape.to_vec());
+    if let Some((factor, addend)) = same {
         if signal.function.is_some() && signal.whole_function().is_some() {
             let applied = t
                 .builder

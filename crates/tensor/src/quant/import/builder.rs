@@ -8,7 +8,7 @@ use super::trace::Seen;
 use super::value::{Form, Function, Linear, Map, Signal, Value};
 use crate::error::Fault;
 use crate::quant::bounds;
-use crate::quant::graph::{MAX_SHIFT, Matrix, Node, Op, Table, ValueId};
+use crate::quant::graph::{MAX_ACCUMULATOR, MAX_SHIFT, Matrix, Node, Op, Table, ValueId};
 use crate::quant::model::IntGraph;
 
 /// How finely a function's result is kept.
@@ -101,15 +101,45 @@ impl Builder {
                 ..signal.clone()
             });
         }
-        let (op, step) = quantised(linear, divides)?;
+        let (node, step) = self.emitted(linear, divides)?;
+        let signal = Signal::new(node, linear.shape.clone(), step, linear.seen);
+        *linear.settled.borrow_mut() = Some(signal.clone());
+        Ok(signal)
+    }
+
+    /// The nodes of a linear operator: one of 8-bit weights, or two that make 15 bits where a few weights are so much
+    /// larger than the others that one step does not serve both.
+    fn emitted(&mut self, linear: &Linear, divides: Option<f64>) -> Result<(ValueId, f64), Fault> {
         let mut shape = own_shape(&linear.shape);
         if let (Form::Convolution { .. }, 2) = (&linear.form, shape.len()) {
             shape.insert(1, 1);
         }
-        let node = self.push(op, &shape)?;
-        let signal = Signal::new(node, linear.shape.clone(), step, linear.seen);
-        *linear.settled.borrow_mut() = Some(signal.clone());
-        Ok(signal)
+        let coarse = step(linear, 127.0, divides)?;
+        let fine = step(linear, 127.0 * HIGH, divides)?;
+        let reach = self.node(linear.x).range.magnitude() as f64;
+        if !self.is_uneven(linear, coarse) || !split_fits(linear, fine, reach) {
+            let weight = |w: f64| (w / coarse).round();
+            let op = quantised(linear, coarse, weight, 1.0);
+            return Ok((self.push(op, &shape)?, coarse));
+        }
+        let high = |w: f64| (w / fine / HIGH).round();
+        let low = |w: f64| (w / fine).round() - HIGH * high(w);
+        let upper = self.push(quantised(linear, fine, high, 0.0), &shape)?;
+        let lower = self.push(quantised(linear, fine, low, 1.0), &shape)?;
+        let op = Op::Combine {
+            terms: vec![(upper, HIGH as i32), (lower, 1)],
+            constant: Vec::new(),
+        };
+        Ok((self.push(op, &shape)?, fine))
+    }
+
+    /// True if most weights are few steps.
+    fn is_uneven(&self, linear: &Linear, step: f64) -> bool {
+        let weights = linear.rows.iter().flatten().map(|w| w.abs());
+        let mut sizes: Vec<f64> = weights.filter(|w| *w > 0.0).collect();
+        sizes.sort_by(f64::total_cmp);
+        let median = sizes.get(sizes.len() / 2).copied().unwrap_or(f64::MAX);
+        median < self.options.uneven * step
     }
 
     /// The integers of a value as a signal.
@@ -243,7 +273,16 @@ impl Builder {
         );
         let real = |at: i64| {
             let x = (at as f64 * argument_step).clamp(low.min(high), high);
-            signal.function.as_ref().map_or(x, |f| f(x))
+            let Some(function) = &signal.function else {
+                return x;
+            };
+            // Where the margin leaves the function's domain, the calibrated range does not.
+            let (y, seen) = (function(x), signal.argument);
+            if y.is_finite() {
+                y
+            } else {
+                function(x.clamp(seen.least.min(seen.most), seen.most))
+            }
         };
         let reals: Vec<f64> = (first..=last).map(real).collect();
         let step = self.result_step(
@@ -431,30 +470,44 @@ fn arranged(shape: &[usize], axis: Option<usize>) -> (Vec<usize>, Vec<usize>) {
     (order, vec![shape[axis], size / shape[axis], 1])
 }
 
-/// The integer operator of a linear one, and the real step of its result.
-fn quantised(linear: &Linear, divides: Option<f64>) -> Result<(Op, f64), Fault> {
+/// What the upper half of a split weight counts.
+const HIGH: f64 = 128.0;
+
+/// The real step of weights of which the greatest has some steps; one that divides another, if that is asked for.
+fn step(linear: &Linear, steps: f64, divides: Option<f64>) -> Result<f64, Fault> {
     let magnitude = |list: &[f64]| list.iter().fold(0f64, |m, w| m.max(w.abs()));
     let most = linear.rows.iter().fold(0f64, |m, r| m.max(magnitude(r)));
     let constant = magnitude(&linear.bias) / f64::from(1 << 28);
     if !most.is_finite() || !constant.is_finite() {
         return Err(Fault::because("its weights are not finite"));
     }
-    let mut step = (most / 127.0).max(constant);
-    if step <= 0.0 {
-        step = 1.0;
-    }
-    if let Some(other) = divides.filter(|other| *other > step) {
-        step = other / (other / step).floor();
-    }
+    let least = (most / steps).max(constant);
+    let step = if least > 0.0 { least } else { 1.0 };
+    Ok(match divides.filter(|other| *other > step) {
+        Some(other) => other / (other / step).floor(),
+        None => step,
+    })
+}
+
+/// True if split weights keep their sums provable.
+fn split_fits(linear: &Linear, step: f64, reach: f64) -> bool {
+    linear.rows.iter().zip(&linear.bias).all(|(row, bias)| {
+        let steps: f64 = row.iter().map(|w| w.abs() / step + HIGH).sum();
+        steps * reach + bias.abs() / step < MAX_ACCUMULATOR as f64
+    })
+}
+
+/// The integer operator of a linear one: `weight` makes integers of weights, the bias is counted in `step`.
+fn quantised(linear: &Linear, step: f64, weight: impl Fn(f64) -> f64, bias: f64) -> Op {
     let weights = |row: &Vec<f64>| -> Vec<i8> {
         row.iter()
-            .map(|w| (w / step).round().clamp(-127.0, 127.0) as i8)
+            .map(|w| weight(*w).clamp(-127.0, 127.0) as i8)
             .collect()
     };
     let rows: Vec<Vec<i8>> = linear.rows.iter().map(weights).collect();
-    let bias = linear.bias.iter().map(|b| (b / step).round() as i32);
+    let bias = linear.bias.iter().map(|b| (b * bias / step).round() as i32);
     let x = linear.x;
-    let op = match &linear.form {
+    match &linear.form {
         Form::Dense => {
             let inner = rows.first().map_or(0, Vec::len);
             let values = (0..inner).flat_map(|k| rows.iter().map(move |row| row[k]));
@@ -475,8 +528,7 @@ fn quantised(linear: &Linear, divides: Option<f64>) -> Result<(Op, f64), Fault> 
             window: *window,
             groups: *groups,
         },
-    };
-    Ok((op, step))
+    }
 }
 
 /// The range that a margin-free scaling gives.

@@ -13,6 +13,9 @@ use crate::{DType, ValueInfo};
 /// Steps that real data are often whole multiples of.
 const STEPS: [f64; 6] = [1.0, 0.5, 0.25, 0.125, 0.0625, 1.0 / 255.0];
 
+/// Few rows rarely show a feature's extremes, and an input that saturates is wrong for good.
+const FEATURE_MARGIN: f64 = 1.5;
+
 /// Adds the input of a position.
 pub(super) fn add(
     builder: &mut Builder,
@@ -104,7 +107,7 @@ fn by_feature(builder: &Builder, rows: &[&[f64]], info: &ValueInfo, shape: &[usi
         let (least, most) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, m), v| {
             (l.min(*v), m.max(*v))
         });
-        let radius = (most - least) / 2.0 * (1.0 + 2.0 * builder.options.margin);
+        let radius = (most - least) / 2.0 * FEATURE_MARGIN;
         let scale = if radius > 0.0 { radius } else { 1.0 } / half;
         spec.scale.push(scale);
         spec.offset.push((least + most) / 2.0);

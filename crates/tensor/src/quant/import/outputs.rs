@@ -48,6 +48,7 @@ fn peeled<'a>(trace: &Trace<'a>, name: &str) -> Result<(&'a str, Reading), Fault
         .ok_or_else(|| Fault::because(format!("`{name}` does not depend on the model's input")))?;
     let mut reading = Reading::Value;
     let mut current = own_name(step, name);
+    let mut normalised = false;
     while let Some(step) = maker(trace, current) {
         let Some(from) = step.proto.inputs.first().copied() else {
             break;
@@ -61,7 +62,12 @@ fn peeled<'a>(trace: &Trace<'a>, name: &str) -> Result<(&'a str, Reading), Fault
             ("ArgMax", Reading::Value) if over_last(trace, step)? => reading = Reading::ArgMax,
             ("Softmax" | "LogSoftmax", Reading::ArgMax) if over_last(trace, step)? => {}
             ("LinearClassifier", Reading::Value) => {
-                return Ok((current, classifier(trace, step)?));
+                return match classifier(trace, step)? {
+                    Reading::Sigmoid | Reading::Value if normalised => Err(Fault::because(
+                        "a Normalizer of scores that are no probabilities",
+                    )),
+                    reading => Ok((current, reading)),
+                };
             }
             _ => return Ok((current, reading)),
         }
@@ -72,6 +78,7 @@ fn peeled<'a>(trace: &Trace<'a>, name: &str) -> Result<(&'a str, Reading), Fault
                 "a Normalizer that does not follow a classifier",
             ));
         }
+        normalised |= step.proto.op == "Normalizer";
         current = from;
     }
     Ok((current, reading))
@@ -105,9 +112,8 @@ fn classifier(trace: &Trace<'_>, step: &Step<'_>) -> Result<Reading, Fault> {
         "NONE" => Ok(Reading::Value),
         "SOFTMAX" => Ok(Reading::Softmax),
         "LOGISTIC" if one => Ok(Reading::Logistic),
-        other => Err(Fault::because(format!(
-            "post_transform {other} with several rows of coefficients"
-        ))),
+        "LOGISTIC" => Ok(Reading::Sigmoid),
+        other => Err(Fault::because(format!("post_transform {other}"))),
     }
 }
 
