@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::circuit::Prepared;
-use crate::field::{Base, Challenge, evaluate, signed};
+use crate::field::{Base, Challenge, eq_table, signed};
 
 /// Most inferences in one proof, base-two logarithm.
 pub const MAX_BATCH_LOG: u32 = 8;
@@ -123,10 +123,16 @@ fn column_at<'a, T: 'a>(
     value: impl Fn(&T) -> Base,
 ) -> Challenge {
     let (batch, within) = point.split_at(point.len().min(batch_log as usize));
-    crate::field::eq_table(batch)
+    // Made once: a row may be far shorter than the column that it begins.
+    let table = eq_table(within);
+    let at = |row: &[T]| -> Challenge {
+        let values = row.iter().zip(&table);
+        values.map(|(v, weight)| *weight * value(v)).sum()
+    };
+    eq_table(batch)
         .into_iter()
         .zip(rows)
-        .map(|(weight, row)| weight * evaluate(row.iter().map(&value), within))
+        .map(|(weight, row)| weight * at(row))
         .sum()
 }
 

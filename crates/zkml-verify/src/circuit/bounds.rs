@@ -12,7 +12,7 @@ use crate::view::{MAX_LOG, NONE};
 
 /// Below half of the modulus.
 const BOUND: i64 = (1 << 30) - (1 << 24);
-/// Positions of all views together: beyond it, a verification takes longer than a block.
+/// Positions of all views, their columns and all domains together: beyond it, a verification takes longer than a block.
 const MAX_POSITIONS: u64 = 1 << 25;
 
 pub(super) fn check(circuit: &Circuit) -> Result<Prepared, Error> {
@@ -137,6 +137,7 @@ impl Checker<'_> {
                 format!("at most 2^{MAX_DOMAIN_LOG} positions are allowed"),
             ));
         }
+        self.spend(own.domain.log())?;
         if own.terms.len() > MAX_ITEMS {
             return Err(Error::circuit(
                 "its terms",
@@ -162,6 +163,16 @@ impl Checker<'_> {
             return Err(Error::circuit("its accumulator", reason));
         }
         Ok(wired)
+    }
+
+    /// Counts what a verification goes through: views, the columns that they read, and domains, whose equalities it makes.
+    fn spend(&mut self, log: u32) -> Result<(), Error> {
+        self.positions = self.positions.saturating_add(1 << log);
+        if self.positions > MAX_POSITIONS {
+            let reason = "all of them together have too many positions";
+            return Err(Error::circuit("its views, columns and domain", reason));
+        }
+        Ok(())
     }
 
     /// A block of weights lies within the weights, at a multiple of its size.
@@ -235,14 +246,9 @@ impl Checker<'_> {
         let mut bound = Bound { sum: 0, one: 0 };
         let mut wires = Vec::with_capacity(operand.len());
         for part in operand {
-            self.positions = self.positions.saturating_add(1 << log);
-            if self.positions > MAX_POSITIONS {
-                return Err(Error::circuit(
-                    "an operand",
-                    "all views together have too many positions",
-                ));
-            }
+            self.spend(log)?;
             let (source_log, magnitude) = self.source(part.source, known)?;
+            self.spend(source_log)?;
             let map = part.view.expand(&axes, 1 << source_log)?;
             let each = magnitude.saturating_mul(i64::from(part.coefficient).abs());
             let widest = map
