@@ -1,0 +1,22 @@
+//! Some of every class of mutations; `cargo run --example abuse` makes all of them.
+
+use crate::mutate::{Tally, cases};
+
+#[test]
+fn nothing_but_the_proof_is_accepted() {
+    let mut tried = 0;
+    for case in cases() {
+        for class in case.classes() {
+            let tally = class.run(48);
+            assert_eq!(
+                (&tally.accepted, &tally.panicked),
+                (&Vec::new(), &Vec::new()),
+                "{}: {} accepted, and panicked",
+                case.name,
+                class.name
+            );
+            tried += Tally::clone(&tally).tried;
+        }
+    }
+    assert!(tried > 4000, "{tried}");
+}

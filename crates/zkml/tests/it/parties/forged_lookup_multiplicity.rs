@@ -1,0 +1,82 @@
+//! Looks up a value that no table has, and makes the multiplicities fit as well as it can.
+
+use assay_zkml::dangerous_prove;
+use assay_zkml_verify::field::Challenge;
+use assay_zkml_verify::layout::Layout;
+use assay_zkml_verify::{Error, verify};
+use p3_field::PrimeCharacteristicRing as _;
+
+use super::{Columns, NO_TABLE, judged, model, rerun, statement};
+
+fn forge(index: usize, _: &[i64], columns: &mut Columns) {
+    if index == 0 {
+        columns.out[1] += 5;
+    }
+}
+
+#[test]
+fn no_multiplicities_make_up_for_a_missing_entry() {
+    let model = model(7);
+    let mut claimed = statement(&model, 1);
+    let layout = Layout::new(model.prepared(), 0);
+    let honest = rerun(&model, model.weights(), &mut claimed, forge);
+    let argument = honest.arguments[0][1];
+    let first = model.prepared().circuit().tables[0].first;
+    let place = (argument - first) as usize;
+    type Change<'a> = (&'static str, &'a dyn Fn(&mut Vec<u32>));
+    let changes: [Change<'_>; 6] = [
+        ("as counted", &|_| ()),
+        ("its own entry once less", &|counts| counts[place] -= 1),
+        ("its own entry once more", &|counts| counts[place] += 1),
+        ("moved to the next entry", &|counts| {
+            counts[place] -= 1;
+            counts[place + 1] += 1;
+        }),
+        ("moved to the last entry", &|counts| {
+            counts[place] -= 1;
+            *counts.last_mut().unwrap() += 1;
+        }),
+        ("less than nothing", &|counts| {
+            counts[place] = (1 << 31) - (1 << 24);
+        }),
+    ];
+    for (name, change) in changes {
+        let mut run = honest.clone();
+        run.count(model.prepared(), &layout);
+        change(&mut run.multiplicities[0]);
+        assert_eq!(judged(&model, &claimed, run), Err(NO_TABLE), "{name}");
+    }
+}
+
+/// The values are right and only the counts are not.
+#[test]
+fn every_count_of_every_table_matters() {
+    let model = model(7);
+    let mut claimed = statement(&model, 1);
+    let layout = Layout::new(model.prepared(), 0);
+    let mut run = rerun(&model, model.weights(), &mut claimed, |_, _, _| ());
+    run.count(model.prepared(), &layout);
+    for table in 0..run.multiplicities.len() {
+        for place in [0, run.multiplicities[table].len() - 1] {
+            let mut forged = run.clone();
+            forged.multiplicities[table][place] += 1;
+            assert_eq!(judged(&model, &claimed, forged), Err(NO_TABLE));
+        }
+    }
+}
+
+/// The root of the tree says what the verifier wants to hear; the layer below does not.
+#[test]
+fn a_forged_root_does_not_follow_from_its_layer() {
+    let model = model(7);
+    let mut claimed = statement(&model, 1);
+    let run = rerun(&model, model.weights(), &mut claimed, forge);
+    let mut proof = dangerous_prove(&model, &claimed, run).unwrap();
+    let verdict = |proof: &_| verify(model.prepared(), &model.commitment(), &claimed, proof);
+    proof.messages[0] = Challenge::ZERO;
+    let layer = Error::Lookup("a layer of the tree does not follow from the one below");
+    assert_eq!(verdict(&proof), Err(layer));
+    proof.messages[1] = Challenge::ZERO;
+    let nothing = Error::Lookup("the sum of the fractions has no value");
+    assert_eq!(verdict(&proof), Err(nothing));
+}
