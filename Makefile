@@ -7,7 +7,7 @@ CLAIM := source scripts/environment.sh && claim_target
 export CARGO_BUILD_JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench models vectors contracts clean-local
+.PHONY: help demo test check bench bench-zkml models vectors contracts clean-local
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,6 +30,9 @@ check: ## The fast inner loop: format, lints, unit tests
 bench: ## Run every benchmark of the workspace; ARGS="tensor" runs those of that name
 	@scripts/bench.sh $(ARGS)
 
+bench-zkml: ## Measure proofs beside EZKL's, about half an hour; ARGS="risk-logreg" measures one model
+	@scripts/bench_zkml.sh $(ARGS)
+
 models: ## Train the models again and write their reference outputs
 	@scripts/models.sh
 
@@ -38,6 +41,7 @@ vectors: ## Write the frozen vectors again; a difference means that a wire forma
 	cargo build --quiet --workspace --examples
 	"$(CARGO_TARGET_DIR)/debug/examples/make_vectors"
 	"$(CARGO_TARGET_DIR)/debug/examples/make_chain_vectors"
+	"$(CARGO_TARGET_DIR)/debug/examples/make_zkml_vectors"
 
 contracts: ## Compile the contracts again and write their artefacts
 	@scripts/contracts.sh

@@ -12,7 +12,10 @@ export CARGO_TERM_COLOR=never NO_COLOR=1
 suites=(scripts rust doc readme contracts onnx rpc)
 
 # The scripts that add the results up are tested first: a reader that misreads makes everything below worthless.
-run_scripts() { suite scripts read_own scripts/readers_test.sh; }
+run_scripts() {
+	suite scripts read_own scripts/readers_test.sh
+	suite scripts-zkml read_own python3 clients/zkml/compare_test.py
+}
 
 run_rust() {
 	if cargo nextest --version >/dev/null 2>&1; then

@@ -44,6 +44,16 @@ const REGISTRY_SETTINGS: [&str; 4] = [
 /// Where a lock file of npm may say that a package comes from.
 const NPM: &str = "https://registry.npmjs.org/";
 
+/// Whether cargo's settings are flags for the compiler and nothing else.
+fn only_compiler_flags(text: &str) -> bool {
+    text.lines().map(str::trim).all(|line| {
+        line.is_empty()
+            || line.starts_with('#')
+            || line.starts_with("[target.")
+            || line.starts_with("rustflags = ")
+    })
+}
+
 /// Finds leftovers, tests that are switched off, paths of one machine and registries of one's own.
 #[must_use]
 pub fn check(repository: &Repository) -> Vec<Finding> {
@@ -54,7 +64,7 @@ pub fn check(repository: &Repository) -> Vec<Finding> {
         }
         if path.ends_with(".npmrc")
             || path.ends_with("pip.conf")
-            || path.ends_with(".cargo/config.toml")
+            || (path.ends_with(".cargo/config.toml") && !only_compiler_flags(text))
         {
             let message = "settings of a package client belong to the machine; remove the file";
             findings.push(Finding::new(Rule::Words, path, 1, message));
@@ -138,6 +148,21 @@ mod tests {
     }
 
     #[test]
+    fn cargo_may_be_told_of_the_compiler_and_of_nothing_else() {
+        let flags = "# why\n[target.x]\nrustflags = [\"-C\"]\n";
+        assert_eq!(check_one(".cargo/config.toml", flags), 0);
+        for other in [
+            "[source.crates-io]",
+            "[net]",
+            "registry = \"a\"",
+            "[registries.b]",
+        ] {
+            let text = format!("{flags}{other}\n");
+            assert_eq!(check_one(".cargo/config.toml", &text), 1, "{other}");
+        }
+    }
+
+    #[test]
     fn leftovers_and_foreign_paths_are_found_in_what_people_write() {
         for needle in [&LEFTOVERS[..], &SWITCHED_OFF[..], &REGISTRY_SETTINGS[..]].concat() {
             assert_eq!(
@@ -177,9 +202,10 @@ mod tests {
 
     #[test]
     fn package_clients_are_not_configured_here() {
-        for path in ["contracts/.npmrc", ".cargo/config.toml", "clients/pip.conf"] {
+        for path in ["contracts/.npmrc", "clients/pip.conf"] {
             assert_eq!(check_one(path, ""), 1, "{path}");
         }
+        assert_eq!(check_one(".cargo/config.toml", "[registries]"), 1);
     }
 
     #[test]

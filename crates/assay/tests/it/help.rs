@@ -3,7 +3,7 @@
 use crate::binary::{assay, snapshot};
 
 /// Every command.
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 24] = [
     "",
     "demo",
     "up",
@@ -19,6 +19,11 @@ const COMMANDS: [&str; 19] = [
     "receipt",
     "receipt show",
     "receipt verify",
+    "zk",
+    "zk quote",
+    "zk setup",
+    "zk prove",
+    "zk verify",
     "network",
     "network health",
     "network drill",

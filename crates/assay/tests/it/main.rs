@@ -6,3 +6,4 @@ mod errors;
 mod help;
 mod kill;
 mod verify;
+mod zk;

@@ -1,6 +1,7 @@
 //! Scenarios of proving and refusing.
 
 mod binding;
+mod frozen_vectors;
 mod graphs;
 mod honest;
 mod limits;

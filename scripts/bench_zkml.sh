@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Measures proofs beside EZKL's, the same models in one run, and writes them into BENCHMARKS.md; with names of models, only
+# those. EZKL takes a quarter of an hour of both cores and up to 20 GB of memory for the largest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/environment.sh
+models=("$@")
+((${#models[@]})) || models=(risk-logreg digits-mlp-64-32-10 digits-lenet digits-mlp784 digits-block)
+parts=$(mktemp -d)
+trap 'rm -rf "$parts"' EXIT
+
+# measure SELECTION: one JSON object for each proof, by a build of that part of the workspace.
+measure() {
+	cargo build --quiet "$@" --example proofs
+	for model in "${models[@]}"; do
+		"$CARGO_TARGET_DIR/debug/examples/proofs" "models/$model" | tee -a "$parts/ours.jsonl" >&2
+	done
+	"$CARGO_TARGET_DIR/debug/examples/proofs" models/digits-mlp784 32 | tee -a "$parts/ours.jsonl" >&2
+}
+
+claim_target
+measure --workspace
+# The widest registers of this machine, in a build beside the one that everything else uses.
+if grep -qw avx512f /proc/cpuinfo; then
+	(
+		export CARGO_TARGET_DIR=$CARGO_TARGET_DIR-avx512 RUSTFLAGS="-C target-cpu=x86-64-v4"
+		claim_target
+		measure --package assay-inference
+	)
+fi
+python3 -c 'import json, sys; json.dump([json.loads(line) for line in sys.stdin], sys.stdout)' <"$parts/ours.jsonl" >"$parts/ours.json"
+python=$(venv clients/zkml/requirements.lock)/bin/python
+"$python" clients/zkml/ezkl_bench.py --models "$(IFS=,; echo "${models[*]}")" >"$parts/ezkl.json"
+"$python" clients/zkml/compare.py --ezkl "$parts/ezkl.json" --ours "$parts/ours.json" >"$parts/zkml.md"
+{
+	sed '/^## Proofs beside EZKL$/,$d' BENCHMARKS.md
+	printf '## Proofs beside EZKL\n\nWritten by `make bench-zkml`; the parts above are written by `make bench`.\n\n'
+	cat "$parts/zkml.md"
+} >"$parts/all.md"
+mv "$parts/all.md" BENCHMARKS.md
+say "wrote BENCHMARKS.md"
