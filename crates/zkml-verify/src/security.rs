@@ -174,10 +174,21 @@ mod tests {
     #[test]
     fn two_openings_of_any_sizes_leave_a_hundred_bits() {
         let openings: Vec<Opening> = SIZES.map(|log| opening("vector", log).unwrap()).collect();
-        let worst = openings.iter().map(|o| o.bits).fold(f64::INFINITY, f64::min);
-        let bits: Vec<_> = openings.iter().zip(SIZES).map(|(o, l)| (l, o.bits)).collect();
+        let worst = openings
+            .iter()
+            .map(|o| o.bits)
+            .fold(f64::INFINITY, f64::min);
+        let bits: Vec<_> = openings
+            .iter()
+            .zip(SIZES)
+            .map(|(o, l)| (l, o.bits))
+            .collect();
         assert!(worst > 101.04, "{bits:?}");
-        assert!(openings.iter().all(|o| o.conservative < o.bits && o.conservative > 0.0));
+        assert!(
+            openings
+                .iter()
+                .all(|o| o.conservative < o.bits && o.conservative > 0.0)
+        );
         assert!((union([101.0, 101.0].into_iter()) - 100.0).abs() < 1e-9);
     }
 }
