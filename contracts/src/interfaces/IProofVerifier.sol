@@ -3,7 +3,7 @@ pragma solidity ^0.8.28;
 
 /// The precompile at PROOF_VERIFIER: proofs of inferences, checked natively by every validator. It reads no state.
 ///
-/// Every call costs 400,000 gas and 40 for each byte of its data, and 2 for each unit of work that the circuit's
+/// Every call costs 200,000 gas and 8 for each byte of its data, and 4 for each unit of work that the circuit's
 /// description announces, all charged before that work is done, whether the proof is good or not.
 interface IProofVerifier {
     /// The circuit, the registration or the proof is refused. Reasons: 0 the call does not decode, 1 one of its parts is
