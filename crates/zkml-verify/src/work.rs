@@ -2,8 +2,8 @@
 //!
 //! A consensus charges for work before it does it, so this is counted from the circuit's description alone: nothing is
 //! expanded. The unit is one position of one view: a product in the field of challenges and a gather, some ten
-//! nanoseconds. [`crate::Prepared::positions`] leaves out the columns that views read, whose cost is the larger part where
-//! many small views read one large column.
+//! nanoseconds. [`crate::Prepared::positions`] comes too late for that: it is known when the views are expanded. A view
+//! costs the column that it reads, too, which is the larger part where many small views read one large column.
 
 use std::collections::BTreeSet;
 
