@@ -26,13 +26,14 @@ const GENESIS = {
   ModelRegistry: "MODEL_REGISTRY",
   NodeRegistry: "NODE_REGISTRY",
   Settlement: "SETTLEMENT",
+  Proofs: "PROOFS",
 };
 
 /** What is deployed by transaction. */
 const DEPLOYED = ["ExampleConsumer", "ForeignConsumer", "LightClient"];
 
 /** Interfaces whose ABI other programs need. */
-const INTERFACES = { IReceiptVerifier: "RECEIPT_VERIFIER" };
+const INTERFACES = { IReceiptVerifier: "RECEIPT_VERIFIER", IProofVerifier: "PROOF_VERIFIER" };
 
 /** Compiles sources ({ path: text }); imports resolve among them. Returns solc's `contracts`; throws on a warning. */
 export function compile(sources) {

@@ -35,6 +35,7 @@ const CONTRACTS = join(HERE, "..");
 const PHRASE = "test test test test test test test test test test test junk";
 
 export const VERIFIER = "0x000000000000000000000000000000000000a551";
+export const PROOF_VERIFIER = "0x000000000000000000000000000000000000a552";
 export const NETWORK_ID = keccak256(toHex("a network for tests"));
 /** Microcredits that genesis gives to each of alice, bob and carol. */
 export const ENDOWMENT = 10_000_000_000n;
@@ -48,8 +49,8 @@ export function artifact(name) {
   return JSON.parse(readFileSync(join(CONTRACTS, "artifacts", `${name}.json`), "utf8"));
 }
 
-const NAMES = ["Credit", "ModelRegistry", "NodeRegistry", "Settlement"];
-const OTHERS = ["IReceiptVerifier", "ExampleConsumer", "ForeignConsumer", "LightClient"];
+const NAMES = ["Credit", "ModelRegistry", "NodeRegistry", "Settlement", "Proofs"];
+const OTHERS = ["IReceiptVerifier", "IProofVerifier", "ExampleConsumer", "ForeignConsumer", "LightClient"];
 const ARTIFACTS = Object.fromEntries([...NAMES, ...OTHERS].map((name) => [name, artifact(name)]));
 
 /** Every error of every contract once: a call of one contract can fail in another. */
@@ -157,6 +158,12 @@ class Contract {
   }
 }
 
+async function mock(client, name, address) {
+  const file = `${name}.sol`;
+  const contract = compile({ [file]: readFileSync(join(HERE, file), "utf8") })[file][name];
+  await client.setCode({ address, bytecode: `0x${contract.evm.deployedBytecode.object}` });
+}
+
 /** Starts a chain with these rules; `stop` ends it. `snapshot` and `rewind` keep tests apart. */
 export async function startChain(rules = "prague") {
   const { child, url } = await startAnvil(rules);
@@ -173,6 +180,7 @@ export async function startChain(rules = "prague") {
     models: contract(ARTIFACTS.ModelRegistry),
     nodes: contract(ARTIFACTS.NodeRegistry),
     settlement: contract(ARTIFACTS.Settlement),
+    proofs: contract(ARTIFACTS.Proofs),
     snapshot: async () => {
       saved = await client.snapshot();
     },
@@ -193,12 +201,9 @@ export async function startChain(rules = "prague") {
       assert.equal(deployment.status, "success");
       return Object.assign(contract({ abi, address: deployment.contractAddress }), { deployment });
     },
-    /** Puts the mock where validators have the precompile. */
-    mockVerifier: async () => {
-      const source = readFileSync(join(HERE, "MockVerifier.sol"), "utf8");
-      const { MockVerifier } = compile({ "MockVerifier.sol": source })["MockVerifier.sol"];
-      await client.setCode({ address: VERIFIER, bytecode: `0x${MockVerifier.evm.deployedBytecode.object}` });
-    },
+    /** Puts the mocks where validators have the precompiles. */
+    mockVerifier: () => mock(client, "MockVerifier", VERIFIER),
+    mockProofVerifier: () => mock(client, "MockProofVerifier", PROOF_VERIFIER),
     stop: () =>
       new Promise((resolve) => {
         child.once("exit", resolve);

@@ -12,5 +12,9 @@ address constant MODEL_REGISTRY = 0x00000000000000000000000000000000a5500002;
 address constant NODE_REGISTRY = 0x00000000000000000000000000000000a5500003;
 // Settlement, which admits batches of receipts. Genesis writes the network id (slot 0).
 address constant SETTLEMENT = 0x00000000000000000000000000000000A5500004;
+// Proofs, which remembers models that can be proven and computations that were. Empty at genesis.
+address constant PROOFS = 0x00000000000000000000000000000000A5500005;
 // The precompile by which validators check receipts natively. It has no bytecode.
 address constant RECEIPT_VERIFIER = 0x000000000000000000000000000000000000A551;
+// The precompile by which validators check proofs of inferences natively. It has no bytecode.
+address constant PROOF_VERIFIER = 0x000000000000000000000000000000000000A552;

@@ -12,6 +12,7 @@ const GENESIS = {
   ModelRegistry: ["0x00000000000000000000000000000000a5500002", ["publisherOf"]],
   NodeRegistry: ["0x00000000000000000000000000000000a5500003", ["_records"]],
   Settlement: ["0x00000000000000000000000000000000a5500004", ["networkId", "streams", "batches"]],
+  Proofs: ["0x00000000000000000000000000000000a5500005", ["models", "provenAt"]],
 };
 
 for (const [name, [address, labels]] of Object.entries(GENESIS)) {
@@ -54,4 +55,11 @@ test("the verifier's interface is at its address", () => {
   assert.equal(address, "0x000000000000000000000000000000000000a551");
   const errors = abi.filter(({ type }) => type === "error").map(({ name }) => name);
   assert.deepEqual(errors.sort(), ["BadReceipt", "MalformedBatch"]);
+});
+
+test("the proof verifier's interface is at its address", () => {
+  const { address, abi } = artifact("IProofVerifier");
+  assert.equal(address, "0x000000000000000000000000000000000000a552");
+  const errors = abi.filter(({ type }) => type === "error").map(({ name }) => name);
+  assert.deepEqual(errors, ["ProofRefused"]);
 });

@@ -171,6 +171,10 @@ impl Desk {
             .apply_precompile(&precompile::ADDRESS, |_| {
                 Some(precompile::verifier(domain, now_ns))
             });
+        evm.precompiles_mut()
+            .apply_precompile(&precompile::proofs::ADDRESS, |_| {
+                Some(precompile::proofs::verifier())
+            });
         let done = evm.transact_raw(tx);
         drop(evm);
         let ResultAndState { result, state } = done.map_err(|error| match error {

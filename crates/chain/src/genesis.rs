@@ -10,7 +10,8 @@ use crate::{
     error::Error,
     light::Network,
     spec::{
-        Allocation, CREDIT, MODEL_REGISTRY, NODE_REGISTRY, SETTLEMENT, Spec, address_mapping_slot,
+        Allocation, CREDIT, MODEL_REGISTRY, NODE_REGISTRY, PROOFS, SETTLEMENT, Spec,
+        address_mapping_slot,
     },
 };
 use alloy_primitives::{Address, B256, Bytes, U256, hex, keccak256};
@@ -242,7 +243,7 @@ impl ValidatorSecret {
 }
 
 /// Compiled contracts, checked against a recompile by `make test`.
-const ARTEFACTS: [(Address, &str); 4] = [
+const ARTEFACTS: [(Address, &str); 5] = [
     (
         CREDIT,
         include_str!("../../../contracts/artifacts/Credit.json"),
@@ -258,6 +259,10 @@ const ARTEFACTS: [(Address, &str); 4] = [
     (
         SETTLEMENT,
         include_str!("../../../contracts/artifacts/Settlement.json"),
+    ),
+    (
+        PROOFS,
+        include_str!("../../../contracts/artifacts/Proofs.json"),
     ),
 ];
 

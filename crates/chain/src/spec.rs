@@ -12,8 +12,12 @@ pub const MODEL_REGISTRY: Address = address!("00000000000000000000000000000000A5
 pub const NODE_REGISTRY: Address = address!("00000000000000000000000000000000A5500003");
 /// Batches of receipts.
 pub const SETTLEMENT: Address = address!("00000000000000000000000000000000A5500004");
+/// Models that can be proven, and what was proven of them.
+pub const PROOFS: Address = address!("00000000000000000000000000000000A5500005");
 /// The precompile that verifies receipts.
 pub const VERIFIER: Address = address!("000000000000000000000000000000000000A551");
+/// The precompile that verifies proofs of inferences.
+pub const PROOF_VERIFIER: Address = address!("000000000000000000000000000000000000A552");
 
 /// Gas of a block: about 2,000 receipts. Four validators on two cores must be able to build and check a
 /// full block within a leader's turn ([`crate::engine::Timing`]), or no block would ever be certified.

@@ -7,7 +7,7 @@
 //!
 //! Concepts, bottom up: `field`, `transcript`, `view` and [`circuit`] (what is proven), [`statement`], `layout` (where
 //! things lie), `sumcheck`, `lookup`, `claims`, `commitment` (the arguments), [`protocol`] (how they fit together),
-//! [`registration`] (what is shown once of a model's weights), [`security`] (the errors, added up).
+//! [`registration`] (what is shown once of a model's weights), [`security`] (the errors, added up), `work` (what it all costs).
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
@@ -28,6 +28,7 @@ pub mod statement;
 pub mod sumcheck;
 pub mod transcript;
 pub mod view;
+mod work;
 
 pub use circuit::{Circuit, Prepared};
 pub use error::Error;

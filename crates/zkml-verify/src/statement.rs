@@ -50,6 +50,21 @@ pub struct Statement {
     pub rows: Vec<Row>,
 }
 
+impl Row {
+    /// The one encoding of a list of inferences.
+    pub fn encode_all(rows: &[Self]) -> Vec<u8> {
+        postcard::to_allocvec(rows).unwrap_or_default()
+    }
+
+    /// Reads the one encoding of a list of inferences.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`].
+    pub fn decode_all(bytes: &[u8]) -> Result<Vec<Self>, Error> {
+        crate::proof::decode_canonical("list of inferences", bytes, MAX_BYTES)
+    }
+}
+
 impl Statement {
     /// The one encoding.
     pub fn encode(&self) -> Vec<u8> {

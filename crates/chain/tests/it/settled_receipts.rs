@@ -28,7 +28,12 @@ const BOND: u128 = 1_000_000_000;
 const ENDPOINT: &str = "http://127.0.0.1:1";
 
 /// Registers the node of `key` and publishes `revisions`.
-async fn prepare(chain: &LocalChain, operator: &Wallet, key: &NodeKey, revisions: &[RevisionId]) {
+pub(crate) async fn prepare(
+    chain: &LocalChain,
+    operator: &Wallet,
+    key: &NodeKey,
+    revisions: &[RevisionId],
+) {
     let node = Address::from(key.address());
     let approve = approveCall {
         spender: NODE_REGISTRY,
@@ -72,12 +77,12 @@ async fn prepare(chain: &LocalChain, operator: &Wallet, key: &NodeKey, revisions
 }
 
 /// A stream of receipts of one node for one revision.
-struct Stream<'a> {
-    chain: &'a LocalChain,
-    key: &'a NodeKey,
-    revision: RevisionId,
-    next: u64,
-    head: ReceiptId,
+pub(crate) struct Stream<'a> {
+    pub(crate) chain: &'a LocalChain,
+    pub(crate) key: &'a NodeKey,
+    pub(crate) revision: RevisionId,
+    pub(crate) next: u64,
+    pub(crate) head: ReceiptId,
 }
 
 impl Stream<'_> {
@@ -85,7 +90,7 @@ impl Stream<'_> {
         (0..count).map(|_| self.receipt()).collect()
     }
 
-    fn receipt(&mut self) -> SignedReceipt {
+    pub(crate) fn receipt(&mut self) -> SignedReceipt {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap()
@@ -128,7 +133,11 @@ impl Stream<'_> {
     }
 }
 
-async fn settle(chain: &LocalChain, wallet: &Wallet, receipts: Vec<SignedReceipt>) -> Value {
+pub(crate) async fn settle(
+    chain: &LocalChain,
+    wallet: &Wallet,
+    receipts: Vec<SignedReceipt>,
+) -> Value {
     let batch = Batch::pack(receipts, &chain.network.domain()).unwrap();
     let data = settle_call(batch.encode());
     chain

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+/// Stands where validators have the proof verifier, so that the rules of Proofs can be tested on a chain that has no such
+/// precompile. The circuit says what it answers: its first byte is 0 to return the rest as the model id, 1 to refuse
+/// with the next byte as the reason. A proof has to be keccak256 of all that a real one is bound to.
+contract MockProofVerifier {
+    error ProofRefused(uint8 reason);
+
+    function verifyRegistration(bytes calldata circuit, bytes32, bytes calldata) external pure returns (bytes32) {
+        return _answer(circuit);
+    }
+
+    function verifyProof(
+        bytes calldata circuit,
+        bytes32 weights,
+        bytes32 network,
+        bytes32 revision,
+        bytes32 context,
+        bytes calldata rows,
+        bytes calldata proof
+    ) external pure returns (bytes32) {
+        bytes32 bound = keccak256(abi.encode(weights, network, revision, context, keccak256(rows)));
+        if (keccak256(proof) != keccak256(abi.encode(bound))) revert ProofRefused(7);
+        return _answer(circuit);
+    }
+
+    function _answer(bytes calldata circuit) private pure returns (bytes32) {
+        if (circuit[0] != 0) revert ProofRefused(uint8(circuit[1]));
+        return bytes32(circuit[1:33]);
+    }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+/// The precompile at PROOF_VERIFIER: proofs of inferences, checked natively by every validator. It reads no state.
+///
+/// Every call costs 200,000 gas and 8 for each byte of its data, and 4 for each unit of work that the circuit's
+/// description announces, all charged before that work is done, whether the proof is good or not.
+interface IProofVerifier {
+    /// The circuit, the registration or the proof is refused. Reasons: 0 the call does not decode, 1 one of its parts is
+    /// malformed, 2 the circuit breaks a rule of its own, 3 the rows do not fit the circuit, 4 circuit or weights are
+    /// another model's, 5 the proof has too few or too many messages, 6 the lookup argument fails, 7 a step's equation
+    /// does not hold, 8 the product argument fails, 9 the claims about a commitment fail, 10 an opening fails, 11 the
+    /// verifier gave up.
+    error ProofRefused(uint8 reason);
+
+    /// Checks that the circuit keeps its rules and that the weights under the commitment are in its range. Returns the id
+    /// of the model: one digest of circuit and commitment.
+    function verifyRegistration(bytes calldata circuit, bytes32 weights, bytes calldata registration)
+        external
+        view
+        returns (bytes32 modelId);
+
+    /// Checks that weights exist under the commitment with which the circuit gives the rows' outputs for their inputs.
+    /// The proof is bound to network, revision and context. Returns the id of the model.
+    function verifyProof(
+        bytes calldata circuit,
+        bytes32 weights,
+        bytes32 network,
+        bytes32 revision,
+        bytes32 context,
+        bytes calldata rows,
+        bytes calldata proof
+    ) external view returns (bytes32 modelId);
+}

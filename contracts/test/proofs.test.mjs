@@ -1,0 +1,153 @@
+// Proofs' own rules: who registers what and when, and what a proof has to be bound to. MockProofVerifier.sol answers for
+// the precompile here; the real one is tested with the chain crate.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { concat, encodeAbiParameters, keccak256, parseAbiParameters, toHex, zeroHash } from "viem";
+import {
+  NETWORK_ID,
+  alice,
+  bob,
+  nodeA,
+  nodeB,
+  registerNode,
+  startChain,
+  verifierReturns,
+} from "../harness/chain.mjs";
+import { REVISION, batchRoot, receipt, receiptId, signReceipt } from "../harness/receipts.mjs";
+
+const digest = (text) => keccak256(toHex(text));
+const encode = (types, ...values) => encodeAbiParameters(parseAbiParameters(types), values);
+const [MODEL, WEIGHTS, ROWS] = [digest("model"), digest("weights"), toHex("rows")];
+const CIRCUIT = concat(["0x00", MODEL]);
+const REFUSED = "0x0102";
+
+let chain;
+before(async () => {
+  chain = await startChain();
+  await chain.mockVerifier();
+  await chain.mockProofVerifier();
+  await registerNode(chain, alice, nodeA);
+  await chain.models.send(alice, "publish", "digits", REVISION);
+  await chain.snapshot();
+});
+afterEach(() => chain.rewind());
+after(() => chain.stop());
+
+const register = () => chain.proofs.send(alice, "registerModel", REVISION, CIRCUIT, WEIGHTS, "0x");
+
+/** Settles one receipt of nodeA; gives the first five arguments of `prove`, the id, and the block. */
+async function settle(changes = {}) {
+  const message = receipt(nodeA, changes);
+  const id = receiptId(message);
+  const root = batchRoot(nodeA.address, [id]);
+  const span = { revision: message.revision, firstSequence: 0n, count: 1, previous: zeroHash, last: id };
+  const bytes = verifierReturns("verifyBatch", [nodeA.address, root, 1, [span]]);
+  const { blockNumber } = await chain.settlement.send(bob, "settle", bytes);
+  return { place: [message, await signReceipt(nodeA, message), 0, 1, []], id, blockNumber };
+}
+
+/** A block after now whose hash a call can read: the newest is not before the block that a call runs in. */
+async function laterBlock() {
+  await chain.pass(1);
+  const at = await chain.client.getBlockNumber();
+  await chain.pass(1);
+  return at;
+}
+
+/** What the mock takes for a proof, with any part replaced. */
+async function proofFor(id, randomBlock, changes = {}) {
+  const { hash } = await chain.client.getBlock({ blockNumber: randomBlock });
+  const context = keccak256(encode("bytes32, bytes32", id, hash));
+  const said = { weights: WEIGHTS, network: NETWORK_ID, revision: REVISION, context, rows: ROWS, ...changes };
+  const { weights, network, revision, rows } = said;
+  const bound = [weights, network, revision, said.context, keccak256(rows)];
+  return keccak256(encode("bytes32, bytes32, bytes32, bytes32, bytes32", ...bound));
+}
+
+test("a publisher registers a revision's model, once and for good", async () => {
+  const mined = await register();
+  const said = { revision: REVISION, modelId: MODEL, weights: WEIGHTS, circuitHash: keccak256(CIRCUIT) };
+  assert.deepEqual(await chain.proofs.events(mined, "ModelRegistered"), [said]);
+  assert.deepEqual(await chain.proofs.read("models", REVISION), [MODEL, WEIGHTS, mined.blockNumber]);
+  const again = ["registerModel", REVISION, CIRCUIT, digest("other weights"), "0x"];
+  await chain.proofs.refuses(alice, ["AlreadyRegistered", REVISION, MODEL], ...again);
+});
+
+test("nobody else registers it, and no revision that is not published", async () => {
+  const by = (account, error, revision) =>
+    chain.proofs.refuses(account, error, "registerModel", revision, CIRCUIT, WEIGHTS, "0x");
+  await by(bob, ["NotPublisher", REVISION, alice.address], REVISION);
+  await by(alice, "NotPublisher", digest("unpublished"));
+});
+
+test("a registration that the precompile refuses registers nothing", async () => {
+  await chain.proofs.refuses(alice, ["ProofRefused", 2], "registerModel", REVISION, REFUSED, WEIGHTS, "0x");
+  await register();
+});
+
+test("a computation is recorded under its receipt, once, and the receipt is signed as before", async () => {
+  await register();
+  const { place, id } = await settle();
+  const at = await laterBlock();
+  const args = [...place, at, CIRCUIT, ROWS, await proofFor(id, at)];
+  const mined = await chain.proofs.send(bob, "prove", ...args);
+  const said = { receiptId: id, modelId: MODEL, rowsHash: keccak256(ROWS) };
+  assert.deepEqual(await chain.proofs.events(mined, "ComputationProven"), [said]);
+  assert.equal(await chain.proofs.read("provenAt", id, keccak256(ROWS)), mined.blockNumber);
+  assert.equal(await chain.proofs.read("provenAt", id, digest("other rows")), 0n);
+  assert.deepEqual(await chain.settlement.read("verifyReceipt", ...place), [1, id]);
+  const again = await chain.proofs.send(alice, "prove", ...args);
+  assert.deepEqual(await chain.proofs.events(again, "ComputationProven"), []);
+  assert.equal(await chain.proofs.read("provenAt", id, keccak256(ROWS)), mined.blockNumber);
+});
+
+test("a proof that is bound to anything else is refused", async () => {
+  await register();
+  const { place, id } = await settle();
+  const at = await laterBlock();
+  const cases = ["weights", "network", "revision", "context"].map((part) => ({ [part]: digest("other") }));
+  for (const change of [...cases, { rows: toHex("other rows") }]) {
+    const proof = await proofFor(id, at, change);
+    await chain.proofs.refuses(bob, ["ProofRefused", 7], "prove", ...place, at, CIRCUIT, ROWS, proof);
+  }
+  const otherReceipt = await proofFor(digest("other receipt"), at);
+  await chain.proofs.refuses(bob, ["ProofRefused", 7], "prove", ...place, at, CIRCUIT, ROWS, otherReceipt);
+  const [proof, other] = [await proofFor(id, at), digest("other model")];
+  const foreign = concat(["0x00", other]);
+  await chain.proofs.refuses(bob, ["OtherModel", MODEL, other], "prove", ...place, at, foreign, ROWS, proof);
+});
+
+test("a model comes before the receipts that are proven with it", async () => {
+  const { place, id, blockNumber } = await settle();
+  const at = await laterBlock();
+  const args = ["prove", ...place, at, CIRCUIT, ROWS, await proofFor(id, at)];
+  await chain.proofs.refuses(bob, ["NotRegistered", REVISION], ...args);
+  const registered = await register();
+  await chain.proofs.refuses(bob, ["RegisteredTooLate", registered.blockNumber, blockNumber], ...args);
+});
+
+test("the random block comes after the settlement, and is one that is known", async () => {
+  await register();
+  const { place, id, blockNumber } = await settle();
+  await chain.pass(1);
+  const attempt = (error, at) =>
+    chain.proofs.refuses(bob, error, "prove", ...place, at, CIRCUIT, ROWS, zeroHash);
+  await attempt(["RandomBlockTooEarly", blockNumber, blockNumber], blockNumber);
+  await attempt(["RandomBlockTooEarly", 0n, blockNumber], 0n);
+  const future = (await chain.client.getBlockNumber()) + 10n;
+  await attempt(["RandomBlockUnknown", future], future);
+  await chain.client.mine({ blocks: 257 });
+  await attempt(["RandomBlockUnknown", blockNumber + 1n], blockNumber + 1n);
+  await chain.proofs.refuses(bob, ["RandomBlockUnknown", future + 999n], "contextOf", id, future + 999n);
+});
+
+test("a receipt that has not settled, or is not signed, is refused", async () => {
+  await register();
+  const { place } = await settle();
+  const at = await laterBlock();
+  const rest = [0, 1, [], at, CIRCUIT, ROWS, zeroHash];
+  const other = receipt(nodeA, { sequence: 9n });
+  await chain.proofs.refuses(bob, "NotSettled", "prove", other, await signReceipt(nodeA, other), ...rest);
+  await chain.proofs.refuses(bob, "BadSignature", "prove", place[0], await signReceipt(nodeB, place[0]), ...rest);
+});
