@@ -23,6 +23,11 @@ pub(crate) trait Lanes {
     /// One element of a column.
     type Lane: Algebra<Challenge> + Copy + Send + Sync;
 
+    /// Zero in every lane.
+    fn zero() -> Self::Lane {
+        Self::Lane::ZERO
+    }
+
     /// The sum over the lanes.
     fn total(lane: Self::Lane) -> Challenge;
 

@@ -474,11 +474,10 @@ fn add_row(sums: &mut [Challenge], row: &[i32], weight: Challenge) {
 
 impl Vectors {
     fn sum(&self) -> Challenge {
-        let nothing = Challenge::ZERO;
         with_lanes!(K, [&self.left => l, &self.right => r], {
             pair_sum::<K>(l.len(), |i| match &self.equality {
-                Some(equality) => (l[i] * r[i] * K::read(equality, i), nothing.into()),
-                None => (l[i] * r[i], nothing.into()),
+                Some(equality) => (l[i] * r[i] * K::read(equality, i), K::zero()),
+                None => (l[i] * r[i], K::zero()),
             })
         })
         .0
@@ -502,7 +501,7 @@ impl Vectors {
             });
             let (square, _) = pair_sum::<K>(half, |i| {
                 let (dl, dr, de) = slopes(i);
-                (dl * dr * e[i] + (dl * r[i] + l[i] * dr) * de, Challenge::ZERO.into())
+                (dl * dr * e[i] + (dl * r[i] + l[i] * dr) * de, K::zero())
             });
             [constant, square, cube]
         })

@@ -25,6 +25,14 @@ pub struct Suite {
 /// What a judge says: nothing, or why it refuses.
 pub type Verdict = Result<(), String>;
 
+/// A type's name, its file, its bytes, and how others are judged.
+pub type Frozen = (
+    &'static str,
+    &'static str,
+    Vec<u8>,
+    fn(&Suite, &[u8]) -> Verdict,
+);
+
 impl Suite {
     /// The suite; the same every time.
     pub fn new() -> Self {
@@ -95,14 +103,7 @@ impl Suite {
     }
 
     /// Each type with its file, its bytes and its judge.
-    pub fn types(
-        &self,
-    ) -> [(
-        &'static str,
-        &'static str,
-        Vec<u8>,
-        fn(&Self, &[u8]) -> Verdict,
-    ); 5] {
+    pub fn types(&self) -> [Frozen; 5] {
         let graph = self.graph.encode().expect("the graph has an encoding");
         [
             ("IntGraph", "zkml/int-graph.json", graph, Self::graph),

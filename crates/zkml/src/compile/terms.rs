@@ -157,7 +157,7 @@ fn rows(
             .take(groups * outer)
             .enumerate()
         {
-            let place = ((row / outer) << axes[1] | row % outer) << axes[2];
+            let place = (((row / outer) << axes[1]) | (row % outer)) << axes[2];
             list[place..][..run.len()].copy_from_slice(run);
         }
         Part {

@@ -5,9 +5,7 @@ use assay_zkml_verify::view::{Coordinate, NONE, Strided};
 
 /// A listed map as a strided view if it is one, as it is otherwise.
 pub(super) fn compressed(list: Vec<u32>, axes: &[u32], source_len: u32) -> View {
-    let plain = plain(&list, axes, source_len);
-    let found = plain.or_else(|| windows(&list, axes, source_len));
-    found.unwrap_or(View::Listed(list))
+    plain(&list, axes, source_len).unwrap_or(View::Listed(list))
 }
 
 /// A view whose only positions without a source lie beyond its axes' extents.
@@ -57,7 +55,7 @@ fn split(list: &[u32], stride: usize, len: usize) -> Option<Vec<Digit>> {
             .windows(2)
             .take_while(|pair| pair[1] - pair[0] == step);
         let extent = regular.count() + 1;
-        if starts.len() % extent != 0 {
+        if !starts.len().is_multiple_of(extent) {
             return None;
         }
         digits.push(Digit {
@@ -71,12 +69,6 @@ fn split(list: &[u32], stride: usize, len: usize) -> Option<Vec<Digit>> {
     }
     digits.reverse();
     Some(digits)
-}
-
-/// The windows of a convolution with padding: `[.., rows, (channels, kernel)]` over an image that lies in strides.
-fn windows(list: &[u32], axes: &[u32], source_len: u32) -> Option<View> {
-    let _ = (list, axes, source_len);
-    None
 }
 
 /// The strided view, if it gives exactly this list.

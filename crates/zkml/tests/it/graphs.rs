@@ -204,9 +204,9 @@ pub(crate) fn evaluate(nodes: &[Node], inputs: &[Vec<i16>]) -> Vec<Vec<i64>> {
                 };
                 let (own, each) = (channels / groups, outputs / groups);
                 let mut result = Vec::new();
-                for o in 0..outputs {
+                for (o, bias) in bias.iter().enumerate().take(outputs) {
                     for (oy, ox) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
-                        let mut sum = i64::from(bias[o]);
+                        let mut sum = i64::from(*bias);
                         for c in 0..own {
                             for (ky, kx) in (0..window.kernel[0])
                                 .flat_map(|y| (0..window.kernel[1]).map(move |x| (y, x)))

@@ -1,6 +1,6 @@
 //! Some of every class of mutations; `cargo run --example abuse` makes all of them.
 
-use crate::mutate::{Tally, cases};
+use crate::mutate::cases;
 
 #[test]
 fn nothing_but_the_proof_is_accepted() {
@@ -8,14 +8,8 @@ fn nothing_but_the_proof_is_accepted() {
     for case in cases() {
         for class in case.classes() {
             let tally = class.run(48);
-            assert_eq!(
-                (&tally.accepted, &tally.panicked),
-                (&Vec::new(), &Vec::new()),
-                "{}: {} accepted, and panicked",
-                case.name,
-                class.name
-            );
-            tried += Tally::clone(&tally).tried;
+            assert!(tally.sound(), "{}, {}: {tally:?}", case.name, class.name);
+            tried += tally.tried;
         }
     }
     assert!(tried > 4000, "{tried}");

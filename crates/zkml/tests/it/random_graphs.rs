@@ -36,7 +36,7 @@ impl Random {
         let mut rest: usize = self.shape(id).iter().product();
         let mut shape = Vec::new();
         for _ in 1..axes {
-            let divisors: Vec<usize> = (1..=rest).filter(|d| rest % d == 0).collect();
+            let divisors: Vec<usize> = (1..=rest).filter(|d| rest.is_multiple_of(*d)).collect();
             let divisor = divisors[self.pick(divisors.len())];
             shape.push(divisor);
             rest /= divisor;

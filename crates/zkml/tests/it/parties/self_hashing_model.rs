@@ -52,10 +52,8 @@ fn no_admissible_circuit_reaches_the_end_of_the_chain() {
     let deepest = deep(MAX_STEPS);
     assert_eq!(depth(&deepest), MAX_STEPS);
     assert!(Prepared::new(deepest).is_ok());
-    assert!(
-        CHAIN > MAX_STEPS,
-        "one layer for each link, and more for the challenges, are too many"
-    );
+    // One layer for each link, and more for the challenges, are too many.
+    const { assert!(CHAIN > MAX_STEPS) };
     match Prepared::new(deep(MAX_STEPS + 1)) {
         Err(Error::Circuit { place, .. }) => assert_eq!(place, "the number of steps"),
         other => panic!("{other:?}"),

@@ -35,8 +35,8 @@ fn quotients_stay_in_their_table() {
     let half = (1i64 << shift) >> 1;
     let lie = |index: usize, sums: &[i64], columns: &mut Columns| {
         if index == 1 {
-            for place in 0..sums.len() {
-                let target = (sums[place] + half).rem_euclid(P);
+            for (place, sum) in sums.iter().enumerate() {
+                let target = (sum + half).rem_euclid(P);
                 let multiple = (0..1i64 << shift).find(|k| (target + k * P) % (1 << shift) == 0);
                 columns.argument[place] = ((target + multiple.unwrap() * P) >> shift) as i32;
                 columns.remainder[place] = 0;
