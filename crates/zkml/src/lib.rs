@@ -14,6 +14,8 @@ mod column;
 mod compile;
 mod execute;
 mod fractions;
+#[cfg(feature = "groth16")]
+pub mod groth16;
 mod model;
 mod prove;
 mod quote;
@@ -65,6 +67,10 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A Groth16 proof cannot be made or is refused.
+    #[cfg(feature = "groth16")]
+    #[error("groth16: {0}")]
+    Groth16(String),
     /// The protocol ended before everything was opened.
     #[error("the protocol ended early")]
     Unfinished,
