@@ -1,0 +1,202 @@
+//! Registers a model one of whose weights does not fit eight bits, so that its accumulators could leave the field.
+
+use assay_zkml::{Model, register};
+use assay_zkml_verify::circuit::WEIGHT_BOUND;
+use assay_zkml_verify::commitment::{self, Opening, Placement, Scheme};
+use assay_zkml_verify::field::{Base, Challenge, eq_table, signed};
+use assay_zkml_verify::registration::{self, Registration, TABLE_LOG, begin, entry, weights_log};
+use assay_zkml_verify::sumcheck::quadratic;
+use assay_zkml_verify::transcript::{Prover, Sponge, Transcript};
+use assay_zkml_verify::{Error, ModelCommitment};
+use p3_commit::MultilinearPcs;
+use p3_field::{Field as _, PrimeCharacteristicRing as _};
+use p3_matrix::dense::RowMajorMatrix;
+use p3_multilinear_util::point::Point;
+use p3_sumcheck::PrescribedPointPcs as _;
+use p3_sumcheck::layout::{Layout as _, Table};
+
+use super::model;
+
+/// The weight, and where it stands.
+const HEAVY: i64 = 200;
+const PLACE: usize = 5;
+/// A place of the table behind its 256 weights.
+const BEHIND: usize = 300;
+
+/// A vector committed to by the scheme alone: the prover's own type takes weights of eight bits only.
+struct Committed {
+    log: u32,
+    scheme: Scheme,
+    root: [u8; 32],
+    opener: <Scheme as MultilinearPcs<Challenge, Sponge>>::ProverData,
+}
+
+impl Committed {
+    fn new(values: &[Base]) -> Self {
+        let log = values.len().trailing_zeros();
+        let scheme = commitment::scheme("vector", log).unwrap();
+        let folding = scheme.folding_schedule()[0];
+        let table = Table::new(RowMajorMatrix::new(values.to_vec(), values.len()));
+        let witness = Placement::new_witness(vec![table], folding);
+        let (cap, opener) = scheme.commit(witness, Transcript::default().sponge()).unwrap();
+        let root = cap.roots()[0];
+        Self { log, scheme, root, opener }
+    }
+
+    fn open(&self, transcript: &mut Transcript, point: &[Challenge]) -> Opening {
+        let at = [Point::new(point.to_vec())];
+        let opener = self.opener.clone();
+        let protocol = commitment::protocol(self.log);
+        self.scheme.open_at(opener, &protocol, &at, transcript.sponge()).unwrap()
+    }
+}
+
+/// Proves a tree of fractions over any leaves, from the definition of its layers; returns the leaves' point.
+fn tree(prover: &mut Prover, numerators: Vec<Challenge>, denominators: Vec<Challenge>) -> Vec<Challenge> {
+    let mut layers = vec![(numerators, denominators)];
+    while layers.last().unwrap().0.len() > 1 {
+        let (n, d) = layers.last().unwrap();
+        let half = n.len() / 2;
+        let sum = |i: usize| n[i] * d[i + half] + n[i + half] * d[i];
+        let above = ((0..half).map(sum).collect(), (0..half).map(|i| d[i] * d[i + half]).collect());
+        layers.push(above);
+    }
+    let (n, d) = layers.pop().unwrap();
+    let (mut numerator, mut denominator) = (n[0], d[0]);
+    prover.send(numerator);
+    prover.send(denominator);
+    let mut point: Vec<Challenge> = Vec::new();
+    while let Some((n, d)) = layers.pop() {
+        let half = n.len() / 2;
+        let halves = |v: &[Challenge]| [v[..half].to_vec(), v[half..].to_vec()];
+        let ([n0, n1], [d0, d1]) = (halves(&n), halves(&d));
+        let mix = prover.transcript.challenge();
+        let mut claim = numerator + mix * denominator;
+        let mut columns = [n0, n1, d0, d1];
+        let mut below = Vec::new();
+        for (round, z) in point.iter().enumerate() {
+            let (constant, square) = coefficients(&columns, &eq_table(&point[round + 1..]), mix);
+            prover.send(constant);
+            prover.send(square);
+            let r = prover.transcript.challenge();
+            let one = (claim - (Challenge::ONE - *z) * constant) * z.inverse();
+            claim = quadratic(constant, one - constant - square, square, r);
+            for column in &mut columns {
+                let half = column.len() / 2;
+                *column = (0..half).map(|i| column[i] + r * (column[i + half] - column[i])).collect();
+            }
+            below.push(r);
+        }
+        let [n0, n1, d0, d1] = columns.map(|column| column[0]);
+        [n0, n1, d0, d1].into_iter().for_each(|value| prover.send(value));
+        let side = prover.transcript.challenge();
+        numerator = n0 + side * (n1 - n0);
+        denominator = d0 + side * (d1 - d0);
+        point = [vec![side], below].concat();
+    }
+    point
+}
+
+/// The constant and the square coefficient of a round's polynomial, without its factor.
+fn coefficients(
+    [n0, n1, d0, d1]: &[Vec<Challenge>; 4],
+    eq: &[Challenge],
+    mix: Challenge,
+) -> (Challenge, Challenge) {
+    let half = eq.len();
+    let sum = |at: &dyn Fn(&[Challenge], usize) -> Challenge| -> Challenge {
+        let place = |i: usize| {
+            let [a, b, c, d] = [n0, n1, d0, d1].map(|column| at(column, i));
+            eq[i] * (a * d + (b + mix * d) * c)
+        };
+        (0..half).map(place).sum()
+    };
+    (sum(&|column, i| column[i]), sum(&|column, i| column[i + half] - column[i]))
+}
+
+/// What a registrar may lie about.
+struct Lie {
+    /// How often the heavy weight is said to be looked up.
+    counts: Challenge,
+    /// What stands behind the table's 256 weights at [`BEHIND`], and how often it is said to be found.
+    behind: Option<i64>,
+}
+
+fn verdict(lie: &Lie) -> Result<(), Error> {
+    let model = model(7);
+    let circuit = model.prepared().circuit();
+    let log = weights_log(circuit);
+    let mut weights: Vec<Base> = model.weights().iter().map(|w| signed(i64::from(*w))).collect();
+    weights[PLACE] = signed(HEAVY);
+    let mut counts = vec![0u32; 1 << TABLE_LOG];
+    for (_, weight) in model.weights().iter().enumerate().filter(|(i, _)| *i != PLACE) {
+        counts[(i64::from(*weight) + WEIGHT_BOUND) as usize] += 1;
+    }
+    let mut table: Vec<Base> = (0..1 << TABLE_LOG).map(entry).collect();
+    if let Some(value) = lie.behind {
+        table[BEHIND] = signed(value);
+        counts[BEHIND] = 1;
+    }
+    let counts: Vec<Base> = counts.into_iter().map(Base::from_u32).collect();
+    let (committed, multiplicities) = (Committed::new(&weights), Committed::new(&counts));
+    let commitment = ModelCommitment { circuit: circuit.digest(), weights: committed.root };
+    let mut prover = Prover::default();
+    let c = begin(&mut prover.transcript, &commitment, log, multiplicities.root).unwrap();
+    let mut ones = vec![Challenge::ONE; 1 << log];
+    ones[PLACE] = lie.counts;
+    let weight = tree(&mut prover, ones, weights.iter().map(|w| c - *w).collect());
+    let found = counts.into_iter().map(Challenge::from).collect();
+    let entries = tree(&mut prover, found, table.iter().map(|e| c - *e).collect());
+    let weights_opening = committed.open(&mut prover.transcript, &weight);
+    let multiplicities_opening = multiplicities.open(&mut prover.transcript, &entries);
+    let registration = Registration {
+        multiplicities: multiplicities.root,
+        messages: prover.into_messages(),
+        weights_opening,
+        multiplicities_opening,
+    };
+    registration::verify(circuit, &commitment, &registration)
+}
+
+#[test]
+fn no_weight_leaves_eight_bits() {
+    let leaves = Error::Lookup("the leaves are not weights and table");
+    let honest = Lie { counts: Challenge::ONE, behind: None };
+    assert_eq!(verdict(&honest), Err(Error::Lookup("some weight does not fit eight bits")));
+    let uncounted = Lie { counts: Challenge::ZERO, behind: None };
+    assert_eq!(verdict(&uncounted), Err(leaves.clone()));
+    let longer = Lie { counts: Challenge::ONE, behind: Some(HEAVY) };
+    assert_eq!(verdict(&longer), Err(leaves));
+}
+
+/// Everything is shown of weights that fit, under a commitment to others.
+#[test]
+fn the_weights_are_those_committed_to() {
+    let (model, foreign) = (model(7), super::model(8));
+    assert_eq!(model.prepared().circuit().weights_log, foreign.prepared().circuit().weights_log);
+    let disguised: Model = model.dangerous_disguise(&foreign);
+    let registration = register(&disguised).unwrap();
+    let circuit = disguised.prepared().circuit();
+    let verdict = registration::verify(circuit, &disguised.commitment(), &registration);
+    assert!(matches!(verdict, Err(Error::Opening { what: "weights", .. })), "{verdict:?}");
+}
+
+/// The first challenge depends on everything that the registration is about.
+#[test]
+fn a_registration_is_bound_to_its_model() {
+    let challenge = |model: ModelCommitment, log: u32, root: [u8; 32]| {
+        begin(&mut Transcript::default(), &model, log, root).unwrap()
+    };
+    let own = ModelCommitment { circuit: [1; 32], weights: [2; 32] };
+    let other = |circuit, weights| ModelCommitment { circuit, weights };
+    let challenges = [
+        challenge(own, 10, [3; 32]),
+        challenge(own, 11, [3; 32]),
+        challenge(own, 10, [4; 32]),
+        challenge(other([5; 32], own.weights), 10, [3; 32]),
+        challenge(other(own.circuit, [5; 32]), 10, [3; 32]),
+        challenge(other(own.weights, own.circuit), 10, [3; 32]),
+    ];
+    let different: std::collections::HashSet<_> = challenges.iter().collect();
+    assert_eq!(different.len(), challenges.len());
+}
