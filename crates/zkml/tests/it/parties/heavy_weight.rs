@@ -3,10 +3,10 @@
 use assay_zkml::{Model, register};
 use assay_zkml_verify::circuit::WEIGHT_BOUND;
 use assay_zkml_verify::commitment::{self, Opening, Placement, Scheme};
-use assay_zkml_verify::field::{Base, Challenge, eq_table, signed};
+use assay_zkml_verify::field::{Base, Challenge, eq_table, evaluate, signed};
 use assay_zkml_verify::registration::{self, Registration, TABLE_LOG, begin, entry, weights_log};
 use assay_zkml_verify::sumcheck::quadratic;
-use assay_zkml_verify::transcript::{Prover, Sponge, Transcript};
+use assay_zkml_verify::transcript::{Prover, Sponge, Transcript, Verifier};
 use assay_zkml_verify::{Error, ModelCommitment};
 use p3_commit::MultilinearPcs;
 use p3_field::{Field as _, PrimeCharacteristicRing as _};
@@ -179,6 +179,37 @@ fn the_weights_are_those_committed_to() {
     let circuit = disguised.prepared().circuit();
     let verdict = registration::verify(circuit, &disguised.commitment(), &registration);
     assert!(matches!(verdict, Err(Error::Opening { what: "weights", .. })), "{verdict:?}");
+}
+
+/// The rules of a circuit are checked for the one that is registered, not for one that is shown instead.
+#[test]
+fn the_circuit_is_the_one_registered() {
+    let model = model(7);
+    let registration = register(&model).unwrap();
+    let mut circuit = model.prepared().circuit().clone();
+    circuit.tables[0].values[0] ^= 1;
+    let verdict = registration::verify(&circuit, &model.commitment(), &registration);
+    assert_eq!(verdict, Err(Error::Model("circuit")));
+}
+
+/// An opening that is right, for a value that is not.
+#[test]
+fn an_opening_shows_one_value() {
+    let values: Vec<Base> = (0..1 << 10).map(|i| signed(i * i - 7)).collect();
+    let committed = Committed::new(&values);
+    let mut transcript = Transcript::default();
+    let point = transcript.point(10);
+    let opening = committed.open(&mut transcript, &point);
+    let verdict = |claimed: Challenge| {
+        let mut verifier = Verifier::new(&[]);
+        assert_eq!(verifier.transcript.point(10), point);
+        commitment::verify(&mut verifier, "vector", committed.root, &point, claimed, &opening)
+    };
+    let value = evaluate(values.iter().copied(), &point);
+    assert_eq!(verdict(value), Ok(()));
+    for other in [value + Challenge::ONE, -value, Challenge::ZERO] {
+        assert!(matches!(verdict(other), Err(Error::Opening { what: "vector", .. })));
+    }
 }
 
 /// The first challenge depends on everything that the registration is about.
