@@ -122,7 +122,8 @@ fn quote_text(report: &QuoteReport) -> String {
             (
                 "soundness",
                 format!(
-                    "{:.1} bits under the Johnson bound; {:.1} if only unique decoding is believed",
+                    "{:.1} bits for a proof by itself, under the Johnson bound; {:.1} if only unique decoding is believed, and about \
+                     that for its weights being the registered ones",
                     report.soundness_bits, report.soundness_bits_unique_decoding
                 ),
             ),
@@ -218,7 +219,7 @@ fn setup_text(file: &CommitmentFile, quality: Option<Quality>, out: &Path) -> St
             ("accuracy", measured),
             (
                 "weights",
-                "each shown to fit eight bits, which every proof relies on".into(),
+                "shown to fit eight bits; that a proof uses these very ones is less certain (docs/zkml.md)".into(),
             ),
             ("written", out.display().to_string()),
         ],

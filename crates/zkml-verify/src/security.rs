@@ -4,6 +4,9 @@
 //! a prover spends. The terms of the arguments are polynomial identities over a field of 155 bits, each multiplied by the
 //! number of vectors that a commitment may still stand for; the terms of the openings are those of WHIR under the Johnson
 //! bound. Grinding is not used, so none is counted.
+//!
+//! This is the error of one proof by itself: that *some* vector near each root satisfies it. That two proofs under one root, or a
+//! proof and a registration, speak of the same vector is not covered; it holds to about `conservative_bits` only.
 
 use p3_security::SecurityAssumption;
 use p3_sumcheck::PrescribedPointPcs as _;
