@@ -10,8 +10,12 @@ import {ISettlement} from "./interfaces/ISettlement.sol";
 /// Remembers which revisions have a model that can be proven, and which computations of them were proven.
 ///
 /// What is established by `provenAt[receiptId][rowsHash] != 0`: the receipt settled; before that, the publisher of its
-/// revision had committed to a model (circuit and weights in range) for this revision; and weights under that commitment
-/// give the outputs of the rows for the inputs of the rows, on integers, exactly as the circuit says.
+/// revision had committed to a model for this revision and shown that weights under the commitment are in range; and some
+/// weights under that commitment give the outputs of the rows for the inputs of the rows, in the proof's field.
+///
+/// What is NOT established at the full strength of a proof: that the weights of two proofs, or of a proof and the
+/// registration, are the same. A publisher who prepared for it can prove with weights out of range, and then sums may wrap
+/// and integers be wrong (docs/zkml.md, Soundness).
 ///
 /// What is NOT established, in this version: that these rows are the receipt's. The receipt commits to its input and
 /// output with salts, as tensors before quantisation; nothing here opens these commitments, and anyone may prove any rows
