@@ -19,11 +19,11 @@ mod pooling;
 mod ranking;
 mod reduction;
 mod scaling;
-mod scores;
+pub(crate) mod scores;
 mod selection;
 mod softmax;
 mod spec;
-mod trees;
+pub(crate) mod trees;
 mod vectors;
 pub(crate) mod window;
 

@@ -6,6 +6,8 @@
 
 mod maxima;
 mod terms;
+#[cfg(test)]
+mod tests;
 mod views;
 mod weights;
 

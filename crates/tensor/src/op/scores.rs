@@ -125,7 +125,7 @@ impl Labels {
 
 /// The last step from raw scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PostTransform {
+pub(crate) enum PostTransform {
     None,
     Logistic,
     Softmax,

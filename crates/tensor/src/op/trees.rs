@@ -13,13 +13,13 @@ use crate::{Shape, Tensor};
 
 /// A branch: the comparison of one feature and where to go. The top bit of a target marks a leaf.
 #[derive(Debug, Clone, Copy)]
-struct Branch {
-    threshold: f32,
-    feature: u32,
+pub(crate) struct Branch {
+    pub(crate) threshold: f32,
+    pub(crate) feature: u32,
     /// If the comparison holds.
-    yes: u32,
+    pub(crate) yes: u32,
     /// If it does not.
-    no: u32,
+    pub(crate) no: u32,
 }
 
 /// The mark of a leaf in a target.
@@ -27,7 +27,7 @@ const LEAF: u32 = 1 << 31;
 
 /// How a branch compares the feature with its threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(crate) enum Mode {
     LessOrEqual,
     Less,
     GreaterOrEqual,
@@ -69,17 +69,17 @@ impl Mode {
 
 /// An ensemble ready to run.
 #[derive(Debug)]
-struct Forest {
+pub(crate) struct Forest {
     branches: Vec<Branch>,
     /// Mode of each branch and whether a missing value (NaN) goes to `yes`; empty if all are `<=` and none does.
     modes: Vec<(Mode, bool)>,
-    roots: Vec<u32>,
+    pub(crate) roots: Vec<u32>,
     /// Where the votes of each leaf start; one more entry than leaves.
     leaves: Vec<u32>,
     /// Target and weight.
     votes: Vec<(u32, f32)>,
     /// One more than the greatest feature number.
-    features: usize,
+    pub(crate) features: usize,
     /// The longest path, for the estimate of work.
     depth: usize,
 }
@@ -107,7 +107,7 @@ impl Forest {
             depth: 0,
         };
         for root in table.roots()? {
-            let target = forest.place(&table, &votes, root)?;
+            let target = forest.lay_out(&table, &votes, root)?;
             forest.roots.push(target);
         }
         let placed = forest.branches.len() + forest.leaves.len() - 1;
@@ -128,7 +128,7 @@ impl Forest {
     }
 
     /// Lays out one tree from its root; `Table::roots` has made sure that it is a tree.
-    fn place(
+    fn lay_out(
         &mut self,
         table: &Table<'_>,
         votes: &[Vec<(u32, f32)>],
@@ -204,6 +204,20 @@ impl Forest {
         (at & !LEAF) as usize
     }
 
+    /// What stands at a root or at a branch's target.
+    pub(crate) fn place(&self, at: u32) -> Place<'_> {
+        if at & LEAF != 0 {
+            let leaf = (at & !LEAF) as usize;
+            let votes = self.leaves[leaf] as usize..self.leaves[leaf + 1] as usize;
+            return Place::Leaf(&self.votes[votes]);
+        }
+        let mode = self.modes.get(at as usize).map(|(mode, _)| *mode);
+        Place::Branch(
+            self.branches[at as usize],
+            mode.unwrap_or(Mode::LessOrEqual),
+        )
+    }
+
     /// Adds the votes of every tree for one row.
     fn vote(&self, row: &[f32], sums: &mut [f64]) {
         for root in &self.roots {
@@ -229,6 +243,14 @@ impl Forest {
         }
         budget.charge(work(&[features.rows, self.roots.len(), self.depth + 1]))
     }
+}
+
+/// What a walk meets.
+pub(crate) enum Place<'a> {
+    /// A comparison.
+    Branch(Branch, Mode),
+    /// Its votes: target and weight.
+    Leaf(&'a [(u32, f32)]),
 }
 
 /// A count as an unmarked number.
@@ -406,29 +428,57 @@ fn base(spec: &Spec<'_>, targets: usize) -> Result<Vec<f64>, Fault> {
     }
 }
 
+/// A TreeEnsembleRegressor: `sum / divisor + base`, then `post`.
+pub(crate) struct Regressor {
+    pub(crate) forest: Forest,
+    /// One per target.
+    pub(crate) base: Vec<f64>,
+    pub(crate) divisor: f64,
+    pub(crate) post: PostTransform,
+}
+
+impl Regressor {
+    /// Reads and checks the attributes.
+    pub(crate) fn read(spec: &Spec<'_>) -> Result<Self, Fault> {
+        let targets = usize::try_from(spec.int("n_targets")?.unwrap_or(1))
+            .ok()
+            .filter(|t| (1..=MAX_TARGETS).contains(t));
+        let targets = targets.ok_or_else(|| Fault::because("n_targets"))?;
+        let names = Names {
+            trees: "target_treeids",
+            nodes: "target_nodeids",
+            targets: "target_ids",
+            weights: "target_weights",
+        };
+        let forest = Forest::new(spec, &names, targets)?;
+        let (base, post) = (base(spec, targets)?, PostTransform::read(spec)?);
+        let divisor = match spec.text("aggregate_function")?.unwrap_or("SUM") {
+            "SUM" => 1.0,
+            "AVERAGE" => forest.roots.len().max(1) as f64,
+            other => {
+                return Err(Fault::because(format!(
+                    "aggregate_function `{other}` is not supported"
+                )));
+            }
+        };
+        Ok(Self {
+            forest,
+            base,
+            divisor,
+            post,
+        })
+    }
+}
+
 /// TreeEnsembleRegressor.
 pub(super) fn regressor(spec: &Spec<'_>) -> Result<Kernel, Fault> {
-    let targets = usize::try_from(spec.int("n_targets")?.unwrap_or(1))
-        .ok()
-        .filter(|t| (1..=MAX_TARGETS).contains(t));
-    let targets = targets.ok_or_else(|| Fault::because("n_targets"))?;
-    let names = Names {
-        trees: "target_treeids",
-        nodes: "target_nodeids",
-        targets: "target_ids",
-        weights: "target_weights",
-    };
-    let forest = Forest::new(spec, &names, targets)?;
-    let (base, post) = (base(spec, targets)?, PostTransform::read(spec)?);
-    let divisor = match spec.text("aggregate_function")?.unwrap_or("SUM") {
-        "SUM" => 1.0,
-        "AVERAGE" => forest.roots.len().max(1) as f64,
-        other => {
-            return Err(Fault::because(format!(
-                "aggregate_function `{other}` is not supported"
-            )));
-        }
-    };
+    let Regressor {
+        forest,
+        base,
+        divisor,
+        post,
+    } = Regressor::read(spec)?;
+    let targets = base.len();
     single(move |args, budget| {
         let features = Features::read(args, budget)?;
         forest.admit(&features, budget)?;
@@ -453,7 +503,7 @@ const MAX_TARGETS: usize = 1 << 16;
 
 /// How two classes share the votes when all of them name one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Binary {
+pub(crate) enum Binary {
     /// Every class has its own votes.
     No,
     /// The votes are the probability of the second class.
@@ -465,38 +515,74 @@ enum Binary {
 /// TreeEnsembleClassifier. Two classes whose votes all name one class follow onnxruntime, which the specification leaves
 /// open: non-negative votes are a probability (the second class above one half), others a margin (above zero); votes for
 /// the first class stand for the second and make both scores, votes for the second leave the first score 0.
-pub(super) fn classifier(spec: &Spec<'_>) -> Result<Kernel, Fault> {
-    let labels = Labels::read(spec, "classlabels_int64s", "classlabels_strings")?;
-    let classes = Some(labels.len())
-        .filter(|c| *c <= MAX_TARGETS)
-        .ok_or_else(|| Fault::because("too many classes"))?;
-    let names = Names {
-        trees: "class_treeids",
-        nodes: "class_nodeids",
-        targets: "class_ids",
-        weights: "class_weights",
-    };
-    let forest = Forest::new(spec, &names, classes)?;
-    let one_class = forest.votes.windows(2).all(|pair| pair[0].0 == pair[1].0);
-    let binary = match (
-        classes == 2 && one_class,
-        forest.votes.iter().all(|(_, w)| *w >= 0.0),
-    ) {
-        (false, _) => Binary::No,
-        (true, true) => Binary::Probability,
-        (true, false) => Binary::Margin,
-    };
-    let offsets = match (binary, spec.floats("base_values")?) {
-        (Binary::Probability | Binary::Margin, [one]) => vec![f64::from(*one); 2],
-        _ => base(spec, classes)?,
-    };
-    let post = PostTransform::read(spec)?;
-    let second = binary != Binary::No && forest.votes.first().is_some_and(|(class, _)| *class == 1);
-    if second && !spec.floats("base_values")?.is_empty() {
-        return Err(Fault::because(
-            "base values with votes for the second of two classes only: their meaning is not specified",
-        ));
+pub(crate) struct Classifier {
+    labels: Labels,
+    pub(crate) forest: Forest,
+    pub(crate) binary: Binary,
+    /// The votes of a binary ensemble name the second class.
+    pub(crate) second: bool,
+    /// One per class; of a binary ensemble the first counts.
+    pub(crate) offsets: Vec<f64>,
+    pub(crate) post: PostTransform,
+}
+
+impl Classifier {
+    /// Reads and checks the attributes.
+    pub(crate) fn read(spec: &Spec<'_>) -> Result<Self, Fault> {
+        let labels = Labels::read(spec, "classlabels_int64s", "classlabels_strings")?;
+        let classes = Some(labels.len())
+            .filter(|c| *c <= MAX_TARGETS)
+            .ok_or_else(|| Fault::because("too many classes"))?;
+        let names = Names {
+            trees: "class_treeids",
+            nodes: "class_nodeids",
+            targets: "class_ids",
+            weights: "class_weights",
+        };
+        let forest = Forest::new(spec, &names, classes)?;
+        let one_class = forest.votes.windows(2).all(|pair| pair[0].0 == pair[1].0);
+        let binary = match (
+            classes == 2 && one_class,
+            forest.votes.iter().all(|(_, w)| *w >= 0.0),
+        ) {
+            (false, _) => Binary::No,
+            (true, true) => Binary::Probability,
+            (true, false) => Binary::Margin,
+        };
+        let offsets = match (binary, spec.floats("base_values")?) {
+            (Binary::Probability | Binary::Margin, [one]) => vec![f64::from(*one); 2],
+            _ => base(spec, classes)?,
+        };
+        let post = PostTransform::read(spec)?;
+        let second =
+            binary != Binary::No && forest.votes.first().is_some_and(|(class, _)| *class == 1);
+        if second && !spec.floats("base_values")?.is_empty() {
+            return Err(Fault::because(
+                "base values with votes for the second of two classes only: their meaning is not specified",
+            ));
+        }
+        Ok(Self {
+            labels,
+            forest,
+            binary,
+            second,
+            offsets,
+            post,
+        })
     }
+}
+
+/// TreeEnsembleClassifier.
+pub(super) fn classifier(spec: &Spec<'_>) -> Result<Kernel, Fault> {
+    let Classifier {
+        labels,
+        forest,
+        binary,
+        second,
+        offsets,
+        post,
+    } = Classifier::read(spec)?;
+    let classes = labels.len();
     Ok(Box::new(move |args, budget| {
         let features = Features::read(args, budget)?;
         forest.admit(&features, budget)?;

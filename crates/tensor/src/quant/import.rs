@@ -15,6 +15,7 @@ mod outputs;
 mod pool;
 mod trace;
 mod translate;
+mod trees;
 mod value;
 
 pub(in crate::quant) use trace::reals;

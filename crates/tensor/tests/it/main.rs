@@ -7,4 +7,5 @@ mod operators;
 mod quantised;
 mod random_graph;
 mod run_limits;
+mod trees;
 mod writer;

@@ -59,6 +59,14 @@ pub fn int(name: &str, value: i64) -> Message {
         .varint(20, 2)
 }
 
+/// An attribute of one text.
+pub fn text(name: &str, value: &str) -> Message {
+    Message::default()
+        .text(1, name)
+        .text(4, value)
+        .varint(20, 3)
+}
+
 /// An attribute that is a list of integers.
 pub fn ints(name: &str, values: &[i64]) -> Message {
     let message = values

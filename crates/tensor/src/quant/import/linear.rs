@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::arithmetic::affine;
 use super::builder::{Precision, own_shape};
+use super::outputs;
 use super::trace::{Seen, Step};
 use super::translate::{Translation, broadcast_map};
 use super::value::{Form, Linear, Signal, Value};
@@ -13,7 +14,7 @@ use crate::op::window::{Placed, Window as Windows};
 use crate::quant::graph::{Op, Window};
 
 /// Gain and offset along one axis, where they depend on nothing else.
-fn along(signal: &Signal, axis: usize) -> Option<(Vec<f64>, Vec<f64>)> {
+pub(super) fn along(signal: &Signal, axis: usize) -> Option<(Vec<f64>, Vec<f64>)> {
     let inner: usize = signal.shape[axis + 1..].iter().product();
     let length = signal.shape[axis];
     let read = |list: &Option<Rc<Vec<f64>>>, default: f64| match list {
@@ -29,7 +30,7 @@ fn along(signal: &Signal, axis: usize) -> Option<(Vec<f64>, Vec<f64>)> {
 }
 
 /// `rows` times the last axis of a value, plus a bias.
-fn dense(
+pub(super) fn dense(
     t: &mut Translation<'_, '_>,
     signal: &Signal,
     (mut rows, mut bias): (Vec<Vec<f64>>, Vec<f64>),
@@ -73,8 +74,8 @@ fn dense(
     })))
 }
 
-/// What calibration saw of the first output, or nothing in particular.
-fn seen(t: &Translation<'_, '_>, step: &Step<'_>) -> Seen {
+/// What calibration saw of the last output, or nothing in particular.
+pub(super) fn seen(t: &Translation<'_, '_>, step: &Step<'_>) -> Seen {
     let name = step.proto.outputs.last().copied().unwrap_or("");
     t.trace.seen(name).unwrap_or(Seen::new(-1.0, 1.0))
 }
@@ -356,6 +357,7 @@ pub(super) fn classifier<'a>(
     t: &mut Translation<'_, 'a>,
     step: &Step<'a>,
 ) -> Result<Vec<Value>, Fault> {
+    outputs::only_read(t, step, outputs::scores(t.trace, step)?)?;
     let scores = scores(t, step)?;
     Ok(vec![scores.clone(), scores])
 }

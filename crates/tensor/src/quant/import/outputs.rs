@@ -3,6 +3,7 @@
 use super::builder::{Precision, own_shape};
 use super::trace::{Step, Trace};
 use super::translate::Translation;
+use super::trees;
 use crate::error::Fault;
 use crate::op::{self, Spec};
 use crate::quant::model::{OutputSpec, Reading};
@@ -61,18 +62,14 @@ fn peeled<'a>(trace: &Trace<'a>, name: &str) -> Result<(&'a str, Reading), Fault
             }
             ("ArgMax", Reading::Value) if over_last(trace, step)? => reading = Reading::ArgMax,
             ("Softmax" | "LogSoftmax", Reading::ArgMax) if over_last(trace, step)? => {}
-            ("LinearClassifier", Reading::Value) => {
-                return match classifier(trace, step)? {
-                    Reading::Sigmoid | Reading::Value if normalised => Err(Fault::because(
-                        "a Normalizer of scores that are no probabilities",
-                    )),
-                    reading => Ok((current, reading)),
-                };
+            ("LinearClassifier" | "TreeEnsembleClassifier" | "TreeEnsembleRegressor", _) => {
+                let own = scores(trace, step)?;
+                return Ok((current, joined(own, reading, normalised)?));
             }
             _ => return Ok((current, reading)),
         }
         if step.proto.op == "Normalizer"
-            && maker(trace, from).is_none_or(|m| m.proto.op != "LinearClassifier")
+            && maker(trace, from).is_none_or(|m| !m.proto.op.ends_with("Classifier"))
         {
             return Err(Fault::because(
                 "a Normalizer that does not follow a classifier",
@@ -82,6 +79,51 @@ fn peeled<'a>(trace: &Trace<'a>, name: &str) -> Result<(&'a str, Reading), Fault
         current = from;
     }
     Ok((current, reading))
+}
+
+/// The reading of a model's scores and what follows them, as one.
+fn joined(own: Reading, reading: Reading, normalised: bool) -> Result<Reading, Fault> {
+    match (own, reading) {
+        (Reading::Sigmoid | Reading::Value, _) if normalised => Err(Fault::because(
+            "a Normalizer of scores that are no probabilities",
+        )),
+        (own, Reading::Value) => Ok(own),
+        (Reading::Value, reading) => Ok(reading),
+        (Reading::Softmax, Reading::ArgMax) => Ok(Reading::ArgMax),
+        (own, reading) => Err(Fault::because(format!(
+            "its scores are read as {own:?} and then as {reading:?}, only one of both can be"
+        ))),
+    }
+}
+
+/// How the integer scores of a classifier or an ensemble are read.
+pub(super) fn scores(trace: &Trace<'_>, step: &Step<'_>) -> Result<Reading, Fault> {
+    match step.proto.op {
+        "LinearClassifier" => classifier(trace, step),
+        _ => trees::reading(trace, step),
+    }
+}
+
+/// Refuses operators that take labels, or scores after a reading that is left to who reads the outputs.
+pub(super) fn only_read(
+    t: &Translation<'_, '_>,
+    step: &Step<'_>,
+    reading: Reading,
+) -> Result<(), Fault> {
+    let outputs = step.proto.outputs.as_slice();
+    let inside = |name: &&&str| t.taken.contains(**name);
+    let labels = outputs.len() > 1 && outputs.iter().take(1).any(|name| inside(&name));
+    if labels {
+        return Err(Fault::because(
+            "its labels go into another operator, only its scores have an integer form",
+        ));
+    }
+    if reading != Reading::Value && outputs.iter().any(|name| inside(&name)) {
+        return Err(Fault::because(format!(
+            "its scores are read as {reading:?}, which no operator can follow"
+        )));
+    }
+    Ok(())
 }
 
 /// The file's own copy of a name.

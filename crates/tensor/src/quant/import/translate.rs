@@ -1,11 +1,11 @@
 //! Node after node: which operator becomes what.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::builder::Builder;
 use super::trace::{Step, Trace, reals};
 use super::value::{Signal, Value};
-use super::{Options, arithmetic, inputs, linear, movement, normalise, outputs, pool};
+use super::{Options, arithmetic, inputs, linear, movement, normalise, outputs, pool, trees};
 use crate::error::Fault;
 use crate::op::Spec;
 use crate::quant::model::IntGraph;
@@ -16,6 +16,8 @@ pub(super) struct Translation<'t, 'a> {
     pub(super) trace: &'t Trace<'a>,
     pub(super) builder: Builder,
     pub(super) values: HashMap<&'a str, Value>,
+    /// The names that translated nodes take.
+    pub(super) taken: HashSet<&'a str>,
 }
 
 impl<'t, 'a> Translation<'t, 'a> {
@@ -25,6 +27,7 @@ impl<'t, 'a> Translation<'t, 'a> {
             trace,
             builder: Builder::new(options),
             values: HashMap::new(),
+            taken: HashSet::new(),
         }
     }
 
@@ -44,8 +47,11 @@ impl<'t, 'a> Translation<'t, 'a> {
                 inputs::add(&mut self.builder, self.trace, index, info, at_most).map_err(fail)?;
             self.values.insert(name, value);
         }
+        let makes = |step: &&Step<'a>| step.proto.outputs.iter().any(|o| needed.contains(o));
+        let translated = self.trace.steps.iter().filter(makes);
+        self.taken = translated.flat_map(|s| s.proto.inputs.clone()).collect();
         for step in &self.trace.steps {
-            if step.proto.outputs.iter().any(|o| needed.contains(o)) {
+            if makes(&step) {
                 self.builder.name = step.name.into();
                 self.step(step)
                     .map_err(|fault| fault.at(step.name, &step.op))?;
@@ -103,6 +109,8 @@ impl<'t, 'a> Translation<'t, 'a> {
             "Scaler" => one(linear::scaler(self, step)),
             "LinearRegressor" => one(linear::regressor(self, step)),
             "LinearClassifier" => linear::classifier(self, step),
+            "TreeEnsembleRegressor" => trees::regressor(self, step),
+            "TreeEnsembleClassifier" => trees::classifier(self, step),
             "MaxPool" | "AveragePool" => one(pool::windows(self, step)),
             "GlobalAveragePool" | "GlobalMaxPool" => one(pool::global(self, step)),
             "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceSumSquare" => {
@@ -111,8 +119,8 @@ impl<'t, 'a> Translation<'t, 'a> {
             "Softmax" => one(normalise::softmax(self, step)),
             "LayerNormalization" => one(normalise::layer(self, step)),
             _ => Err(Fault::because(
-                "it has no integer form here; quantised models take linear operators, pooling, elementwise functions, \
-                 normalisations, attention and movements",
+                "it has no integer form here; quantised models take linear operators, trees, pooling, elementwise \
+                 functions, normalisations, attention and movements",
             )),
         }
     }
