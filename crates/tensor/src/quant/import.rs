@@ -21,7 +21,7 @@ mod value;
 pub(in crate::quant) use trace::reals;
 
 use crate::quant::model::IntGraph;
-use crate::{Error, ModelLimits, NamedTensors, onnx};
+use crate::{Error, ModelLimits, NamedTensors, RunLimits, onnx};
 
 /// How finely a model is quantised.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,6 +42,8 @@ pub struct Options {
     pub margin: f64,
     /// Bounds on the ONNX file.
     pub limits: ModelLimits,
+    /// Bounds on the float model's run of one calibration row, with all of its values kept.
+    pub row: RunLimits,
 }
 
 impl Default for Options {
@@ -57,6 +59,12 @@ impl Default for Options {
             uneven: 3.0,
             margin: 0.1,
             limits: ModelLimits::default(),
+            // Beyond these no model is provable: a step of a circuit has at most 2^22 positions.
+            row: RunLimits {
+                input_elements: 1 << 22,
+                memory_bytes: 1 << 29,
+                operations: 1 << 36,
+            },
         }
     }
 }
@@ -68,7 +76,7 @@ impl Default for Options {
 /// integer form, and for one whose sums could leave [`super::MAX_ACCUMULATOR`].
 pub fn quantise(bytes: &[u8], rows: &[NamedTensors], options: &Options) -> Result<IntGraph, Error> {
     let file = onnx::parse(bytes, &options.limits)?;
-    let trace = trace::Trace::new(&file, rows)?;
+    let trace = trace::Trace::new(&file, rows, options.row)?;
     let graph = translate::Translation::new(&trace, *options).run()?;
     graph.validate()?;
     Ok(graph)

@@ -1,6 +1,7 @@
 //! Scenarios over operators, hostile files and the committed corpus.
 
 mod hostile;
+mod hostile_quantiser;
 mod import;
 mod mutation;
 mod operators;

@@ -67,13 +67,15 @@ fn check(name: &str, data: &NamedTensors) -> Result<(), String> {
     Ok(())
 }
 
+/// The recorded inputs and outputs of all cases.
+pub(crate) fn data() -> NamedTensors {
+    let model = load(&directory().join("data.onnx"));
+    run(&model, &NamedTensors::default()).unwrap()
+}
+
 #[test]
 fn every_form_answers_like_onnxruntime() {
-    let data = run(
-        &load(&directory().join("data.onnx")),
-        &NamedTensors::default(),
-    )
-    .unwrap();
+    let data = data();
     let mut names: Vec<String> = std::fs::read_dir(directory())
         .unwrap()
         .filter_map(|entry| {

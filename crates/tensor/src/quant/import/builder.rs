@@ -9,7 +9,7 @@ use super::value::{Form, Function, Linear, Map, Signal, Value};
 use crate::error::Fault;
 use crate::quant::bounds;
 use crate::quant::graph::{MAX_ACCUMULATOR, MAX_SHIFT, Matrix, Node, Op, Table, ValueId};
-use crate::quant::model::IntGraph;
+use crate::quant::model::{IntGraph, MAX_NODES};
 
 /// How finely a function's result is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,7 +36,12 @@ pub(super) struct Builder {
     made: HashMap<Made, (ValueId, f64)>,
     /// Functions that keys point at, kept so that no address is used twice.
     kept: Vec<Function>,
+    /// Elements of all nodes.
+    elements: usize,
 }
+
+/// Most elements of all nodes together: what a small file can make of memory.
+const MAX_ELEMENTS: usize = 1 << 26;
 
 /// The shape of one inference: without the batch axis of 1.
 pub(super) fn own_shape(shape: &[usize]) -> Vec<usize> {
@@ -55,12 +60,21 @@ impl Builder {
             name: String::new(),
             made: HashMap::new(),
             kept: Vec::new(),
+            elements: 0,
         }
     }
 
     /// Adds a node; its shape is believed only for operators that leave it open.
     pub(super) fn push(&mut self, op: Op, shape: &[usize]) -> Result<ValueId, Fault> {
         let facts = bounds::facts(&op, shape, &self.graph).map_err(Fault::because)?;
+        let own: usize = facts.shape.iter().product();
+        self.elements = self.elements.saturating_add(own);
+        let (elements, nodes) = (self.elements, self.graph.nodes.len());
+        if elements > MAX_ELEMENTS || nodes >= MAX_NODES {
+            return Err(Fault::because(format!(
+                "the integer graph has {nodes} nodes with {elements} elements, at most {MAX_NODES} with {MAX_ELEMENTS} are supported"
+            )));
+        }
         self.graph.nodes.push(Node {
             name: self.name.clone(),
             op,

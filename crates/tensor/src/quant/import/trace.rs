@@ -61,6 +61,7 @@ pub(super) struct Step<'a> {
     pub(super) version: i64,
     pub(super) kernel: Kernel,
     adopted: Vec<usize>,
+    limits: RunLimits,
 }
 
 /// The float model with what calibration showed.
@@ -76,18 +77,17 @@ pub(super) struct Trace<'a> {
     pub(super) seen: HashMap<String, Seen>,
     /// Each input's numbers over all rows.
     pub(super) rows: Vec<Vec<Vec<f64>>>,
+    /// What one row may cost with all of its values kept.
+    limits: RunLimits,
 }
-
-/// The limits of one row of calibration.
-const LIMITS: RunLimits = RunLimits {
-    input_elements: 1 << 22,
-    memory_bytes: 1 << 31,
-    operations: 1 << 36,
-};
 
 impl<'a> Trace<'a> {
     /// Orders and loads the nodes while running the first row, then runs the others.
-    pub(super) fn new(file: &'a File<'a>, rows: &[NamedTensors]) -> Result<Self, Error> {
+    pub(super) fn new(
+        file: &'a File<'a>,
+        rows: &[NamedTensors],
+        limits: RunLimits,
+    ) -> Result<Self, Error> {
         let opsets = build::versions(file)?;
         build::supported(file, &opsets)?;
         let signature = build::signature(file)?;
@@ -98,15 +98,18 @@ impl<'a> Trace<'a> {
             first: HashMap::new(),
             seen: HashMap::new(),
             rows: Vec::new(),
+            limits,
         };
         let first = rows
             .first()
             .ok_or_else(|| Error::Graph("there are no rows to calibrate with".into()))?;
         trace.first = trace.inputs(file, first)?;
+        let go = || false;
+        let mut budget = Budget::new(limits, &go);
         for index in build::order(file)? {
             let proto = &file.nodes[index];
             let version = opsets.get(proto.domain).copied().unwrap_or(0);
-            trace.load(proto, version)?;
+            trace.load(proto, version, &mut budget)?;
         }
         for row in rows {
             trace.calibrate(file, row)?;
@@ -128,7 +131,12 @@ impl<'a> Trace<'a> {
     }
 
     /// Prepares a node and computes it for the first row, as a constant where it is one.
-    fn load(&mut self, proto: &'a NodeProto<'a>, version: i64) -> Result<(), Error> {
+    fn load(
+        &mut self,
+        proto: &'a NodeProto<'a>,
+        version: i64,
+        budget: &mut Budget<'_>,
+    ) -> Result<(), Error> {
         let (name, op) = (build::label(proto), build::full_name(proto));
         let mut attempt = || -> Result<(), Fault> {
             let entry = op::find(proto.domain, proto.op)
@@ -143,8 +151,9 @@ impl<'a> Trace<'a> {
                 version,
                 kernel,
                 adopted: spec.adopted(),
+                limits: self.limits,
             };
-            let outputs = step.run(&self.constants, &self.first)?;
+            let outputs = step.run(&self.constants, &self.first, budget)?;
             let dynamic = |name: &str| self.first.contains_key(name);
             let named = proto.outputs.iter().copied().zip(outputs);
             if proto.op != "Shape" && proto.inputs.iter().any(|n| dynamic(n)) {
@@ -169,9 +178,12 @@ impl<'a> Trace<'a> {
         };
         self.rows
             .push(self.signature.inputs.iter().map(of).collect());
+        let go = || false;
+        let mut budget = Budget::new(self.limits, &go);
         for step in &self.steps {
             let fail = |fault: Fault| fault.at(step.name, &step.op);
-            let outputs = step.run(&self.constants, &values).map_err(fail)?;
+            let outputs = step.run(&self.constants, &values, &mut budget);
+            let outputs = outputs.map_err(fail)?;
             hidden(step, &values, &mut self.seen);
             for (name, output) in step.proto.outputs.iter().copied().zip(outputs) {
                 let same = self
@@ -219,6 +231,7 @@ impl Step<'_> {
         &self,
         constants: &HashMap<&str, Tensor>,
         values: &HashMap<&str, Tensor>,
+        budget: &mut Budget<'_>,
     ) -> Result<Vec<Tensor>, Fault> {
         let argument = |(index, name): (usize, &&str)| {
             let given = !name.is_empty() && !self.adopted.contains(&index);
@@ -229,7 +242,11 @@ impl Step<'_> {
                 .map_or(Arg::Missing, Arg::Shared)
         };
         let args = self.proto.inputs.iter().enumerate().map(argument);
-        call(&self.kernel, args.collect())
+        let before = budget.in_use();
+        let outputs = (self.kernel)(&mut Args(args.collect()), budget)?;
+        let kept: u64 = outputs.iter().map(Tensor::bytes).sum();
+        budget.settle(before.saturating_add(kept));
+        Ok(outputs)
     }
 
     /// Computes the node with another tensor for one of its inputs.
@@ -247,14 +264,10 @@ impl Step<'_> {
             }
         };
         let args = self.proto.inputs.iter().enumerate().map(argument);
-        call(&self.kernel, args.collect())
+        let go = || false;
+        let mut budget = Budget::new(self.limits, &go);
+        (self.kernel)(&mut Args(args.collect()), &mut budget)
     }
-}
-
-/// Calls a kernel under the limits of calibration.
-fn call(kernel: &Kernel, args: Vec<Arg<'_>>) -> Result<Vec<Tensor>, Fault> {
-    let go = || false;
-    kernel(&mut Args(args), &mut Budget::new(LIMITS, &go))
 }
 
 /// Includes a tensor's numbers in the range of a name.

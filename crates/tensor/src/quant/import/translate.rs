@@ -8,6 +8,7 @@ use super::value::{Signal, Value};
 use super::{Options, arithmetic, inputs, linear, movement, normalise, outputs, pool, trees};
 use crate::error::Fault;
 use crate::op::Spec;
+use crate::quant::bounds;
 use crate::quant::model::IntGraph;
 use crate::{Error, Tensor};
 
@@ -188,7 +189,7 @@ pub(super) fn broadcast(from: &[usize], to: &[usize]) -> Result<Vec<usize>, Faul
             "{from:?} does not broadcast to {to:?}"
         )));
     };
-    let size: usize = to.iter().product();
+    let size = bounds::elements(to).map_err(Fault::because)?;
     let mut positions = vec![0; size];
     let (mut own_stride, mut wide_stride) = (1, 1);
     for axis in (0..to.len()).rev() {
