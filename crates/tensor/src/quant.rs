@@ -6,6 +6,7 @@ mod encoding;
 mod executor;
 mod graph;
 mod import;
+mod kernels;
 mod model;
 
 pub use agreement::{Agreement, agreement};

@@ -3,17 +3,26 @@
 //! Sums may be added in any order because `validate` has bounded every partial sum; wrapping operations are used so that
 //! the loops vectorise, and never wrap.
 
-use super::bounds;
-use super::graph::{Node, Op, Table, ValueId, Window};
+use super::graph::{Node, Op, Table, ValueId};
+use super::kernels::{Convolution, Panels};
 use super::model::IntGraph;
 use crate::Error;
+
+/// A node's weights and positions, laid out for running.
+#[derive(Debug)]
+enum Prepared {
+    Nothing,
+    Dense(Panels<i8>),
+    Convolution(Convolution),
+    Gather(Picks),
+}
 
 /// A checked graph with its weights packed for running.
 #[derive(Debug)]
 pub struct Executor<'g> {
     graph: &'g IntGraph,
-    /// Weights of each dense or convolution node, one row of inner length per output.
-    packed: Vec<Vec<i16>>,
+    /// For each node what it needs for running.
+    prepared: Vec<Prepared>,
     /// The last node that needs each value.
     last_use: Vec<usize>,
 }
@@ -36,7 +45,11 @@ impl<'g> Executor<'g> {
         }
         Ok(Self {
             graph,
-            packed: graph.nodes.iter().map(pack).collect(),
+            prepared: graph
+                .nodes
+                .iter()
+                .map(|n| Prepared::new(graph, n))
+                .collect(),
             last_use,
         })
     }
@@ -133,14 +146,17 @@ impl<'g> Executor<'g> {
         let last = |id: &ValueId| self.graph.nodes[id.0].shape.last().copied().unwrap_or(1);
         match &node.op {
             Op::Input(index) => inputs[*index].clone(),
-            Op::Dense { x, bias, .. } => dense(value(x), &self.packed[position], bias),
-            Op::Convolution { x, .. } => {
-                let size = self.graph.elements(*x);
-                let shape = &self.graph.nodes[x.0].shape;
-                let images = value(x).chunks(size);
-                images
-                    .flat_map(|image| convolution(node, shape, image, &self.packed[position]))
-                    .collect()
+            Op::Dense { x, bias, .. } => match &self.prepared[position] {
+                Prepared::Dense(panels) => panels.multiply(value(x), bias),
+                _ => Vec::new(),
+            },
+            Op::Convolution { x, bias, .. } => {
+                let mut out = Vec::with_capacity(batch * node.shape.iter().product::<usize>());
+                if let Prepared::Convolution(convolution) = &self.prepared[position] {
+                    let images = value(x).chunks(self.graph.elements(*x));
+                    images.for_each(|image| convolution.run(image, bias, &mut out));
+                }
+                out
             }
             Op::Contract { a, b } => contract(self.graph, *a, *b, value(a), value(b)),
             Op::Multiply { a, b } => {
@@ -160,10 +176,12 @@ impl<'g> Executor<'g> {
                     .collect()
             }
             Op::Gather { x, map } => {
-                let rows = value(x).chunks(self.graph.elements(*x));
-                let pick = |row: &[i32], from: &Option<u32>| from.map_or(0, |at| row[at as usize]);
-                rows.flat_map(|row| map.iter().map(move |from| pick(row, from)))
-                    .collect()
+                let mut out = Vec::with_capacity(batch * map.len());
+                if let Prepared::Gather(picks) = &self.prepared[position] {
+                    let rows = value(x).chunks(self.graph.elements(*x));
+                    rows.for_each(|row| picks.take(row, map.len(), &mut out));
+                }
+                out
             }
             Op::Concat(parts) => (0..batch)
                 .flat_map(|image| {
@@ -195,143 +213,63 @@ impl Op {
     }
 }
 
-/// The weights of a linear node, one row per output.
-fn pack(node: &Node) -> Vec<i16> {
-    match &node.op {
-        Op::Dense { weights, .. } => (0..weights.columns)
-            .flat_map(|column| {
-                let column = weights.values[column..].iter().step_by(weights.columns);
-                column.map(|w| i16::from(*w))
-            })
-            .collect(),
-        Op::Convolution { weights, .. } => weights.iter().map(|w| i16::from(*w)).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// Narrow values in the width that multiplies fastest; `validate` has checked that they fit.
-fn halves(values: &[i32]) -> Vec<i16> {
-    values.iter().map(|v| *v as i16).collect()
-}
-
-/// One sum of products.
-fn dot(x: &[i16], row: &[i16]) -> i32 {
-    x.iter().zip(row).fold(0i32, |sum, (a, b)| {
-        sum.wrapping_add(i32::from(*a).wrapping_mul(i32::from(*b)))
-    })
-}
-
-/// Four sums of products with one pass over `x`.
-fn dot4(x: &[i16], rows: &[i16], inner: usize) -> [i32; 4] {
-    let (first, rest) = rows.split_at(inner);
-    let (second, rest) = rest.split_at(inner);
-    let (third, fourth) = rest.split_at(inner);
-    let mut sums = [0i32; 4];
-    let lines = first.iter().zip(second).zip(third).zip(fourth);
-    for (x, (((a, b), c), d)) in x.iter().zip(lines) {
-        let x = i32::from(*x);
-        for (sum, w) in sums.iter_mut().zip([a, b, c, d]) {
-            *sum = sum.wrapping_add(x.wrapping_mul(i32::from(*w)));
+impl Prepared {
+    /// What a node needs for running.
+    fn new(graph: &IntGraph, node: &Node) -> Self {
+        match &node.op {
+            Op::Dense { weights, .. } => {
+                Self::Dense(Panels::new(&weights.values, weights.rows, weights.columns))
+            }
+            Op::Convolution {
+                x,
+                weights,
+                window,
+                groups,
+                ..
+            } => {
+                let dims = |shape: &[usize]| std::array::from_fn(|axis| shape[axis]);
+                let image: [usize; 3] = dims(&graph.nodes[x.0].shape);
+                let [_, height, width]: [usize; 3] = dims(&node.shape);
+                let size = [height, width];
+                Self::Convolution(Convolution::new(window, image, size, weights, *groups))
+            }
+            Op::Gather { map, .. } => Self::Gather(Picks::new(map)),
+            _ => Self::Nothing,
         }
     }
-    sums
 }
 
-/// `x` times packed rows into `out`, both of one position.
-fn times_rows(x: &[i16], rows: &[i16], bias: &[i32], mut put: impl FnMut(usize, i32)) {
-    let inner = x.len();
-    let mut output = 0;
-    for block in rows.chunks(4 * inner) {
-        if block.len() == 4 * inner {
-            for sum in dot4(x, block, inner) {
-                put(output, sum.wrapping_add(bias[output]));
-                output += 1;
-            }
-        } else {
-            for row in block.chunks(inner) {
-                put(output, dot(x, row).wrapping_add(bias[output]));
-                output += 1;
+/// Where a gather's elements come from.
+#[derive(Debug)]
+enum Picks {
+    /// From the first on, one after the other.
+    Same,
+    /// From these positions; what is [`NOWHERE`] is zero.
+    Places(Vec<u32>),
+}
+
+/// No position: beyond every value.
+const NOWHERE: u32 = u32::MAX;
+
+impl Picks {
+    fn new(map: &[Option<u32>]) -> Self {
+        let same = (0u32..).zip(map).all(|(at, from)| *from == Some(at));
+        match same {
+            true => Self::Same,
+            false => Self::Places(map.iter().map(|from| from.unwrap_or(NOWHERE)).collect()),
+        }
+    }
+
+    /// Appends the elements of one inference.
+    fn take(&self, row: &[i32], count: usize, out: &mut Vec<i32>) {
+        match self {
+            Self::Same => out.extend_from_slice(&row[..count]),
+            Self::Places(places) => {
+                let pick = |at: &u32| row.get(*at as usize).copied().unwrap_or(0);
+                out.extend(places.iter().map(pick));
             }
         }
     }
-}
-
-fn dense(x: &[i32], rows: &[i16], bias: &[i32]) -> Vec<i32> {
-    let inner = rows.len() / bias.len();
-    let x = halves(x);
-    let mut out = vec![0; x.len() / inner * bias.len()];
-    for (x, out) in x.chunks(inner).zip(out.chunks_mut(bias.len())) {
-        times_rows(x, rows, bias, |at, sum| out[at] = sum);
-    }
-    out
-}
-
-/// The inputs under a window at one position, row after row, zeros outside of the image.
-fn patch(
-    image: &[i16],
-    [height, width]: [usize; 2],
-    corner: [usize; 2],
-    window: &Window,
-    patch: &mut Vec<i16>,
-) {
-    let taps = window.kernel[1];
-    let inside = |axis: usize, tap: usize, size: usize| {
-        (corner[axis] + tap * window.dilation[axis])
-            .checked_sub(window.before[axis])
-            .filter(|at| *at < size)
-    };
-    let whole = inside(1, 0, width)
-        .filter(|_| window.dilation[1] == 1 && inside(1, taps - 1, width).is_some());
-    for plane in image.chunks(height * width) {
-        for tap in 0..window.kernel[0] {
-            let Some(y) = inside(0, tap, height) else {
-                patch.resize(patch.len() + taps, 0);
-                continue;
-            };
-            let row = &plane[y * width..][..width];
-            match whole {
-                Some(x) => patch.extend_from_slice(&row[x..x + taps]),
-                None => {
-                    patch.extend((0..taps).map(|tap| inside(1, tap, width).map_or(0, |x| row[x])))
-                }
-            }
-        }
-    }
-}
-
-fn convolution(node: &Node, shape: &[usize], image: &[i32], packed: &[i16]) -> Vec<i32> {
-    let Op::Convolution {
-        bias,
-        window,
-        groups,
-        ..
-    } = &node.op
-    else {
-        return Vec::new();
-    };
-    let (height, width) = (node.shape[1], node.shape[2]);
-    let positions = height * width;
-    let filters = bias.len() / groups;
-    let image = halves(image);
-    let mut out = vec![0; bias.len() * positions];
-    let mut line = Vec::new();
-    let parts = image.chunks(image.len() / groups);
-    let weights = packed.chunks(packed.len() / groups);
-    let results = out.chunks_mut(filters * positions);
-    for (((part, rows), bias), out) in parts.zip(weights).zip(bias.chunks(filters)).zip(results) {
-        for position in 0..positions {
-            let corner = [
-                position / width * window.stride[0],
-                position % width * window.stride[1],
-            ];
-            line.clear();
-            patch(part, [shape[1], shape[2]], corner, window, &mut line);
-            times_rows(&line, rows, bias, |at, sum| {
-                out[at * positions + position] = sum
-            });
-        }
-    }
-    out
 }
 
 fn contract(graph: &IntGraph, a: ValueId, b: ValueId, left: &[i32], right: &[i32]) -> Vec<i32> {
@@ -340,21 +278,21 @@ fn contract(graph: &IntGraph, a: ValueId, b: ValueId, left: &[i32], right: &[i32
         _ => (1, 1),
     };
     let ((m, k), (_, n)) = (dims(a), dims(b));
-    let (left, right) = (halves(left), halves(right));
-    let bias = vec![0; n];
     let mut out = Vec::with_capacity(left.len() / k * n);
-    let mut columns = vec![0i16; k * n];
     for (left, right) in left.chunks(m * k).zip(right.chunks(k * n)) {
-        for (row, line) in right.chunks(n).enumerate() {
-            line.iter()
-                .enumerate()
-                .for_each(|(column, v)| columns[column * k + row] = *v);
-        }
-        for x in left.chunks(k) {
-            times_rows(x, &columns, &bias, |_, sum| out.push(sum));
+        if n == 1 {
+            out.extend(left.chunks(k).map(|x| dot(x, right)));
+        } else {
+            out.extend(Panels::new(right, k, n).multiply(left, &[]));
         }
     }
     out
+}
+
+/// One sum of products.
+fn dot(x: &[i32], y: &[i32]) -> i32 {
+    let products = x.iter().zip(y).map(|(a, b)| a.wrapping_mul(*b));
+    products.fold(0i32, i32::wrapping_add)
 }
 
 fn combine(terms: &[(ValueId, i32)], constant: &[i32], values: &[Vec<i32>]) -> Vec<i32> {
@@ -372,8 +310,10 @@ fn combine(terms: &[(ValueId, i32)], constant: &[i32], values: &[Vec<i32>]) -> V
 }
 
 fn rescale(x: &[i32], shift: u32, table: &Table) -> Vec<i32> {
+    // No overflow: an accumulator is below 2^30, and at most 16 bits are dropped.
+    let half = (1i32 << shift) >> 1;
     let entry = |x: &i32| {
-        let at = bounds::shifted(i64::from(*x), shift) - i64::from(table.first);
+        let at = (x.wrapping_add(half) >> shift).wrapping_sub(table.first);
         i32::from(table.values[at as usize])
     };
     x.iter().map(entry).collect()

@@ -1,0 +1,246 @@
+//! Sums of products of integers, sixteen at once.
+//!
+//! Lanes are plain arrays: the compiler makes vector instructions of them where the machine has some, and the sums are the
+//! same where it has none, because integer sums have no order. All sums fit, `validate` has seen to that.
+
+use super::graph::Window;
+
+/// Results computed together: two 256-bit registers.
+pub(super) const LANES: usize = 16;
+
+/// Sixteen results.
+type Lanes = [i32; LANES];
+
+/// A matrix in blocks of sixteen columns, row after row in each; zeros fill the last.
+#[derive(Debug, Default)]
+pub(super) struct Panels<T> {
+    inner: usize,
+    columns: usize,
+    data: Vec<[T; LANES]>,
+}
+
+impl<T: Copy + Default + Into<i32>> Panels<T> {
+    /// From a matrix stored row by row.
+    pub(super) fn new(values: &[T], inner: usize, columns: usize) -> Self {
+        let mut data = Vec::with_capacity(inner * columns.div_ceil(LANES));
+        for first in (0..columns).step_by(LANES) {
+            let width = LANES.min(columns - first);
+            data.extend((0..inner).map(|k| {
+                let mut row = [T::default(); LANES];
+                row[..width].copy_from_slice(&values[k * columns + first..][..width]);
+                row
+            }));
+        }
+        Self {
+            inner,
+            columns,
+            data,
+        }
+    }
+
+    /// The products of rows of `inner` values with the matrix, each started from `start`.
+    pub(super) fn multiply(&self, x: &[i32], start: &[i32]) -> Vec<i32> {
+        let (inner, columns) = (self.inner, self.columns);
+        let mut out = vec![0; x.len() / inner * columns];
+        let blocks = x.chunks(ROWS * inner).zip(out.chunks_mut(ROWS * columns));
+        for (x, out) in blocks {
+            if x.len() == ROWS * inner {
+                self.block::<ROWS>(x, start, out);
+            } else {
+                let rows = x.chunks(inner).zip(out.chunks_mut(columns));
+                rows.for_each(|(x, out)| self.block::<1>(x, start, out));
+            }
+        }
+        out
+    }
+
+    /// The same for exactly `R` rows.
+    fn block<const R: usize>(&self, x: &[i32], start: &[i32], out: &mut [i32]) {
+        let rows: [&[i32]; R] = std::array::from_fn(|r| &x[r * self.inner..][..self.inner]);
+        let firsts = (0..self.columns).step_by(LANES);
+        for (first, panel) in firsts.zip(self.data.chunks(self.inner)) {
+            let width = LANES.min(self.columns - first);
+            let mut sums = [[0; LANES]; R];
+            for (k, weights) in panel.iter().enumerate() {
+                let weights: Lanes = weights.map(Into::into);
+                for (sums, row) in sums.iter_mut().zip(&rows) {
+                    accumulate(sums, row[k], &weights);
+                }
+            }
+            for (sums, out) in sums.iter().zip(out.chunks_mut(self.columns)) {
+                let own = out[first..][..width].iter_mut().zip(sums);
+                match start.get(first..first + width) {
+                    Some(start) => own
+                        .zip(start)
+                        .for_each(|((out, sum), start)| *out = sum.wrapping_add(*start)),
+                    None => own.for_each(|(out, sum)| *out = *sum),
+                }
+            }
+        }
+    }
+}
+
+/// Rows that share one pass over the weights.
+const ROWS: usize = 4;
+
+/// `sums += factor * values`.
+#[inline(always)]
+fn accumulate(sums: &mut Lanes, factor: i32, values: &Lanes) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum = sum.wrapping_add(factor.wrapping_mul(*value));
+    }
+}
+
+/// A convolution prepared for images of one size.
+///
+/// An image with its zeros around is split into one plane for each phase of the stride. What a tap of the kernel reads for
+/// sixteen neighbouring outputs then lies in sixteen neighbouring places, so nothing is copied for each tap. Outputs are
+/// computed for whole rows of a plane; those beyond the result's width are dropped.
+#[derive(Debug, Default)]
+pub(super) struct Convolution {
+    /// `[channels, height, width]` of the image.
+    image: [usize; 3],
+    /// Height and width of the result.
+    result: [usize; 2],
+    before: [usize; 2],
+    stride: [usize; 2],
+    /// Height and width of a plane.
+    plane: [usize; 2],
+    groups: usize,
+    /// Where each tap of a group reads, from the group's first plane on.
+    taps: Vec<usize>,
+    /// One row of taps for each filter.
+    weights: Vec<i32>,
+}
+
+impl Convolution {
+    /// Lays out the planes and the taps.
+    pub(super) fn new(
+        window: &Window,
+        image: [usize; 3],
+        result: [usize; 2],
+        weights: &[i8],
+        groups: usize,
+    ) -> Self {
+        let Window {
+            kernel,
+            stride,
+            before,
+            dilation,
+        } = *window;
+        let reach = |axis: usize| (kernel[axis] - 1) * dilation[axis] / stride[axis];
+        let plane = [result[0] + reach(0), result[1] + reach(1)];
+        let size = plane[0] * plane[1];
+        let mut taps = Vec::new();
+        for channel in 0..image[0] / groups {
+            for (y, x) in (0..kernel[0]).flat_map(|y| (0..kernel[1]).map(move |x| (y, x))) {
+                let (y, x) = (y * dilation[0], x * dilation[1]);
+                let phase = y % stride[0] * stride[1] + x % stride[1];
+                let own = (channel * stride[0] * stride[1] + phase) * size;
+                taps.push(own + y / stride[0] * plane[1] + x / stride[1]);
+            }
+        }
+        Self {
+            image,
+            result,
+            before,
+            stride,
+            plane,
+            groups,
+            taps,
+            weights: weights.iter().map(|w| i32::from(*w)).collect(),
+        }
+    }
+
+    /// The result `[filters, height, width]` for one image.
+    pub(super) fn run(&self, image: &[i32], bias: &[i32], out: &mut Vec<i32>) {
+        let planes = self.planes(image);
+        let per_group = bias.len() / self.groups;
+        let size = self.plane[0] * self.plane[1] * self.stride[0] * self.stride[1];
+        let group = self.image[0] / self.groups * size;
+        let inner = self.taps.len();
+        let mut scratch = Vec::new();
+        for (index, bias) in bias.chunks(per_group).enumerate() {
+            let planes = &planes[index * group..];
+            let weights = &self.weights[index * per_group * inner..][..per_group * inner];
+            let filters = weights.chunks(ROWS * inner).zip(bias.chunks(ROWS));
+            for (weights, bias) in filters {
+                match bias.len() {
+                    ROWS => self.filters::<ROWS>(planes, weights, bias, &mut scratch),
+                    3 => self.filters::<3>(planes, weights, bias, &mut scratch),
+                    2 => self.filters::<2>(planes, weights, bias, &mut scratch),
+                    _ => self.filters::<1>(planes, weights, bias, &mut scratch),
+                }
+                self.keep(&scratch, bias.len(), out);
+            }
+        }
+    }
+
+    /// The phases of an image, zeros outside; a row and sixteen zeros more so that the last outputs' taps read within.
+    fn planes(&self, image: &[i32]) -> Vec<i32> {
+        let [channels, height, width] = self.image;
+        let [rows, columns] = self.plane;
+        let phases = self.stride[0] * self.stride[1];
+        let mut planes = vec![0; (channels * phases * rows + 1) * columns + LANES];
+        let lines = planes.chunks_mut(columns).take(channels * phases * rows);
+        for (index, line) in lines.enumerate() {
+            let (channel, phase, row) =
+                (index / (phases * rows), index / rows % phases, index % rows);
+            let y = row * self.stride[0] + phase / self.stride[1];
+            let Some(y) = y.checked_sub(self.before[0]).filter(|y| *y < height) else {
+                continue;
+            };
+            let from = &image[(channel * height + y) * width..][..width];
+            let x = phase % self.stride[1];
+            if self.stride[1] == 1 {
+                let begin = self.before[1].min(columns);
+                let end = (self.before[1] + width).min(columns);
+                line[begin..end].copy_from_slice(&from[..end - begin]);
+                continue;
+            }
+            for (column, place) in line.iter_mut().enumerate() {
+                let at = (column * self.stride[1] + x).checked_sub(self.before[1]);
+                *place = at.and_then(|at| from.get(at)).copied().unwrap_or(0);
+            }
+        }
+        planes
+    }
+
+    /// `R` filters over whole rows of a plane, one filter after the other.
+    fn filters<const R: usize>(
+        &self,
+        planes: &[i32],
+        weights: &[i32],
+        bias: &[i32],
+        out: &mut Vec<i32>,
+    ) {
+        let inner = self.taps.len();
+        let rows: [&[i32]; R] = std::array::from_fn(|r| &weights[r * inner..][..inner]);
+        let length = self.result[0] * self.plane[1];
+        let padded = length.next_multiple_of(LANES);
+        out.clear();
+        out.resize(R * padded, 0);
+        for first in (0..length).step_by(LANES) {
+            let mut sums: [Lanes; R] = std::array::from_fn(|r| [bias[r]; LANES]);
+            for (k, tap) in self.taps.iter().enumerate() {
+                let mut values = [0; LANES];
+                values.copy_from_slice(&planes[tap + first..][..LANES]);
+                for (sums, row) in sums.iter_mut().zip(&rows) {
+                    accumulate(sums, row[k], &values);
+                }
+            }
+            for (r, sums) in sums.iter().enumerate() {
+                out[r * padded + first..][..LANES].copy_from_slice(sums);
+            }
+        }
+    }
+
+    /// Appends what lies within the result's width.
+    fn keep(&self, rows: &[i32], filters: usize, out: &mut Vec<i32>) {
+        let padded = rows.len() / filters;
+        for filter in rows.chunks(padded) {
+            let lines = filter.chunks(self.plane[1]).take(self.result[0]);
+            lines.for_each(|line| out.extend_from_slice(&line[..self.result[1]]));
+        }
+    }
+}
