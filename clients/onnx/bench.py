@@ -1,6 +1,10 @@
 """onnxruntime's latency for one row through every model of the corpus, one thread, as JSON on stdout.
 
     python bench.py [MODELS] > onnxruntime.json
+    python bench.py --beside QUANTISED > ratios.md
+
+The second form measures each model in turns with QUANTISED, the built bench `quantised` of crates/tensor, and prints the
+integer executor's time over onnxruntime's: the better of two turns each, `overhead_us` subtracted from none.
 
 The run uses IO binding, so that Python's conversion of arrays is not measured; what is left of Python per call is
 measured on an empty model (`overhead_us`) and reported beside, not subtracted. Inputs are the constant 1, as in
@@ -9,6 +13,7 @@ crates/tensor/benches/corpus.rs.
 
 import json
 import pathlib
+import subprocess
 import sys
 import time
 
@@ -20,6 +25,7 @@ from onnx import TensorProto, helper
 TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64}
 ROUNDS = 7
 ROUND_SECONDS = 0.05
+TURNS = 2
 
 
 def session(source):
@@ -79,8 +85,29 @@ def empty():
     return session(model.SerializeToString())
 
 
+def quantised(program, name):
+    """The integer executor's latency in microseconds, None for a model that it cannot run."""
+    done = subprocess.run([program, name], capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[1]) if done.stdout else None
+
+
+def beside(program, models):
+    """A table of both, measured in turns."""
+    print(f"onnxruntime {onnxruntime.__version__}, one thread; about {latency(empty())[0]:.1f} us a call are Python's.\n")
+    print("| model | integers, us | onnxruntime, us | ratio |\n| --- | --- | --- | --- |")
+    for path in sorted(models.glob("*/model.onnx")):
+        turns = [(quantised(program, path.parent.name), latency(session(str(path)))[0]) for _ in range(TURNS)]
+        if turns[0][0] is None:
+            continue
+        ours, theirs = (min(turn[side] for turn in turns) for side in (0, 1))
+        print(f"| {path.parent.name} | {ours:.1f} | {theirs:.1f} | {ours / theirs:.2f} |", flush=True)
+
+
 def main():
     here = pathlib.Path(__file__).resolve().parent
+    if sys.argv[1:2] == ["--beside"]:
+        beside(sys.argv[2], here / "../../models")
+        return
     models = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else here / "../../models"
     report = {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__, "overhead_us": round(latency(empty())[0], 3)}
     report["models"] = {}

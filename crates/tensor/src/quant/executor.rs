@@ -15,6 +15,7 @@ enum Prepared {
     Dense(Panels<i8>),
     Convolution(Convolution),
     Gather(Picks),
+    Rescale(Lookup),
 }
 
 /// A checked graph with its weights packed for running.
@@ -169,7 +170,10 @@ impl<'g> Executor<'g> {
                 let sum = |row: &[i32]| row.iter().fold(0i32, |s, v| s.wrapping_add(*v));
                 rows.map(sum).collect()
             }
-            Op::Rescale { x, shift, table } => rescale(value(x), *shift, table),
+            Op::Rescale { x, shift, table } => match &self.prepared[position] {
+                Prepared::Rescale(lookup) => lookup.rescale(value(x), *shift, table),
+                _ => Vec::new(),
+            },
             Op::Max { x } => {
                 let rows = value(x).chunks(last(x));
                 rows.map(|row| row.iter().copied().fold(i32::MIN, i32::max))
@@ -234,6 +238,7 @@ impl Prepared {
                 Self::Convolution(Convolution::new(window, image, size, weights, *groups))
             }
             Op::Gather { map, .. } => Self::Gather(Picks::new(map)),
+            Op::Rescale { table, .. } => Self::Rescale(Lookup::new(table)),
             _ => Self::Nothing,
         }
     }
@@ -265,7 +270,7 @@ impl Picks {
         match self {
             Self::Same => out.extend_from_slice(&row[..count]),
             Self::Places(places) => {
-                let pick = |at: &u32| row.get(*at as usize).copied().unwrap_or(0);
+                let pick = |at: &u32| row.get(*at as usize).map_or(0, |value| *value);
                 out.extend(places.iter().map(pick));
             }
         }
@@ -309,12 +314,44 @@ fn combine(terms: &[(ValueId, i32)], constant: &[i32], values: &[Vec<i32>]) -> V
     out
 }
 
-fn rescale(x: &[i32], shift: u32, table: &Table) -> Vec<i32> {
-    // No overflow: an accumulator is below 2^30, and at most 16 bits are dropped.
-    let half = (1i32 << shift) >> 1;
-    let entry = |x: &i32| {
-        let at = (x.wrapping_add(half) >> shift).wrapping_sub(table.first);
-        i32::from(table.values[at as usize])
-    };
-    x.iter().map(entry).collect()
+/// How a table is looked up.
+#[derive(Debug)]
+enum Lookup {
+    /// Entry by entry.
+    Table,
+    /// Its values are its arguments, cut to this range: most activations are that.
+    Clamp(i32, i32),
+}
+
+impl Lookup {
+    fn new(table: &Table) -> Self {
+        let values = || table.values.iter().map(|v| i32::from(*v));
+        let (least, most) = (values().min().unwrap_or(0), values().max().unwrap_or(0));
+        let cuts = (table.first..)
+            .zip(values())
+            .all(|(at, value)| at.clamp(least, most) == value);
+        match cuts {
+            true => Self::Clamp(least, most),
+            false => Self::Table,
+        }
+    }
+
+    fn rescale(&self, x: &[i32], shift: u32, table: &Table) -> Vec<i32> {
+        // No overflow: an accumulator is below 2^30, and at most 16 bits are dropped.
+        let half = (1i32 << shift) >> 1;
+        let shifted = |x: &i32| x.wrapping_add(half) >> shift;
+        match self {
+            Self::Clamp(least, most) => {
+                let entry = |x: &i32| shifted(x).clamp(*least, *most);
+                x.iter().map(entry).collect()
+            }
+            Self::Table => {
+                let entry = |x: &i32| {
+                    let at = shifted(x).wrapping_sub(table.first);
+                    i32::from(table.values[at as usize])
+                };
+                x.iter().map(entry).collect()
+            }
+        }
+    }
 }

@@ -86,16 +86,17 @@ const ROWS: usize = 4;
 /// `sums += factor * values`.
 #[inline(always)]
 fn accumulate(sums: &mut Lanes, factor: i32, values: &Lanes) {
-    for (sum, value) in sums.iter_mut().zip(values) {
-        *sum = sum.wrapping_add(factor.wrapping_mul(*value));
+    // By index: with checks of iterators on, as in the profile that is measured, this is twice as fast.
+    for lane in 0..LANES {
+        sums[lane] = sums[lane].wrapping_add(factor.wrapping_mul(values[lane]));
     }
 }
 
 /// A convolution prepared for images of one size.
 ///
 /// An image with its zeros around is split into one plane for each phase of the stride. What a tap of the kernel reads for
-/// sixteen neighbouring outputs then lies in sixteen neighbouring places, so nothing is copied for each tap. Outputs are
-/// computed for whole rows of a plane; those beyond the result's width are dropped.
+/// sixteen neighbouring outputs then lies in sixteen neighbouring places; they are laid side by side once for all filters.
+/// Outputs are computed for whole rows of a plane; those beyond the result's width are dropped.
 #[derive(Debug, Default)]
 pub(super) struct Convolution {
     /// `[channels, height, width]` of the image.
@@ -159,20 +160,21 @@ impl Convolution {
         let size = self.plane[0] * self.plane[1] * self.stride[0] * self.stride[1];
         let group = self.image[0] / self.groups * size;
         let inner = self.taps.len();
-        let mut scratch = Vec::new();
+        let length = self.result[0] * self.plane[1];
+        let padded = length.next_multiple_of(LANES);
+        let mut sums = vec![0; per_group * padded];
+        let mut values = vec![[0; LANES]; inner];
         for (index, bias) in bias.chunks(per_group).enumerate() {
             let planes = &planes[index * group..];
             let weights = &self.weights[index * per_group * inner..][..per_group * inner];
-            let filters = weights.chunks(ROWS * inner).zip(bias.chunks(ROWS));
-            for (weights, bias) in filters {
-                match bias.len() {
-                    ROWS => self.filters::<ROWS>(planes, weights, bias, &mut scratch),
-                    3 => self.filters::<3>(planes, weights, bias, &mut scratch),
-                    2 => self.filters::<2>(planes, weights, bias, &mut scratch),
-                    _ => self.filters::<1>(planes, weights, bias, &mut scratch),
+            for first in (0..length).step_by(LANES) {
+                let planes = &planes[first..];
+                for (values, tap) in values.iter_mut().zip(&self.taps) {
+                    values.copy_from_slice(&planes[*tap..][..LANES]);
                 }
-                self.keep(&scratch, bias.len(), out);
+                filters(&values, weights, bias, &mut sums[first..], padded);
             }
+            self.keep(&sums, padded, out);
         }
     }
 
@@ -206,41 +208,45 @@ impl Convolution {
         planes
     }
 
-    /// `R` filters over whole rows of a plane, one filter after the other.
-    fn filters<const R: usize>(
-        &self,
-        planes: &[i32],
-        weights: &[i32],
-        bias: &[i32],
-        out: &mut Vec<i32>,
-    ) {
-        let inner = self.taps.len();
-        let rows: [&[i32]; R] = std::array::from_fn(|r| &weights[r * inner..][..inner]);
-        let length = self.result[0] * self.plane[1];
-        let padded = length.next_multiple_of(LANES);
-        out.clear();
-        out.resize(R * padded, 0);
-        for first in (0..length).step_by(LANES) {
-            let mut sums: [Lanes; R] = std::array::from_fn(|r| [bias[r]; LANES]);
-            for (k, tap) in self.taps.iter().enumerate() {
-                let mut values = [0; LANES];
-                values.copy_from_slice(&planes[tap + first..][..LANES]);
-                for (sums, row) in sums.iter_mut().zip(&rows) {
-                    accumulate(sums, row[k], &values);
-                }
-            }
-            for (r, sums) in sums.iter().enumerate() {
-                out[r * padded + first..][..LANES].copy_from_slice(sums);
-            }
-        }
-    }
-
     /// Appends what lies within the result's width.
-    fn keep(&self, rows: &[i32], filters: usize, out: &mut Vec<i32>) {
-        let padded = rows.len() / filters;
-        for filter in rows.chunks(padded) {
+    fn keep(&self, sums: &[i32], padded: usize, out: &mut Vec<i32>) {
+        for filter in sums.chunks(padded) {
             let lines = filter.chunks(self.plane[1]).take(self.result[0]);
             lines.for_each(|line| out.extend_from_slice(&line[..self.result[1]]));
         }
+    }
+}
+
+/// Sixteen outputs of all filters of a group, the filters `padded` apart.
+fn filters(values: &[Lanes], weights: &[i32], bias: &[i32], out: &mut [i32], padded: usize) {
+    let blocks = weights.chunks(ROWS * values.len()).zip(bias.chunks(ROWS));
+    for ((weights, bias), out) in blocks.zip(out.chunks_mut(ROWS * padded)) {
+        match bias.len() {
+            ROWS => some::<ROWS>(values, weights, bias, out, padded),
+            3 => some::<3>(values, weights, bias, out, padded),
+            2 => some::<2>(values, weights, bias, out, padded),
+            _ => some::<1>(values, weights, bias, out, padded),
+        }
+    }
+}
+
+/// The same for `R` filters.
+fn some<const R: usize>(
+    values: &[Lanes],
+    weights: &[i32],
+    bias: &[i32],
+    out: &mut [i32],
+    padded: usize,
+) {
+    let inner = values.len();
+    let rows: [&[i32]; R] = std::array::from_fn(|r| &weights[r * inner..][..inner]);
+    let mut sums: [Lanes; R] = std::array::from_fn(|r| [bias[r]; LANES]);
+    for k in 0..inner {
+        for r in 0..R {
+            accumulate(&mut sums[r], rows[r][k], &values[k]);
+        }
+    }
+    for (sums, out) in sums.iter().zip(out.chunks_mut(padded)) {
+        out[..LANES].copy_from_slice(sums);
     }
 }
