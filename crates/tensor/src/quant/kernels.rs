@@ -60,11 +60,14 @@ impl<T: Copy + Default + Into<i32>> Panels<T> {
         let firsts = (0..self.columns).step_by(LANES);
         for (first, panel) in firsts.zip(self.data.chunks(self.inner)) {
             let width = LANES.min(self.columns - first);
-            let mut sums = [[0; LANES]; R];
+            let mut sums: [Lanes; R] = [[0; LANES]; R];
             for (k, weights) in panel.iter().enumerate() {
                 let weights: Lanes = weights.map(Into::into);
                 for (sums, row) in sums.iter_mut().zip(&rows) {
-                    accumulate(sums, row[k], &weights);
+                    let factor = row[k];
+                    for (sum, weight) in sums.iter_mut().zip(&weights) {
+                        *sum = sum.wrapping_add(factor.wrapping_mul(*weight));
+                    }
                 }
             }
             for (sums, out) in sums.iter().zip(out.chunks_mut(self.columns)) {
@@ -82,15 +85,6 @@ impl<T: Copy + Default + Into<i32>> Panels<T> {
 
 /// Rows that share one pass over the weights.
 const ROWS: usize = 4;
-
-/// `sums += factor * values`.
-#[inline(always)]
-fn accumulate(sums: &mut Lanes, factor: i32, values: &Lanes) {
-    // By index: with checks of iterators on, as in the profile that is measured, this is twice as fast.
-    for lane in 0..LANES {
-        sums[lane] = sums[lane].wrapping_add(factor.wrapping_mul(values[lane]));
-    }
-}
 
 /// A convolution prepared for images of one size.
 ///
@@ -230,7 +224,16 @@ fn filters(values: &[Lanes], weights: &[i32], bias: &[i32], out: &mut [i32], pad
     }
 }
 
-/// The same for `R` filters.
+/// `sums += factor * values`, by index: with a chain of iterators in its place the compiler gives up the registers.
+#[inline(always)]
+fn accumulate(sums: &mut Lanes, factor: i32, values: &Lanes) {
+    for lane in 0..LANES {
+        sums[lane] = sums[lane].wrapping_add(factor.wrapping_mul(values[lane]));
+    }
+}
+
+/// Sixteen outputs of `R` filters; a function of its own, so that all sums stay in registers.
+#[inline(never)]
 fn some<const R: usize>(
     values: &[Lanes],
     weights: &[i32],
@@ -248,5 +251,120 @@ fn some<const R: usize>(
     }
     for (sums, out) in sums.iter().zip(out.chunks_mut(padded)) {
         out[..LANES].copy_from_slice(sums);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers of a range from a seed.
+    fn numbers(seed: usize, count: usize, most: i64) -> Vec<i32> {
+        let number = |i: usize| {
+            let mixed = ((i + 1) * 2_654_435_761 + seed * 97_531) >> 7;
+            (mixed as i64 % (2 * most + 1) - most) as i32
+        };
+        (0..count).map(number).collect()
+    }
+
+    fn weights(seed: usize, count: usize) -> Vec<i8> {
+        numbers(seed, count, 127).iter().map(|w| *w as i8).collect()
+    }
+
+    #[test]
+    fn products_are_those_of_the_definition_for_every_size() {
+        for (seed, (rows, inner, columns)) in (1..10)
+            .flat_map(|r| [1, 2, 7, 33].map(|k| (r, k)))
+            .flat_map(|(r, k)| [1, 5, 15, 16, 17, 40].map(|c| (r, k, c)))
+            .enumerate()
+        {
+            let (x, w) = (
+                numbers(seed, rows * inner, 32767),
+                weights(seed, inner * columns),
+            );
+            let start = numbers(seed + 1, columns, 1 << 20);
+            let wanted: Vec<i32> = (0..rows * columns)
+                .map(|i| {
+                    let (row, column) = (i / columns, i % columns);
+                    let product =
+                        |k: usize| x[row * inner + k] * i32::from(w[k * columns + column]);
+                    start[column] + (0..inner).map(product).sum::<i32>()
+                })
+                .collect();
+            let panels = Panels::new(&w, inner, columns);
+            assert_eq!(
+                panels.multiply(&x, &start),
+                wanted,
+                "{rows} {inner} {columns}"
+            );
+        }
+    }
+
+    /// One output, tap after tap.
+    fn tap_by_tap(
+        (image, [channels, height, width]): (&[i32], [usize; 3]),
+        window: &Window,
+        (weights, inner): (&[i8], usize),
+        first: usize,
+        [y, x]: [usize; 2],
+    ) -> i32 {
+        let [_, kernel] = window.kernel;
+        let area = window.kernel[0] * kernel;
+        let mut sum = 0;
+        for (k, weight) in weights.iter().enumerate().take(inner) {
+            let place = |axis: usize, at: usize, tap: usize| {
+                (at * window.stride[axis] + tap * window.dilation[axis])
+                    .checked_sub(window.before[axis])
+            };
+            let (ky, kx) = (k % area / kernel, k % kernel);
+            let (Some(y), Some(x)) = (place(0, y, ky), place(1, x, kx)) else {
+                continue;
+            };
+            if y < height && x < width && first + k / area < channels {
+                let at = ((first + k / area) * height + y) * width + x;
+                sum += image[at] * i32::from(*weight);
+            }
+        }
+        sum
+    }
+
+    #[test]
+    fn convolutions_are_those_of_the_definition_for_every_window() {
+        for seed in 0..600 {
+            let pick = |salt: usize, from: usize, to: usize| {
+                from + (seed * 7919 + salt * 104_729 + seed * seed * salt) / 13 % (to - from + 1)
+            };
+            let groups = pick(1, 1, 3);
+            let image = [groups * pick(2, 1, 3), pick(3, 1, 9), pick(4, 1, 23)];
+            let filters = groups * pick(5, 1, 6);
+            let window = Window {
+                kernel: [pick(6, 1, 3), pick(7, 1, 4)],
+                stride: [pick(8, 1, 3), pick(9, 1, 3)],
+                before: [pick(10, 0, 2), pick(11, 0, 2)],
+                dilation: [pick(12, 1, 2), pick(13, 1, 3)],
+            };
+            let result = [0, 1].map(|axis| {
+                let room = image[axis + 1] + window.before[axis] - 1;
+                pick(14 + axis, 1, room / window.stride[axis] + 1)
+            });
+            let inner = image[0] / groups * window.kernel[0] * window.kernel[1];
+            let values = numbers(seed, image.iter().product(), 32767);
+            let (w, bias) = (
+                weights(seed, filters * inner),
+                numbers(seed, filters, 1 << 20),
+            );
+            let mut wanted = Vec::new();
+            for (filter, (bias, weights)) in bias.iter().zip(w.chunks(inner)).enumerate() {
+                let first = filter / (filters / groups) * (image[0] / groups);
+                for at in 0..result[0] * result[1] {
+                    let place = [at / result[1], at % result[1]];
+                    let sum = tap_by_tap((&values, image), &window, (weights, inner), first, place);
+                    wanted.push(bias + sum);
+                }
+            }
+            let mut found = Vec::new();
+            Convolution::new(&window, image, result, &w, groups).run(&values, &bias, &mut found);
+            assert_eq!(found, wanted, "{image:?} {window:?} {result:?} {groups}");
+        }
     }
 }
