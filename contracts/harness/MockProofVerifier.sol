@@ -1,9 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
+// As in src/interfaces/IProofVerifier.sol.
+struct Claim {
+    bytes32 weights;
+    bytes32 network;
+    bytes32 revision;
+    bytes32 context;
+    bytes32 input;
+    bytes32 output;
+}
+
+struct Answer {
+    bytes circuit;
+    bytes rows;
+    bytes proof;
+    bytes rule;
+    bytes32 inputSalt;
+    bytes input;
+    bytes32 outputSalt;
+    bytes output;
+}
+
 /// Stands where validators have the proof verifier, so that the rules of Proofs can be tested on a chain that has no such
 /// precompile. The circuit says what it answers: its first byte is 0 to return the rest as the model id, 1 to refuse
-/// with the next byte as the reason. A proof has to be keccak256 of all that a real one is bound to.
+/// with the next byte as the reason. A proof has to be keccak256 of all that a real one is bound to; of an answer's, the
+/// rule, the commitments and the openings too.
 contract MockProofVerifier {
     error ProofRefused(uint8 reason);
 
@@ -23,6 +45,16 @@ contract MockProofVerifier {
         bytes32 bound = keccak256(abi.encode(weights, network, revision, context, keccak256(rows)));
         if (keccak256(proof) != keccak256(abi.encode(bound))) revert ProofRefused(7);
         return _answer(circuit);
+    }
+
+    function verifyAnswer(Claim calldata claim, Answer calldata answer) external pure returns (bytes32) {
+        bytes32 openings = keccak256(
+            abi.encode(answer.inputSalt, keccak256(answer.input), answer.outputSalt, keccak256(answer.output))
+        );
+        bytes32 bound =
+            keccak256(abi.encode(claim, keccak256(answer.rows), keccak256(answer.rule), openings));
+        if (keccak256(answer.proof) != keccak256(abi.encode(bound))) revert ProofRefused(7);
+        return _answer(answer.circuit);
     }
 
     function _answer(bytes calldata circuit) private pure returns (bytes32) {

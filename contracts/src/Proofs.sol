@@ -4,32 +4,34 @@ pragma solidity ^0.8.28;
 import {Receipt} from "./AssayReceipts.sol";
 import {MODEL_REGISTRY, PROOF_VERIFIER, SETTLEMENT} from "./Genesis.sol";
 import {ModelRegistry} from "./ModelRegistry.sol";
-import {IProofVerifier} from "./interfaces/IProofVerifier.sol";
+import {Answer, Claim, IProofVerifier} from "./interfaces/IProofVerifier.sol";
+import {IProofs} from "./interfaces/IProofs.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 
-/// Remembers which revisions have a model that can be proven, and which computations of them were proven.
+/// Remembers which revisions have a model that can be proven, and which answers and computations of them were proven.
 ///
-/// What is established by `provenAt[receiptId][rowsHash] != 0`: the receipt settled; before that, the publisher of its
-/// revision had committed to a model for this revision and shown that weights under the commitment are in range; and some
-/// weights under that commitment give the outputs of the rows for the inputs of the rows, in the proof's field.
+/// What is established by `answerProvenAt[receiptId] != 0`, the rung `Proven`: the receipt settled; before that, the
+/// publisher of its revision had committed to a model for this revision, shown that weights under the commitment are in
+/// range, and registered the rule by which tensors become integers and back; and some weights under that commitment give,
+/// in the proof's field, the integers that stand for the receipt's output for the integers to which the receipt's input is
+/// quantised. Tensors and salts were checked against the receipt's commitments by every validator, and are public by that.
+///
+/// What is established by `provenAt[receiptId][rowsHash] != 0`, which is no rung: the same of some integers that nobody
+/// compared with the receipt.
 ///
 /// What is NOT established at the full strength of a proof: that the weights of two proofs, or of a proof and the
 /// registration, are the same. A publisher who prepared for it can prove with weights out of range, and then sums may wrap
 /// and integers be wrong (docs/zkml.md, Soundness).
 ///
-/// What is NOT established, in this version: that these rows are the receipt's. The receipt commits to its input and
-/// output with salts, as tensors before quantisation; nothing here opens these commitments, and anyone may prove any rows
-/// of that model under any settled receipt of its revision. Nor that the committed model is the revision's file: that is its publisher's word.
-/// So this is a proven computation that is not bound to the receipt. It is not the rung `Proven`, and
-/// `Settlement.verifyReceipt` goes on saying `Signed`. Who relies on it has to hold the rows against the answer: open the
-/// receipt's commitments, quantise the input, and compare.
+/// What is NOT established by either: that the committed model is the revision's file, quantised well or at all; that is
+/// its publisher's word, which anyone who has the revision can check by quantising it again. Nor that the answer is any
+/// good. Nor the engine, seed, usage, times and price in the receipt.
 ///
 /// The proof is bound to the hash of a block after the receipt's settlement, which neither the model's author nor the
-/// node knew when they committed (against circuits that foresee their own transcript, ePrint 2025/118). While rows are
-/// not bound to the receipt, they can still be chosen after that hash is known, and the leader of that block can try
-/// several hashes: what remains against that attack are the bound on the circuit's depth and the hash chain in the
-/// transcript.
-contract Proofs {
+/// node knew when they committed (against circuits that foresee their own transcript, ePrint 2025/118). The leader of that
+/// block can try several hashes, at the price of its turn. Rows that are bound to no receipt can still be chosen after
+/// it: for them, the bound on the circuit's depth and the hash chain in the transcript remain.
+contract Proofs is IProofs {
     /// What can be proven of a revision.
     struct Model {
         /// The id of circuit and weights together; zero where there is none.
@@ -38,6 +40,17 @@ contract Proofs {
         bytes32 weights;
         /// The block in which it was registered.
         uint256 registeredAt;
+        /// The keccak256 of the rule that binds tensors to integers.
+        bytes32 ruleHash;
+    }
+
+    /// Where a receipt settled: the arguments of `Settlement.verifyReceipt`.
+    struct Place {
+        Receipt receipt;
+        bytes signature;
+        uint32 index;
+        uint32 count;
+        bytes32[] path;
     }
 
     /// Slot 0: revision => model.
@@ -45,12 +58,18 @@ contract Proofs {
     /// Slot 1: receipt id => keccak256 of the rows => the first block in which this computation was proven.
     mapping(bytes32 receiptId => mapping(bytes32 rowsHash => uint256 blockNumber)) public provenAt;
 
+    /// Slot 2: receipt id => the first block in which its answer was proven; zero where it was not.
+    mapping(bytes32 receiptId => uint256 blockNumber) public answerProvenAt;
+
     /// The revision's publisher committed to a model. The circuit, by its keccak256, is in the transaction's data.
     event ModelRegistered(
-        bytes32 indexed revision, bytes32 indexed modelId, bytes32 weights, bytes32 circuitHash
+        bytes32 indexed revision, bytes32 indexed modelId, bytes32 weights, bytes32 circuitHash, bytes32 ruleHash
     );
     /// A computation of the model was proven under a receipt; that it is the receipt's own is not said (see above).
     event ComputationProven(bytes32 indexed receiptId, bytes32 indexed modelId, bytes32 rowsHash);
+
+    /// The receipt's own answer was proven: it has the rung `Proven` from here on.
+    event AnswerProven(bytes32 indexed receiptId, bytes32 indexed modelId);
 
     /// Only the first publisher of the revision registers its model.
     error NotPublisher(bytes32 revision, address publisher);
@@ -66,14 +85,20 @@ contract Proofs {
     error RandomBlockUnknown(uint256 randomBlock);
     /// The proof holds for another model than the registered one.
     error OtherModel(bytes32 registered, bytes32 proven);
+    /// The rule is not the registered one.
+    error OtherRule(bytes32 registered, bytes32 got);
+    /// The receipt names parameters or was streamed; no proof speaks of either.
+    error NotProvable(bytes32 receiptId);
 
     /// Registers the model of `revision`: first come, for good. Reverts with ProofRefused(reason) from the precompile
-    /// where the circuit breaks its rules or the weights are not shown to be in range.
+    /// where the circuit breaks its rules or the weights are not shown to be in range. The rule is kept as it is; a rule that is none proves
+    /// no answer, for good.
     function registerModel(
         bytes32 revision,
         bytes calldata circuit,
         bytes32 weights,
-        bytes calldata registration
+        bytes calldata registration,
+        bytes calldata rule
     ) external {
         address publisher = ModelRegistry(MODEL_REGISTRY).publisherOf(revision);
         if (publisher != msg.sender) revert NotPublisher(revision, publisher);
@@ -83,7 +108,8 @@ contract Proofs {
         model.id = id;
         model.weights = weights;
         model.registeredAt = block.number;
-        emit ModelRegistered(revision, id, weights, keccak256(circuit));
+        model.ruleHash = keccak256(rule);
+        emit ModelRegistered(revision, id, weights, keccak256(circuit), model.ruleHash);
     }
 
     /// Records that a computation of the receipt's model was proven. Receipt, signature, index, count and path are those
@@ -101,10 +127,8 @@ contract Proofs {
         bytes calldata proof
     ) external {
         Model memory model = models[receipt.revision];
-        if (model.registeredAt == 0) revert NotRegistered(receipt.revision);
         (bytes32 id, uint256 settledAt) = _settled(receipt, signature, index, count, path);
-        if (model.registeredAt >= settledAt) revert RegisteredTooLate(model.registeredAt, settledAt);
-        if (randomBlock <= settledAt) revert RandomBlockTooEarly(randomBlock, settledAt);
+        _checkOrder(model, receipt.revision, settledAt, randomBlock);
         bytes32 proven = IProofVerifier(PROOF_VERIFIER).verifyProof(
             circuit,
             model.weights,
@@ -116,6 +140,32 @@ contract Proofs {
         );
         if (proven != model.id) revert OtherModel(model.id, proven);
         _record(id, proven, keccak256(rows));
+    }
+
+    /// Records that the answer of a receipt was proven, which gives it the rung `Proven`; the proof's context is
+    /// `contextOf(receiptId, randomBlock)`. Anyone may send it who has the openings. Proving it again changes nothing.
+    function proveAnswer(Place calldata place, uint256 randomBlock, Answer calldata answer) external {
+        Receipt calldata receipt = place.receipt;
+        Model memory model = models[receipt.revision];
+        (bytes32 id, uint256 settledAt) =
+            _settled(receipt, place.signature, place.index, place.count, place.path);
+        _checkOrder(model, receipt.revision, settledAt, randomBlock);
+        bytes32 ruleHash = keccak256(answer.rule);
+        if (ruleHash != model.ruleHash) revert OtherRule(model.ruleHash, ruleHash);
+        if (receipt.parameters != bytes32(0) || receipt.stream != bytes32(0)) revert NotProvable(id);
+        Claim memory claim = Claim({
+            weights: model.weights,
+            network: ISettlement(SETTLEMENT).networkId(),
+            revision: receipt.revision,
+            context: contextOf(id, randomBlock),
+            input: receipt.input,
+            output: receipt.output
+        });
+        bytes32 proven = IProofVerifier(PROOF_VERIFIER).verifyAnswer(claim, answer);
+        if (proven != model.id) revert OtherModel(model.id, proven);
+        if (answerProvenAt[id] != 0) return;
+        answerProvenAt[id] = block.number;
+        emit AnswerProven(id, proven);
     }
 
     /// What a proof for a receipt is bound to, with the randomness of a block that is one of the last 256.
@@ -135,6 +185,13 @@ contract Proofs {
         ISettlement settlement = ISettlement(SETTLEMENT);
         (, id) = settlement.verifyReceipt(receipt, signature, index, count, path);
         settledAt = settlement.batches(settlement.batchRootOf(id, receipt.node, index, count, path));
+    }
+
+    /// The model before the receipt, the receipt before the random block.
+    function _checkOrder(Model memory model, bytes32 revision, uint256 settledAt, uint256 randomBlock) private pure {
+        if (model.registeredAt == 0) revert NotRegistered(revision);
+        if (model.registeredAt >= settledAt) revert RegisteredTooLate(model.registeredAt, settledAt);
+        if (randomBlock <= settledAt) revert RandomBlockTooEarly(randomBlock, settledAt);
     }
 
     function _record(bytes32 id, bytes32 modelId, bytes32 rowsHash) private {

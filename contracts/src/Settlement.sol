@@ -2,9 +2,10 @@
 pragma solidity ^0.8.28;
 
 import {AssayReceipts, Receipt} from "./AssayReceipts.sol";
-import {NODE_REGISTRY, RECEIPT_VERIFIER} from "./Genesis.sol";
+import {NODE_REGISTRY, PROOFS, RECEIPT_VERIFIER} from "./Genesis.sol";
 import {Signatures} from "./Signatures.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
+import {IProofs} from "./interfaces/IProofs.sol";
 import {IReceiptVerifier, StreamSpan} from "./interfaces/IReceiptVerifier.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 
@@ -21,9 +22,11 @@ contract Settlement is ISettlement {
         bytes32 head;
     }
 
-    /// What the signature of a bonded node establishes, and all that this contract can vouch for by itself: the rung
-    /// that a receipt promises is a promise until its evidence is there.
+    /// What the signature of a bonded node establishes. The rung that a receipt promises is a promise until its evidence
+    /// is there.
     uint8 public constant RUNG_SIGNED = 1;
+    /// What a proof establishes that every validator checked, as Proofs remembers it.
+    uint8 public constant RUNG_PROVEN = 4;
 
     /// Slot 0, written by genesis: the network id, which is the salt of every typed-data domain of this network.
     bytes32 public networkId;
@@ -96,7 +99,8 @@ contract Settlement is ISettlement {
         if (signer == address(0) || signer != receipt.node) revert BadSignature(receipt.node);
         bytes32 root = batchRootOf(id, receipt.node, index, count, path);
         if (batches[root] == 0) revert NotSettled(root);
-        return (RUNG_SIGNED, id);
+        bool proven = IProofs(PROOFS).answerProvenAt(id) != 0;
+        return (proven ? RUNG_PROVEN : RUNG_SIGNED, id);
     }
 
     /// Whether the batch with this root has settled.

@@ -7,6 +7,7 @@ import { concat, encodeAbiParameters, keccak256, parseAbiParameters, toHex, zero
 import {
   NETWORK_ID,
   alice,
+  artifact,
   bob,
   nodeA,
   nodeB,
@@ -21,6 +22,7 @@ const encode = (types, ...values) => encodeAbiParameters(parseAbiParameters(type
 const [MODEL, WEIGHTS, ROWS] = [digest("model"), digest("weights"), toHex("rows")];
 const CIRCUIT = concat(["0x00", MODEL]);
 const REFUSED = "0x0102";
+const RULE = toHex("rule");
 
 let chain;
 before(async () => {
@@ -34,7 +36,7 @@ before(async () => {
 afterEach(() => chain.rewind());
 after(() => chain.stop());
 
-const register = () => chain.proofs.send(alice, "registerModel", REVISION, CIRCUIT, WEIGHTS, "0x");
+const register = () => chain.proofs.send(alice, "registerModel", REVISION, CIRCUIT, WEIGHTS, "0x", RULE);
 
 /** Settles one receipt of nodeA; gives the first five arguments of `prove`, the id, and the block. */
 async function settle(changes = {}) {
@@ -67,22 +69,22 @@ async function proofFor(id, randomBlock, changes = {}) {
 
 test("a publisher registers a revision's model, once and for good", async () => {
   const mined = await register();
-  const said = { revision: REVISION, modelId: MODEL, weights: WEIGHTS, circuitHash: keccak256(CIRCUIT) };
+  const said = { revision: REVISION, modelId: MODEL, weights: WEIGHTS, circuitHash: keccak256(CIRCUIT), ruleHash: keccak256(RULE) };
   assert.deepEqual(await chain.proofs.events(mined, "ModelRegistered"), [said]);
-  assert.deepEqual(await chain.proofs.read("models", REVISION), [MODEL, WEIGHTS, mined.blockNumber]);
-  const again = ["registerModel", REVISION, CIRCUIT, digest("other weights"), "0x"];
+  assert.deepEqual(await chain.proofs.read("models", REVISION), [MODEL, WEIGHTS, mined.blockNumber, keccak256(RULE)]);
+  const again = ["registerModel", REVISION, CIRCUIT, digest("other weights"), "0x", RULE];
   await chain.proofs.refuses(alice, ["AlreadyRegistered", REVISION, MODEL], ...again);
 });
 
 test("nobody else registers it, and no revision that is not published", async () => {
   const by = (account, error, revision) =>
-    chain.proofs.refuses(account, error, "registerModel", revision, CIRCUIT, WEIGHTS, "0x");
+    chain.proofs.refuses(account, error, "registerModel", revision, CIRCUIT, WEIGHTS, "0x", RULE);
   await by(bob, ["NotPublisher", REVISION, alice.address], REVISION);
   await by(alice, "NotPublisher", digest("unpublished"));
 });
 
 test("a registration that the precompile refuses registers nothing", async () => {
-  await chain.proofs.refuses(alice, ["ProofRefused", 2], "registerModel", REVISION, REFUSED, WEIGHTS, "0x");
+  await chain.proofs.refuses(alice, ["ProofRefused", 2], "registerModel", REVISION, REFUSED, WEIGHTS, "0x", RULE);
   await register();
 });
 
@@ -150,4 +152,69 @@ test("a receipt that has not settled, or is not signed, is refused", async () =>
   const other = receipt(nodeA, { sequence: 9n });
   await chain.proofs.refuses(bob, "NotSettled", "prove", other, await signReceipt(nodeA, other), ...rest);
   await chain.proofs.refuses(bob, "BadSignature", "prove", place[0], await signReceipt(nodeB, place[0]), ...rest);
+});
+
+const OPENINGS = { inputSalt: digest("salt"), input: "0x01", outputSalt: digest("other salt"), output: "0x02" };
+
+/** The answer with what the mock takes for its proof, with any part of the claim or the rule replaced. */
+async function answerFor({ place: [message], id }, randomBlock, changes = {}) {
+  const { hash } = await chain.client.getBlock({ blockNumber: randomBlock });
+  const context = keccak256(encode("bytes32, bytes32", id, hash));
+  const claim = { weights: WEIGHTS, network: NETWORK_ID, revision: REVISION, context };
+  const said = { ...claim, input: message.input, output: message.output, rule: RULE, ...changes };
+  const { inputSalt, input, outputSalt, output } = OPENINGS;
+  const openings = keccak256(
+    encode("bytes32, bytes32, bytes32, bytes32", inputSalt, keccak256(input), outputSalt, keccak256(output)),
+  );
+  const { weights, network, revision } = said;
+  const words = [weights, network, revision, said.context, said.input, said.output, keccak256(ROWS), keccak256(said.rule)];
+  const bound = keccak256(concat([...words, openings]));
+  return { circuit: CIRCUIT, rows: ROWS, proof: bound, rule: said.rule, ...OPENINGS };
+}
+
+const placeOf = ([message, signature, index, count, path]) => ({ receipt: message, signature, index, count, path });
+
+test("a consumer that needs a proven answer moves only after the proof", async () => {
+  await register();
+  const settled = await settle();
+  const at = await laterBlock();
+  const consumer = await chain.deploy(bob, artifact("ExampleConsumer"), [REVISION, 4]);
+  await consumer.refuses(bob, ["RungTooLow", 4, 1], "act", ...settled.place);
+  const args = [placeOf(settled.place), at, await answerFor(settled, at)];
+  const mined = await chain.proofs.send(bob, "proveAnswer", ...args);
+  const said = { receiptId: settled.id, modelId: MODEL };
+  assert.deepEqual(await chain.proofs.events(mined, "AnswerProven"), [said]);
+  assert.deepEqual(await chain.settlement.read("verifyReceipt", ...settled.place), [4, settled.id]);
+  await consumer.send(bob, "act", ...settled.place);
+  assert.equal(await consumer.read("actedOn", settled.id), settled.place[0].output);
+  const again = await chain.proofs.send(alice, "proveAnswer", ...args);
+  assert.deepEqual(await chain.proofs.events(again, "AnswerProven"), []);
+  assert.equal(await chain.proofs.read("answerProvenAt", settled.id), mined.blockNumber);
+});
+
+test("an answer is proven for the receipt's own commitments, under the registered rule", async () => {
+  await register();
+  const settled = await settle();
+  const at = await laterBlock();
+  const refused = async (error, changes) => {
+    const args = [placeOf(settled.place), at, await answerFor(settled, at, changes)];
+    await chain.proofs.refuses(bob, error, "proveAnswer", ...args);
+  };
+  const parts = ["input", "output", "weights", "network", "revision", "context"];
+  for (const part of parts) await refused(["ProofRefused", 7], { [part]: digest("other") });
+  const rule = toHex("other rule");
+  await refused(["OtherRule", keccak256(RULE), keccak256(rule)], { rule });
+  assert.equal(await chain.proofs.read("answerProvenAt", settled.id), 0n);
+});
+
+test("a receipt with parameters, or of a stream, is not proven", async () => {
+  await register();
+  for (const changes of [{ parameters: digest("parameters") }, { stream: digest("stream") }]) {
+    const settled = await settle(changes);
+    const at = await laterBlock();
+    const args = [placeOf(settled.place), at, await answerFor(settled, at)];
+    await chain.proofs.refuses(bob, ["NotProvable", settled.id], "proveAnswer", ...args);
+    await chain.rewind();
+    await register();
+  }
 });

@@ -1,6 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
+/// What an answer is held against.
+struct Claim {
+    bytes32 weights;
+    bytes32 network;
+    bytes32 revision;
+    bytes32 context;
+    /// The receipt's commitments.
+    bytes32 input;
+    bytes32 output;
+}
+
+/// An answer with its proof. The tensors are 32-bit floats as npy, version 1.0, in their one canonical form.
+struct Answer {
+    bytes circuit;
+    bytes rows;
+    bytes proof;
+    bytes rule;
+    bytes32 inputSalt;
+    bytes input;
+    bytes32 outputSalt;
+    bytes output;
+}
+
 /// The precompile at PROOF_VERIFIER: proofs of inferences, checked natively by every validator. It reads no state.
 ///
 /// Every call costs 200,000 gas and 8 for each byte of its data, and 4 for each unit of work that the circuit's
@@ -10,7 +33,8 @@ interface IProofVerifier {
     /// malformed, 2 the circuit breaks a rule of its own, 3 the rows do not fit the circuit, 4 circuit or weights are
     /// another model's, 5 the proof has too few or too many messages, 6 the lookup argument fails, 7 a step's equation
     /// does not hold, 8 the product argument fails, 9 the claims about a commitment fail, 10 an opening fails, 11 the
-    /// verifier gave up.
+    /// verifier gave up, 12 the rule is none, 13 the tensors do not open the commitments, 14 the rows are not what the
+    /// tensors are quantised to and from.
     error ProofRefused(uint8 reason);
 
     /// Checks that the circuit keeps its rules and that the weights under the commitment are in its range. Returns the id
@@ -31,4 +55,9 @@ interface IProofVerifier {
         bytes calldata rows,
         bytes calldata proof
     ) external view returns (bytes32 modelId);
+
+    /// As `verifyProof`, and: the tensors with their salts open the claim's commitments, of one field each under the
+    /// rule's names; the input is quantised by the rule to the rows' inputs; and the rows' outputs stand, by the rule, for
+    /// exactly the bytes of the output.
+    function verifyAnswer(Claim calldata claim, Answer calldata answer) external view returns (bytes32 modelId);
 }

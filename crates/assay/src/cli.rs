@@ -69,7 +69,7 @@ pub struct Place {
     /// Take all ports from the 64 that begin here; otherwise 8080, 8101.., 8545.., 9001.. and 9101...
     #[arg(long, value_name = "N")]
     pub port_base: Option<u16>,
-    /// Folder of revision directories; otherwise ./models, or three models that come with this program.
+    /// Folder of revision directories; otherwise ./models, or four models that come with this program.
     #[arg(long, value_name = "DIR")]
     pub models: Option<PathBuf>,
 }
@@ -203,10 +203,10 @@ pub struct Infer {
     #[arg(long, value_name = "URL", default_value = DEFAULT_GATEWAY, env = "ASSAY_GATEWAY", hide_env_values = true)]
     pub gateway: String,
     /// The rung of evidence that is wanted.
-    #[arg(long, value_enum, default_value_t = Rung::Signed)]
+    #[arg(long, visible_alias = "verify", value_enum, default_value_t = Rung::Signed)]
     pub rung: Rung,
-    /// Wait until the receipt is in a finalized block.
-    #[arg(long, value_enum, value_name = "STATE")]
+    /// Wait until the receipt is in a finalized block or the answer is proven; without a value, for what was asked for.
+    #[arg(long, value_enum, value_name = "STATE", num_args = 0..=1, default_missing_value = "asked")]
     pub wait: Option<Wait>,
     /// The network's file, against which the answer is checked; otherwise the gateway's own word is taken.
     #[arg(long, value_name = "NETWORK.json")]
@@ -232,8 +232,12 @@ pub enum Rung {
 /// What to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Wait {
+    /// The rung that was asked for is there.
+    Asked,
     /// The receipt is in a finalized block.
     Settled,
+    /// Every validator has checked the proof.
+    Proven,
 }
 
 /// `assay receipt`.

@@ -6,7 +6,7 @@ use assay_chain::light::{self, Network};
 use assay_node::{
     api::{
         INFER_PATH, InferRequest, InferResponse, MODELS_PATH, ModelEntry, ModelList, NETWORK_PATH,
-        NetworkReport, RECEIPTS_PATH, ReceiptReport,
+        NetworkReport, ProofReport, ProofState, RECEIPTS_PATH, ReceiptReport,
     },
     problem::Problem,
 };
@@ -134,6 +134,44 @@ impl Gateway {
         })
     }
 
+    /// Waits until the gateway finds the answer's proof in the chain's state.
+    ///
+    /// # Errors
+    /// A complaint after `patience`, or when there will be no proof.
+    pub async fn proven(&self, id: &ReceiptId, patience: Duration) -> Result<ProofReport> {
+        let started = Instant::now();
+        let mut last = None;
+        while started.elapsed() < patience {
+            let evidence = self
+                .receipt(id)
+                .await
+                .ok()
+                .and_then(|report| report.evidence);
+            match evidence {
+                Some(report) if report.state == ProofState::Proven => return Ok(report),
+                Some(report) if report.state == ProofState::Failed => {
+                    let reason = report.reason.unwrap_or_default();
+                    let complaint =
+                        Complaint::failed(format!("the answer was not proven: {reason}"));
+                    let hint = "the receipt stands as signed; ask again for another proof";
+                    return Err(complaint.hint(hint).into());
+                }
+                other => last = other.map(|report| report.state).or(last),
+            }
+            sleep(POLL).await;
+        }
+        let state = last.map_or("unknown".into(), |state| {
+            format!("{state:?}").to_lowercase()
+        });
+        let complaint = Complaint::failed(format!(
+            "receipt {id} is not proven after {} s; its proof is {state}",
+            patience.as_secs()
+        ));
+        let hint =
+            "the receipt stands as signed; GET /assay/v1/receipts/ID says where its proof stands";
+        Err(complaint.hint(hint).into())
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))
     }
@@ -248,6 +286,7 @@ mod tests {
 
     fn report(file: ReceiptFile) -> ReceiptReport {
         ReceiptReport {
+            evidence: None,
             id: file.receipt.receipt.id(&network().domain()),
             state: ReceiptState::Settled,
             receipt: file.receipt,

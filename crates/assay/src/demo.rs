@@ -131,6 +131,8 @@ async fn steps(walk: &mut Walk, journal: &mut Journal) -> Result<()> {
     let started = Instant::now();
     journal.note("settle", started, walk.settle().await)?;
     let started = Instant::now();
+    journal.note("prove", started, walk.prove().await)?;
+    let started = Instant::now();
     journal.note("kill", started, walk.kill().await)?;
     let started = Instant::now();
     journal.note("go on", started, walk.ask_again().await)

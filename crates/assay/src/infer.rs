@@ -11,13 +11,17 @@ use crate::{
 };
 use anyhow::Result;
 use assay_chain::light::Network;
-use assay_node::api::ModelEntry;
+use assay_node::api::{ModelEntry, ProofReport};
 use serde::Serialize;
 use serde_json::Value;
 use std::{path::Path, time::Duration};
 
 /// How long `--wait settled` waits: the deadline of settlement that a node promises.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a proof is waited for: settlement, a block after it, and the queue of a busy node.
+const PROOF_PATIENCE: Duration = Duration::from_secs(120);
+/// An answer that takes less than this to compute again is not worth a proof for its own sake, microseconds.
+const RERUN_US: u64 = 100_000;
 /// Longest text of an output that is shown to people; `--json` shows all.
 const MAX_SHOWN: usize = 240;
 
@@ -34,6 +38,8 @@ struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     block: Option<u64>,
     compute_us: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<ProofReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     saved: Option<String>,
 }
@@ -57,12 +63,23 @@ pub async fn run(arguments: cli::Infer, form: Form) -> Result<Exit> {
         ask(&gateway, &network, asking).await?
     };
     let id = answered.answer.receipt_id;
+    if arguments.wait == Some(cli::Wait::Proven) && arguments.rung != cli::Rung::Proven {
+        let complaint = Complaint::usage("no proof was asked for");
+        return Err(complaint.hint("add --verify proven").into());
+    }
     let proof = match arguments.wait {
         None => None,
-        Some(cli::Wait::Settled) => {
+        Some(_) => {
             let _progress = Progress::wait("waiting for the receipt to settle");
             Some(gateway.settled(&id, &network, PATIENCE).await?)
         }
+    };
+    let evidence = match arguments.wait {
+        Some(cli::Wait::Asked | cli::Wait::Proven) if arguments.rung == cli::Rung::Proven => {
+            let _progress = Progress::wait("waiting for the proof");
+            Some(gateway.proven(&id, PROOF_PATIENCE).await?)
+        }
+        _ => None,
     };
     let block = proof.as_ref().map(|proof| proof.settled.height);
     if let Some(path) = &arguments.save {
@@ -71,12 +88,15 @@ pub async fn run(arguments: cli::Infer, form: Form) -> Result<Exit> {
             &answered.file(&network, proof.and_then(|proof| proof.report.proof)),
         )?;
     }
-    let shown = shown(
-        &arguments.model,
-        &answered,
-        block,
-        arguments.save.as_deref(),
-    );
+    let shown = Shown {
+        evidence,
+        ..shown(
+            &arguments.model,
+            &answered,
+            block,
+            arguments.save.as_deref(),
+        )
+    };
     form.print(&shown, show)?;
     Ok(Exit::Done)
 }
@@ -123,6 +143,7 @@ fn shown(model: &str, answered: &Answered, block: Option<u64>, saved: Option<&Pa
         },
         block,
         compute_us: answer.usage.compute_us,
+        evidence: None,
         saved: saved.map(|path| path.display().to_string()),
     }
 }
@@ -145,6 +166,9 @@ fn show(shown: &Shown) -> String {
         ("state".into(), state),
         ("node".into(), shown.node.clone()),
     ]);
+    if let Some(evidence) = &shown.evidence {
+        rows.extend(evidence_rows(evidence, shown.compute_us));
+    }
     rows.extend(
         shown
             .saved
@@ -152,6 +176,30 @@ fn show(shown: &Shown) -> String {
             .map(|path| ("saved".to_owned(), path.clone())),
     );
     output::rows(0, &rows)
+}
+
+/// What a proof establishes, what it cost, and whether it was worth it.
+fn evidence_rows(evidence: &ProofReport, compute_us: u64) -> Vec<(String, String)> {
+    let block = evidence.block.map_or("?".into(), |block| block.to_string());
+    let verdict = format!(
+        "Proven: the validators checked the proof in block {block} (as the gateway reads the chain)"
+    );
+    let mut rows = vec![("verdict".to_owned(), verdict)];
+    if let (Some(prove_us), Some(bytes)) = (evidence.prove_us, evidence.proof_bytes) {
+        let times = prove_us / compute_us.max(1);
+        let cost = format!(
+            "{} ms for {bytes} bytes, {times} times the inference's {compute_us} us (elapsed time, as the node says)",
+            prove_us / 1_000
+        );
+        rows.push(("proving".to_owned(), cost));
+    }
+    if compute_us < RERUN_US {
+        let note = format!(
+            "whoever has the model checks the answer in {compute_us} us by running it again; a proof is for those who cannot, such as a contract"
+        );
+        rows.push(("note".to_owned(), note));
+    }
+    rows
 }
 
 /// A value on one line, with its end left out where it is long.

@@ -12,7 +12,7 @@ use assay_inference::{Revision, RevisionLimits};
 use assay_node::{
     api::{Dimension, ModelEntry, TensorEntry},
     config::read_key,
-    registry,
+    proofs, registry,
     rpc_client::RpcClient,
     wallet::Wallet,
 };
@@ -52,7 +52,14 @@ async fn publish(arguments: cli::Publish, form: Form) -> Result<Exit> {
             Some(receipt.context("publishing")?.height())
         }
     };
-    let value = json!({"model": full, "revision": revision.id(), "block": height});
+    let provable = {
+        let _progress = Progress::wait("registering what can be proven");
+        let registered = proofs::register(&rpc, &wallet, &revision).await;
+        registered.context("registering the model for proofs")?
+    };
+    let value = json!({
+        "model": full, "revision": revision.id(), "block": height, "provable": provable,
+    });
     form.print(&value, |_| {
         let block = height.map_or("published before".into(), |height| {
             format!("published in block {height}")
@@ -63,6 +70,15 @@ async fn publish(arguments: cli::Publish, form: Form) -> Result<Exit> {
                 ("model", full),
                 ("revision", revision.id().to_string()),
                 ("state", block),
+                (
+                    "proofs",
+                    if provable {
+                        "its model is registered; ask with --verify proven"
+                    } else {
+                        "none: its answers cannot be proven"
+                    }
+                    .into(),
+                ),
             ],
         )
     })?;

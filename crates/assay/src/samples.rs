@@ -23,6 +23,7 @@ pub struct Sample {
     /// Its revision.
     pub revision: RevisionId,
     inputs: BTreeMap<String, Value>,
+    first: BTreeMap<String, Value>,
     rows: usize,
     expected: Vec<Tensor>,
     labels: Vec<String>,
@@ -43,11 +44,15 @@ impl Sample {
         let input = manifest.inputs.first().context("the model has no input")?;
         let tensor = rows("test/input.0.npy".into())?;
         let given = tensor.shape().first().copied().unwrap_or(0);
-        let inputs = NamedTensors::new(vec![(input.name.clone(), tensor)]);
+        let written = |tensor: Tensor| {
+            let named = NamedTensors::new(vec![(input.name.clone(), tensor)]);
+            tensors::write(&named, OutputForm::Npy)
+        };
         Ok(Self {
             name: manifest.name.clone(),
             revision: revision.id(),
-            inputs: tensors::write(&inputs, OutputForm::Npy)?,
+            first: written(tensor.rows(0, 1)?)?,
+            inputs: written(tensor)?,
             rows: given,
             expected: outputs
                 .map(|index| rows(format!("test/output.{index}.npy")))
@@ -59,6 +64,11 @@ impl Sample {
     /// The question's inputs.
     pub fn inputs(&self) -> BTreeMap<String, Value> {
         self.inputs.clone()
+    }
+
+    /// The first row of them alone.
+    pub fn first_input(&self) -> BTreeMap<String, Value> {
+        self.first.clone()
     }
 
     /// Rows of the question.

@@ -4,6 +4,7 @@
 //! bonded or a revision was never published. What a batch must satisfy is
 //! [`assay_settle::verify_batch`]; this module is its ABI and its view of the state.
 
+pub mod answer_rule;
 pub mod proofs;
 
 use crate::spec::{MODEL_REGISTRY, NODE_REGISTRY, VERIFIER, address_mapping_slot, mapping_slot};

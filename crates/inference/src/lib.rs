@@ -5,7 +5,7 @@
 //! runs a revision; [`OnnxEngine`] is the one whose answers every machine can replay bit by bit. Tensors enter and
 //! leave as JSON ([`json`]) or npy ([`npy`]); [`npy::canonical_bytes`] are the bytes that commitments are made over.
 //!
-//! A [`Provable`] is a revision quantised and committed to, so that its runs can be proven.
+//! A [`Provable`] is a revision quantised and committed to, so that its runs can be proven; a [`QuantisedEngine`] runs it.
 //!
 //! [`OnnxRuntimeEngine`] is the fast path beside it, through a library of the operator's; its answers cannot be replayed.
 #![cfg_attr(
@@ -27,6 +27,7 @@ pub mod npy;
 mod onnx;
 mod onnxruntime;
 pub mod provable;
+mod quantised;
 mod revision;
 
 pub use assay_receipt::{EngineId, RevisionId};
@@ -41,4 +42,5 @@ pub use manifest::{FileEntry, MANIFEST_FILE, Manifest, NonFinite, ValueEntry};
 pub use onnx::{MODEL_FILE, OnnxEngine};
 pub use onnxruntime::{OnnxRuntime, OnnxRuntimeEngine};
 pub use provable::Provable;
+pub use quantised::QuantisedEngine;
 pub use revision::{Revision, RevisionLimits};

@@ -71,6 +71,11 @@ impl Provable {
         &self.graph
     }
 
+    /// For each output and each of its elements the position in the circuit's output.
+    pub fn places(&self) -> &[Vec<u32>] {
+        &self.outputs
+    }
+
     /// The circuit with its commitment.
     pub fn model(&self) -> &assay_zkml::Model {
         &self.model

@@ -47,7 +47,7 @@ pub const MIN_DEADLINE_MS: u64 = 10_000;
 /// Latest deadline in milliseconds.
 pub const MAX_DEADLINE_MS: u64 = 600_000;
 /// Rungs of evidence that this version of the network offers.
-pub const OFFERED_RUNGS: [Rung; 1] = [Rung::Signed];
+pub const OFFERED_RUNGS: [Rung; 2] = [Rung::Signed, Rung::Proven];
 
 /// A question to a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -232,6 +232,9 @@ pub struct ReceiptReport {
     /// Height of the block in which it settled, where it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u64>,
+    /// Where the proof of the answer stands, where one was promised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<ProofReport>,
     /// Everything that offline verification needs beside `network`; with `?proof=1` once settled
     /// and certified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -242,6 +245,62 @@ pub struct ReceiptReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub network: Option<Network>,
+}
+
+/// Where the proof of an answer stands. A gateway says `proven` only where the chain says so; the rest is the node's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProofReport {
+    /// How far it is.
+    pub state: ProofState,
+    /// Why there will be no proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Height of the block whose validators accepted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<u64>,
+    /// Time that proving took, in microseconds on all of the node's cores, beside `computeUs` of the receipt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prove_us: Option<u64>,
+    /// Bytes of the proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof_bytes: Option<u64>,
+}
+
+/// How far a proof is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProofState {
+    /// It waits for its turn, for settlement, or for a block after that.
+    Queued,
+    /// It is being made.
+    Proving,
+    /// It was handed to the chain.
+    Submitted,
+    /// Every validator has checked it: the receipt has the rung `proven`.
+    Proven,
+    /// There will be none.
+    Failed,
+}
+
+impl ProofReport {
+    /// A report of this state, with nothing else known.
+    pub fn of(state: ProofState) -> Self {
+        Self {
+            state,
+            reason: None,
+            block: None,
+            prove_us: None,
+            proof_bytes: None,
+        }
+    }
+
+    /// The report of a proof that will not be made.
+    pub fn failed(reason: &str) -> Self {
+        Self {
+            reason: Some(reason.to_owned()),
+            ..Self::of(ProofState::Failed)
+        }
+    }
 }
 
 /// A network, and who of it answers now.

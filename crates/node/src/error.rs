@@ -6,6 +6,9 @@ use std::{net::SocketAddr, path::PathBuf};
 /// What went wrong, and who has to do something about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// An answer or a revision cannot be proven.
+    #[error("it cannot be proven: {0}")]
+    Unprovable(String),
     /// The operator is to blame: a configuration, key or network file is missing or wrong.
     #[error("{} is not usable: {reason}", file.display())]
     Config {

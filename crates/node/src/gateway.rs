@@ -379,7 +379,7 @@ mod tests {
         fix_question(&mut request, revision).unwrap();
         assert_eq!(request.nonce().unwrap(), drawn, "a given nonce stays");
         for bad in [
-            json!({"rung": "proven"}),
+            json!({"rung": "attested"}),
             json!({"deadline_ms": 1}),
             json!({"nonce": "x"}),
         ] {

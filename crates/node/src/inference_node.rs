@@ -7,6 +7,7 @@
 mod answer;
 mod models;
 mod notice;
+mod prover;
 mod server;
 
 #[cfg(test)]
@@ -23,13 +24,14 @@ use crate::{
     settlement::{Driver, chain::RpcChain},
     shutdown::{self, Shutdown, Trigger},
     store::Store,
-    wallet::Wallet,
+    wallet::{Nonces, Wallet},
     writer::Writer,
 };
 use assay_chain::light::Network;
 use assay_receipt::{Domain, Microcredits, NodeAddress, NodeKey};
 use assay_settle::Policy;
 use notice::Notice;
+use prover::{Link, Prover};
 use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -59,6 +61,7 @@ pub struct Node {
     bodies: Memory,
     metrics: Arc<NodeMetrics>,
     notice: Notice,
+    prover: Arc<Prover>,
     shutdown: Shutdown,
 }
 
@@ -70,6 +73,7 @@ pub struct Running {
     server: JoinHandle<std::io::Result<()>>,
     driver: JoinHandle<Result<(), Error>>,
     notices: JoinHandle<()>,
+    prover: JoinHandle<()>,
     stop_settling: Trigger,
     writer: thread::JoinHandle<()>,
 }
@@ -102,7 +106,23 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
         .local_addr()
         .map_err(|error| listen_error(config.listen, &error))?;
     let (stop_settling, settling) = shutdown::channel();
-    let driver = settle(&network, &key, &rpc, &writer, &metrics, settling);
+    let nonces = Nonces::default();
+    let driver = settle(
+        &network,
+        &key,
+        &rpc,
+        &writer,
+        &metrics,
+        (settling, nonces.clone()),
+    );
+    let prover = Arc::new(Prover::default());
+    let link = Link {
+        network: network.clone(),
+        rpc: rpc.clone(),
+        wallet: Wallet::new(key.clone(), network.chain_id),
+        nonces,
+    };
+    let proving = tokio::spawn(prover.clone().run(link, shutdown.clone()));
     let node = Arc::new(Node {
         network,
         domain,
@@ -118,6 +138,7 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
         bodies: Memory::default(),
         metrics,
         notice: Notice::new(config.endpoint.clone(), config.operator),
+        prover,
         shutdown,
         limits: config.limits,
     });
@@ -129,6 +150,7 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
         server,
         driver,
         notices,
+        prover: proving,
         stop_settling,
         writer: writer_thread,
     })
@@ -154,7 +176,7 @@ fn settle(
     rpc: &RpcClient,
     writer: &Writer,
     metrics: &Arc<NodeMetrics>,
-    stop: Shutdown,
+    (stop, nonces): (Shutdown, Nonces),
 ) -> JoinHandle<Result<(), Error>> {
     let chain = RpcChain::new(rpc.clone(), network.clone(), key.address());
     let wallet = Wallet::new(key.clone(), network.chain_id);
@@ -166,7 +188,8 @@ fn settle(
         network.domain(),
         policy,
         metrics.clone(),
-    );
+    )
+    .sharing(nonces);
     let (rpc, id) = (rpc.clone(), network.id());
     tokio::spawn(async move {
         if notice::same_network(&rpc, id, &stop).await {
@@ -192,6 +215,7 @@ impl Running {
             }
         };
         self.notices.abort();
+        self.prover.abort();
         // It ends by being aborted, which is no error.
         let _ = self.notices.await;
         self.stop_settling.stop();

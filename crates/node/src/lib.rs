@@ -12,6 +12,7 @@
 pub mod api;
 pub mod clock;
 pub mod config;
+pub mod consumer;
 pub mod error;
 pub mod files;
 pub mod gateway;
@@ -23,6 +24,7 @@ pub mod memory;
 pub mod metrics;
 pub mod openapi;
 pub mod problem;
+pub mod proofs;
 pub mod registry;
 pub mod rpc_client;
 pub mod settlement;

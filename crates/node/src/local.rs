@@ -13,6 +13,7 @@ pub use role::{Isolation, Role, RoleName};
 use crate::{
     Error,
     api::{HEALTH_PATH, Health, HealthStatus, MODELS_PATH},
+    proofs,
     registry::{self, MIN_BOND, Models, Registration},
     rpc_client::RpcClient,
     wallet::{Action, Wallet, confirm},
@@ -252,10 +253,26 @@ impl LocalNetwork {
                 });
             }
         }
+        self.register_models(&wallet, directories).await?;
         Ok(published)
     }
 
-    fn developer(&self) -> Result<Wallet, Error> {
+    /// Registers what can be proven of the revisions.
+    async fn register_models(&self, wallet: &Wallet, directories: &[PathBuf]) -> Result<(), Error> {
+        for directory in directories {
+            let revision = Revision::open(directory, &RevisionLimits::default());
+            if let Ok(revision) = revision {
+                proofs::register(&self.rpc, wallet, &revision).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The account that publishes, with its means.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if its key cannot be read.
+    pub fn developer(&self) -> Result<Wallet, Error> {
         let key = self.plan.accounts.developer.key()?;
         Ok(Wallet::new(Arc::new(key), self.plan.network.chain_id))
     }

@@ -3,7 +3,8 @@
 use crate::{
     api::{
         Health, HealthStatus, InferRequest, InferResponse, ModelEntry, ModelList, NetworkReport,
-        NodeReport, Opening, OutputForm, ReceiptReport, TensorEntry, UsageReport, ValidatorReport,
+        NodeReport, Opening, OutputForm, ProofReport, ProofState, ReceiptReport, TensorEntry,
+        UsageReport, ValidatorReport,
     },
     gateway::server as handlers,
     problem::Problem,
@@ -35,6 +36,8 @@ use utoipa::OpenApi;
         ModelEntry,
         TensorEntry,
         ReceiptReport,
+        ProofReport,
+        ProofState,
         NetworkReport,
         ValidatorReport,
         NodeReport,

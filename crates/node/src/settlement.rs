@@ -18,7 +18,7 @@ use crate::{
     rpc_client::{RpcError, StreamHead},
     shutdown::Shutdown,
     store::StreamState,
-    wallet::{Action, Revert, Wallet, decode_revert, describe_revert},
+    wallet::{Action, Nonces, Revert, Wallet, decode_revert, describe_revert},
     writer::Writer,
 };
 use assay_chain::{settlement::settle_call, spec::SETTLEMENT};
@@ -64,7 +64,7 @@ pub struct Driver<C> {
     /// Per stream, the next sequence number to hand to the batcher.
     fed: BTreeMap<RevisionId, u64>,
     flights: Vec<Flight>,
-    next_nonce: Option<u64>,
+    next_nonce: Nonces,
     effects: VecDeque<Effect>,
 }
 
@@ -87,9 +87,15 @@ impl<C: Chain> Driver<C> {
             batcher: Batcher::new(domain, node, policy),
             fed: BTreeMap::new(),
             flights: Vec::new(),
-            next_nonce: None,
+            next_nonce: Nonces::default(),
             effects: VecDeque::new(),
         }
+    }
+
+    /// Shares the account's nonces with others who send its transactions.
+    pub fn sharing(mut self, nonces: Nonces) -> Self {
+        self.next_nonce = nonces;
+        self
     }
 
     /// Settles until `shutdown`, and after it until nothing waits any more or `patience` is over.
@@ -242,7 +248,8 @@ impl<C: Chain> Driver<C> {
 
     /// Makes and signs the transaction of a batch; `None` if the account's nonce is not to be had.
     async fn take_off(&mut self, root: BatchRoot, bytes: Vec<u8>, now_ns: u64) -> Option<Flight> {
-        let nonce = match self.next_nonce {
+        let mut next = self.next_nonce.lock().await;
+        let nonce = match *next {
             Some(nonce) => nonce,
             None => self
                 .chain
@@ -251,7 +258,8 @@ impl<C: Chain> Driver<C> {
                 .inspect_err(log_passing)
                 .ok()?,
         };
-        self.next_nonce = Some(nonce.saturating_add(1));
+        *next = Some(nonce.saturating_add(1));
+        drop(next);
         let gas = settle_gas(&bytes);
         let action = Action {
             to: SETTLEMENT,
@@ -290,7 +298,7 @@ impl<C: Chain> Driver<C> {
         }
         tracing::warn!(%error, "the chain did not take a settlement");
         // Later transactions have nonces that now may never be reached.
-        self.start_anew(at)
+        self.start_anew(at).await
     }
 
     async fn ask_head(&mut self, revision: RevisionId) -> Result<(), Error> {
@@ -436,7 +444,7 @@ impl<C: Chain> Driver<C> {
                 used,
                 "settlements start anew: a nonce is out of reach"
             );
-            return self.start_anew(0);
+            return self.start_anew(0).await;
         }
         if !used && !gap {
             flight.stranded_ns = None;
@@ -450,8 +458,8 @@ impl<C: Chain> Driver<C> {
 
     /// Gives up the transactions from `at` on: their batches come again under other nonces. The
     /// chain takes each batch once, whichever transaction of it comes first.
-    fn start_anew(&mut self, at: usize) -> Result<(), Error> {
-        self.next_nonce = None;
+    async fn start_anew(&mut self, at: usize) -> Result<(), Error> {
+        *self.next_nonce.lock().await = None;
         let from = at.min(self.flights.len());
         let lost: Vec<BatchRoot> = self
             .flights

@@ -33,6 +33,14 @@ alloy_sol_types::sol! {
         error MalformedBatch(uint8 reason);
         error AlreadySettled(bytes32 root);
         error NotContiguous(bytes32 revision, uint64 expected, uint64 got);
+        error ProofRefused(uint8 reason);
+        error NotPublisher(bytes32 revision, address publisher);
+        error NotRegistered(bytes32 revision);
+        error RegisteredTooLate(uint256 registeredAt, uint256 settledAt);
+        error RungTooLow(uint8 needed, uint8 established);
+        error RandomBlockUnknown(uint256 randomBlock);
+        error OtherModel(bytes32 registered, bytes32 proven);
+        error OtherRule(bytes32 registered, bytes32 got);
         error BadName();
         error ZeroRevision();
         error AlreadyListed(bytes32 revision);
@@ -88,6 +96,9 @@ pub struct Signed {
     pub nonce: u64,
 }
 
+/// The next nonce of an account whose transactions several tasks send; `None` where the chain has to be asked.
+pub type Nonces = Arc<tokio::sync::Mutex<Option<u64>>>;
+
 /// A key that pays for transactions on one chain.
 #[derive(Debug, Clone)]
 pub struct Wallet {
@@ -108,16 +119,20 @@ impl Wallet {
 
     /// Signs `action` as an EIP-1559 transaction under `nonce`. The same arguments give the same bytes.
     pub fn sign(&self, action: &Action, nonce: u64) -> Signed {
+        self.sign_to(TxKind::Call(action.to), &action.data, action.gas, nonce)
+    }
+
+    fn sign_to(&self, to: TxKind, data: &Bytes, gas: u64, nonce: u64) -> Signed {
         let tx = TxEip1559 {
             chain_id: self.chain_id,
             nonce,
-            gas_limit: action.gas,
+            gas_limit: gas,
             max_fee_per_gas: MAX_FEE_WEI,
             max_priority_fee_per_gas: TIP_WEI,
-            to: TxKind::Call(action.to),
+            to,
             value: U256::ZERO,
             access_list: Default::default(),
-            input: action.data.clone(),
+            input: data.clone(),
         };
         let signature = self.key.sign_digest(&tx.signature_hash().0);
         let (scalars, recovery) = signature.as_bytes().split_at(64);
@@ -144,6 +159,30 @@ impl Wallet {
             .map_err(readable)?;
         let gas = gas.saturating_to::<u64>();
         Ok(gas.saturating_add(gas / 4))
+    }
+
+    /// Deploys a contract by its creation code and gives its address, once that is in a finalized block.
+    ///
+    /// # Errors
+    /// [`Error::Reverted`], [`Error::Unconfirmed`], [`Error::Rpc`].
+    pub async fn deploy(&self, rpc: &RpcClient, code: Bytes) -> Result<Address, Error> {
+        let call = serde_json::json!([{"from": self.address(), "data": code}]);
+        let gas: U256 = rpc
+            .request("eth_estimateGas", call)
+            .await
+            .map_err(readable)?;
+        let gas = gas.saturating_to::<u64>();
+        let nonce = rpc.pending_nonce(self.address()).await?;
+        let signed = self.sign_to(TxKind::Create, &code, gas.saturating_add(gas / 4), nonce);
+        rpc.send_raw(&signed.raw).await?;
+        if confirm(rpc, &signed).await?.succeeded() {
+            return Ok(self.address().create(nonce));
+        }
+        let reason = "deploying a contract".into();
+        Err(Error::Reverted {
+            hash: signed.hash,
+            reason,
+        })
     }
 
     /// Sends a call with the account's next nonce and waits until it is in a finalized block.

@@ -12,10 +12,12 @@ use crate::{
 };
 use anyhow::{Context as _, Result, bail, ensure};
 use assay_node::{
+    consumer::ExampleConsumer,
     files::{Access, write_json},
-    local::{LocalNetwork, Plan, RoleName},
+    local::{LocalNetwork, Plan, RoleName, models::PROVEN},
+    rpc_client::RpcClient,
 };
-use assay_receipt::ReceiptId;
+use assay_receipt::{ReceiptId, Rung};
 use std::{
     net::TcpStream,
     path::{Path, PathBuf},
@@ -179,6 +181,52 @@ impl Walk {
             self.files.push((path, file));
         }
         Ok(lines)
+    }
+
+    /// Asks for a proven answer of one row, and shows that a contract which needs the proof acts only after it.
+    pub async fn prove(&mut self) -> Result<Vec<String>> {
+        let model = self.models.iter().find(|model| model.name == PROVEN);
+        let model = model.context("no model of the walk can be proven")?;
+        let rpc = RpcClient::new(&self.network.endpoints().rpc)?;
+        let wallet = self.network.developer()?;
+        let consumer = ExampleConsumer::deploy(&rpc, &wallet, model.revision, Rung::Proven).await?;
+        let entry = find_model(&self.gateway, &model.revision.to_string()).await?;
+        let asking = Asking {
+            model: &entry,
+            inputs: model.first_input(),
+            rung: Some("proven".into()),
+            deadline_ms: None,
+        };
+        let started = Instant::now();
+        let answered = ask(&self.gateway, &self.plan.network, asking).await?;
+        let id = answered.answer.receipt_id;
+        let settled = self.gateway.settled(&id, &self.plan.network, PATIENCE);
+        let settled = settled.await?;
+        let place = settled.report.proof.context("it settled without a proof")?;
+        let signed = &answered.answer.receipt;
+        let refusal = consumer.refusal(&rpc, signed, &place).await?;
+        let evidence = self.gateway.proven(&id, PATIENCE).await?;
+        let took = started.elapsed();
+        let refusal = refusal.context("the consumer would have acted without the proof")?;
+        let acted = consumer.act(&rpc, &wallet, signed, &place).await?;
+        let output = consumer.latest_output(&rpc).await?;
+        ensure!(
+            output.0 == *signed.receipt.output.as_bytes(),
+            "the consumer acted on another answer"
+        );
+        let block = evidence.block.context("proven in no block")?;
+        let bytes = evidence.proof_bytes.unwrap_or_default();
+        Ok(vec![
+            format!(
+                "{PROVEN}: settled in block {}; a contract that needs a proof refuses: {refusal}",
+                settled.settled.height
+            ),
+            format!(
+                "verdict Proven: {bytes} bytes checked by the validators in block {block}, {:.1} s after the question",
+                took.as_secs_f64()
+            ),
+            format!("the contract acts on the answer in block {acted}"),
+        ])
     }
 
     /// Kills a validator and an inference node.

@@ -6,6 +6,7 @@
 //! expanded. A refusal costs what an acceptance does.
 
 use super::BASE_GAS;
+use super::answer_rule::{Rule, Unbound};
 use crate::spec::PROOF_VERIFIER;
 use alloy_evm::precompiles::{DynPrecompile, PrecompileInput};
 use alloy_primitives::{Address, B256, Bytes};
@@ -24,6 +25,16 @@ sol! {
     function verifyRegistration(bytes circuit, bytes32 weights, bytes registration) external view returns (bytes32 modelId);
     /// Checks that a model gives the rows' outputs for their inputs; reverts with `ProofRefused`.
     function verifyProof(bytes circuit, bytes32 weights, bytes32 network, bytes32 revision, bytes32 context, bytes rows, bytes proof) external view returns (bytes32 modelId);
+    /// As `verifyProof`, and that the rows are those of the tensors under two commitments; reverts with `ProofRefused`.
+    function verifyAnswer(Claim claim, Answer answer) external view returns (bytes32 modelId);
+
+    /// What an answer is held against.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Claim { bytes32 weights; bytes32 network; bytes32 revision; bytes32 context; bytes32 input; bytes32 output; }
+
+    /// An answer with its proof; the tensors in their canonical bytes.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Answer { bytes circuit; bytes rows; bytes proof; bytes rule; bytes32 inputSalt; bytes input; bytes32 outputSalt; bytes output; }
 
     /// Refused; `reason` is a code of this precompile (`IProofVerifier`).
     error ProofRefused(uint8 reason);
@@ -50,6 +61,9 @@ pub fn verifier() -> DynPrecompile {
 /// Codes of refusals that are no [`Error`].
 const UNDECODABLE: u8 = 0;
 const GAVE_UP: u8 = 11;
+const RULE: u8 = 12;
+const OPENING: u8 = 13;
+const OTHER_ROWS: u8 = 14;
 
 /// Why a call gives no model id.
 enum Refused {
@@ -57,6 +71,16 @@ enum Refused {
     OutOfGas,
     /// A code of `ProofRefused`.
     Reason(u8),
+}
+
+impl From<Unbound> for Refused {
+    fn from(unbound: Unbound) -> Self {
+        Self::Reason(match unbound {
+            Unbound::Rule(_) => RULE,
+            Unbound::Opening(_) => OPENING,
+            Unbound::Rows(_) => OTHER_ROWS,
+        })
+    }
 }
 
 impl From<Error> for Refused {
@@ -106,6 +130,7 @@ fn dispatch(input: PrecompileInput<'_>) -> PrecompileResult {
     let checked = match data.first_chunk::<4>().copied().unwrap_or_default() {
         verifyRegistrationCall::SELECTOR => check(&mut meter, data, check_registration),
         verifyProofCall::SELECTOR => check(&mut meter, data, check_proof),
+        verifyAnswerCall::SELECTOR => check(&mut meter, data, check_answer),
         _ => meter
             .charge(BASE_GAS)
             .and(Err(Refused::Reason(UNDECODABLE))),
@@ -142,6 +167,23 @@ fn check_registration(
     let registration = Registration::decode(&call.registration)?;
     registration::verify(prepared.circuit(), &model, &registration)?;
     Ok(model.id())
+}
+
+/// The tensors first: they cost what the call's length has paid for.
+fn check_answer(meter: &mut Meter, call: verifyAnswerCall) -> Result<[u8; 32], Refused> {
+    let verifyAnswerCall { claim, answer } = call;
+    let rows = Row::decode_all(&answer.rows)?;
+    Rule::decode(&answer.rule)?.check(&claim, &answer, &rows)?;
+    let proof = verifyProofCall {
+        circuit: answer.circuit,
+        weights: claim.weights,
+        network: claim.network,
+        revision: claim.revision,
+        context: claim.context,
+        rows: answer.rows,
+        proof: answer.proof,
+    };
+    check_proof(meter, proof)
 }
 
 fn check_proof(meter: &mut Meter, call: verifyProofCall) -> Result<[u8; 32], Refused> {

@@ -4,6 +4,7 @@ mod frozen_vectors;
 mod light_contract;
 mod local_chain;
 mod mempool;
+mod proven_answers;
 mod proven_computations;
 mod rpc_blocks;
 mod rpc_contract;

@@ -12,7 +12,7 @@ use assay_chain::{
 };
 use assay_receipt::{ReceiptId, RevisionId, SignedReceipt};
 use assay_tensor::quant::{Matrix, Node, Op, Range, Table, ValueId};
-use assay_zkml::{Model, Setting, compile, prove, register};
+use assay_zkml::{Compiled, Model, Setting, compile, prove, register};
 use assay_zkml_verify::{Proof, Row, Statement, registration::Registration, verify};
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -25,7 +25,12 @@ sol! {
         uint64 price; bytes32 payer; address node; uint64 requestNs; uint64 firstOutputNs; uint64 endNs;
         uint64 uncertaintyNs; uint8 rung; uint64 deadlineNs; uint64 sequence; bytes32 previous;
     }
-    function registerModel(bytes32 revision, bytes circuit, bytes32 weights, bytes registration) external;
+    struct Place { Receipt receipt; bytes signature; uint32 index; uint32 count; bytes32[] path; }
+    struct Answer { bytes circuit; bytes rows; bytes proof; bytes rule; bytes32 inputSalt; bytes input; bytes32 outputSalt; bytes output; }
+    function registerModel(bytes32 revision, bytes circuit, bytes32 weights, bytes registration, bytes rule) external;
+    function proveAnswer(Place place, uint256 randomBlock, Answer answer) external;
+    function answerProvenAt(bytes32 receiptId) external view returns (uint256);
+    function verifyReceipt(Receipt receipt, bytes signature, uint32 index, uint32 count, bytes32[] path) external view returns (uint8 rung, bytes32 id);
     function prove(
         Receipt receipt, bytes signature, uint32 index, uint32 count, bytes32[] path, uint256 randomBlock,
         bytes circuit, bytes rows, bytes proof
@@ -39,12 +44,18 @@ sol! {
     error RegisteredTooLate(uint256 registeredAt, uint256 settledAt);
     error RandomBlockTooEarly(uint256 randomBlock, uint256 settledAt);
     error RandomBlockUnknown(uint256 randomBlock);
+    error OtherRule(bytes32 registered, bytes32 got);
 }
 
-const REVISION: RevisionId = RevisionId::from_bytes([1; 32]);
+pub(crate) const REVISION: RevisionId = RevisionId::from_bytes([1; 32]);
+
+pub(crate) fn model(inputs: usize, hidden: usize) -> Model {
+    let compiled = compiled(inputs, hidden);
+    Model::new(compiled.circuit, compiled.weights).unwrap()
+}
 
 /// A dense layer of this size with a clamp behind it, and a second of ten columns.
-fn model(inputs: usize, hidden: usize) -> Model {
+pub(crate) fn compiled(inputs: usize, hidden: usize) -> Compiled {
     let weight = |i: usize| (i * 7919 % 251) as u8 as i8;
     let dense = |x, rows: usize, columns: usize| Op::Dense {
         x: ValueId(x),
@@ -85,19 +96,18 @@ fn model(inputs: usize, hidden: usize) -> Model {
         node(rescale, hidden, 128),
         node(dense(2, hidden, 10), 10, bound(hidden)),
     ];
-    let compiled = compile(&nodes, &[ValueId(3)]).unwrap();
-    Model::new(compiled.circuit, compiled.weights).unwrap()
+    compile(&nodes, &[ValueId(3)]).unwrap()
 }
 
-fn input(len: usize) -> Vec<Vec<i16>> {
+pub(crate) fn input(len: usize) -> Vec<Vec<i16>> {
     vec![(0..len).map(|i| (i * 31 % 255) as i16 - 127).collect()]
 }
 
-fn circuit(model: &Model) -> Bytes {
+pub(crate) fn circuit(model: &Model) -> Bytes {
     model.prepared().circuit().encode().into()
 }
 
-fn words(signed: &SignedReceipt) -> Receipt {
+pub(crate) fn words(signed: &SignedReceipt) -> Receipt {
     let r = &signed.receipt;
     let word = |bytes: &[u8; 32]| B256::from(*bytes);
     Receipt {
@@ -128,7 +138,12 @@ fn words(signed: &SignedReceipt) -> Receipt {
 }
 
 /// What a call reverts with.
-async fn reverts(chain: &LocalChain, from: &Wallet, to: Address, data: Vec<u8>) -> Bytes {
+pub(crate) async fn reverts(
+    chain: &LocalChain,
+    from: &Wallet,
+    to: Address,
+    data: Vec<u8>,
+) -> Bytes {
     let request = json!({ "from": from.address, "to": to, "data": Bytes::from(data) });
     let error = chain.ask("eth_call", json!([request, "latest"])).await;
     let error = error.expect_err("it was accepted");
@@ -136,12 +151,12 @@ async fn reverts(chain: &LocalChain, from: &Wallet, to: Address, data: Vec<u8>) 
     serde_json::from_str(&data.unwrap_or_else(|| panic!("{error:?}"))).unwrap()
 }
 
-fn number(value: &Value) -> u64 {
+pub(crate) fn number(value: &Value) -> u64 {
     let number: U256 = serde_json::from_value(value.clone()).unwrap();
     number.to()
 }
 
-async fn wait_for(chain: &LocalChain, height: u64) {
+pub(crate) async fn wait_for(chain: &LocalChain, height: u64) {
     let mut tip = chain.shelf.tip();
     let reached = timeout(PATIENCE, tip.wait_for(|tip| tip.height >= height)).await;
     reached.expect("no block in time").unwrap();
@@ -185,7 +200,7 @@ async fn proven(
     }
 }
 
-fn refusal(reason: u8) -> Bytes {
+pub(crate) fn refusal(reason: u8) -> Bytes {
     ProofRefused { reason }.abi_encode().into()
 }
 
@@ -221,6 +236,7 @@ async fn a_computation_is_proven_on_chain_and_nothing_else_is() {
         circuit: circuit(&model),
         weights: model.commitment().weights.into(),
         registration,
+        rule: Bytes::new(),
     };
     let good = call(registration.clone().into()).abi_encode();
     let publisher_is = NotPublisher {

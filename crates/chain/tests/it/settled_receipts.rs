@@ -91,21 +91,28 @@ impl Stream<'_> {
     }
 
     pub(crate) fn receipt(&mut self) -> SignedReceipt {
+        let some =
+            |name: &str| Commitment::from_bytes(keccak256(format!("{name} {}", self.next)).0);
+        self.receipt_of(some("input"), some("output"))
+    }
+
+    /// The next receipt, with these commitments.
+    pub(crate) fn receipt_of(&mut self, input: Commitment, output: Commitment) -> SignedReceipt {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap()
             .as_nanos();
         let now = u64::try_from(now).unwrap();
-        let some = |name: &str| keccak256(format!("{name} {}", self.next)).0;
+        let request = keccak256(format!("request {}", self.next)).0;
         let receipt = Receipt {
-            request: RequestId::from_bytes(some("request")),
+            request: RequestId::from_bytes(request),
             nonce: u128::from(self.next),
             revision: self.revision,
             engine: EngineId::from_bytes([3; 32]),
             parameters: ParametersDigest::ZERO,
             seed: 0,
-            input: Commitment::from_bytes(some("input")),
-            output: Commitment::from_bytes(some("output")),
+            input,
+            output,
             stream: Commitment::ZERO,
             usage: Usage {
                 input_units: 4,

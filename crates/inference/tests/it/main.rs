@@ -4,6 +4,7 @@ mod agreement;
 mod corpus;
 mod determinism;
 mod mutation;
+mod provable_answers;
 mod quantised;
 mod refusals;
 mod tampering;

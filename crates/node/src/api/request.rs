@@ -334,11 +334,12 @@ mod tests {
         let read = |text: &str| request(json!({"rung": text})).rung();
         assert_eq!(request(json!({})).rung().unwrap(), Rung::Signed);
         assert_eq!(read("signed").unwrap(), Rung::Signed);
-        for bad in ["replayed", "attested", "proven", "Signed", "", "1"] {
+        assert_eq!(read("proven").unwrap(), Rung::Proven);
+        for bad in ["replayed", "attested", "Proven", "Signed", "", "1"] {
             let problem = read(bad).unwrap_err();
             assert_eq!(problem.kind(), Some(Kind::UnsupportedRung), "{bad:?}");
             assert!(
-                problem.detail.ends_with("offered now: signed"),
+                problem.detail.ends_with("offered now: signed, proven"),
                 "{}",
                 problem.detail
             );

@@ -1,14 +1,15 @@
 //! Where a receipt stands: from its node, from any node, or from the chain.
 
 use crate::{
-    api::ReceiptReport,
+    api::{ProofReport, ProofState, ReceiptReport},
     clock::now_ns,
     gateway::Gateway,
     problem::{Kind, Problem},
+    proofs,
     rpc_client::RpcError,
 };
 use assay_chain::light::{self, ReceiptProof, Settled};
-use assay_receipt::{NodeAddress, Receipt, ReceiptId, ReceiptState, SignedReceipt};
+use assay_receipt::{NodeAddress, Receipt, ReceiptId, ReceiptState, Rung, SignedReceipt};
 use assay_settle::verify::SETTLEMENT_GRACE_NS;
 use futures::{StreamExt as _, stream};
 use std::{sync::Arc, time::Duration};
@@ -104,7 +105,11 @@ impl Gateway {
             None if refuted => ReceiptState::Refuted,
             proven => state_of(receipt, proven.is_some(), now_ns()),
         };
-        Some(self.report(id, report.receipt, state, proven, with_proof))
+        let evidence = self
+            .evidence(id, &report.receipt, report.evidence.take())
+            .await;
+        let report = self.report(id, report.receipt, state, proven, with_proof);
+        Some(ReceiptReport { evidence, ..report })
     }
 
     /// The proof with what it establishes, if it holds and is of this receipt.
@@ -145,7 +150,36 @@ impl Gateway {
             })?;
         let proven = self.proven(id, proof);
         let state = state_of(&signed.receipt, proven.is_some(), now_ns());
-        Ok(self.report(id, signed.clone(), state, proven, with_proof))
+        let evidence = self.evidence(id, signed, None).await;
+        let report = self.report(id, signed.clone(), state, proven, with_proof);
+        Ok(ReceiptReport { evidence, ..report })
+    }
+
+    /// Where the proof stands that the receipt promises: what the node says, but that it is proven only the chain says.
+    async fn evidence(
+        &self,
+        id: ReceiptId,
+        signed: &SignedReceipt,
+        said: Option<ProofReport>,
+    ) -> Option<ProofReport> {
+        if signed.receipt.rung != Rung::Proven {
+            return None;
+        }
+        let found = proofs::proven_at(&self.rpc, id).await;
+        let mut report = said.unwrap_or(ProofReport::of(ProofState::Queued));
+        match found {
+            Ok(Some(block)) => {
+                report.state = ProofState::Proven;
+                report.reason = None;
+                report.block = Some(block);
+            }
+            _ if report.state == ProofState::Proven => {
+                report.state = ProofState::Submitted;
+                report.block = None;
+            }
+            _ => {}
+        }
+        Some(report)
     }
 
     /// The report of a receipt, with height and proof only where the proof holds.
@@ -161,6 +195,7 @@ impl Gateway {
             id,
             state,
             receipt,
+            evidence: None,
             height: proven.as_ref().map(|(settled, _)| settled.height),
             proof: proven.map(|(_, proof)| proof).filter(|_| with_proof),
             network: with_proof.then(|| self.network.clone()),

@@ -4,7 +4,7 @@ use crate::{
     api::{InferRequest, InferResponse, Opening, OutputForm, Parameters, UsageReport, tensors},
     clock::now_ns,
     error::Error,
-    inference_node::{Node, Served},
+    inference_node::{Node, Served, prover::Job},
     limits::{Place, TURN_PATIENCE},
     problem::{Kind, Problem},
     writer::Draft,
@@ -12,7 +12,8 @@ use crate::{
 use alloy_primitives::B256;
 use assay_inference::{Error as EngineError, NamedTensors, RunLimits};
 use assay_receipt::{
-    Commitment, NodeAddress, Receipt, ReceiptId, ReceiptState, Request, Rung, Times, Usage,
+    Commitment, EngineId, NodeAddress, Receipt, ReceiptId, ReceiptState, Request, Rung, Times,
+    Usage,
 };
 use assay_tensor::Error as TensorError;
 use rand::{Rng as _, RngExt as _};
@@ -77,6 +78,9 @@ struct Computed {
     outputs: BTreeMap<String, Value>,
     usage: Usage,
     ended: Instant,
+    engine: EngineId,
+    /// Inputs and outputs of an answer that is to be proven.
+    tensors: Option<(NamedTensors, NamedTensors)>,
 }
 
 /// Tells an engine to stop when whoever waited for it is gone.
@@ -105,6 +109,10 @@ impl Node {
             return Err(Problem::new(Kind::Unavailable, detail).with_hint("ask another node"));
         }
         let asked = Asked::read(request, arrival)?;
+        if asked.rung == Rung::Proven && !self.prover.has_room() {
+            let detail = "too many proofs wait at this node";
+            return Err(Problem::new(Kind::Unavailable, detail).retry_after(5));
+        }
         let (asked, computed) = self.compute(&model, asked, place).await?;
         self.metrics
             .engine_s
@@ -165,7 +173,7 @@ impl Node {
             end_ns,
             uncertainty_ns: self.uncertainty_ns,
         };
-        let receipt = self.receipt(model, &request, &computed, times);
+        let receipt = self.receipt(&request, &computed, times);
         let draft = Draft {
             receipt,
             opening: asked.opening.clone(),
@@ -175,6 +183,16 @@ impl Node {
             .append(draft)
             .await
             .map_err(|error| not_durable(&error))?;
+        if let (Some((inputs, outputs)), Some(engine)) = (computed.tensors, &model.provable) {
+            self.prover.push(Job {
+                signed: durable.signed.clone(),
+                id: durable.id,
+                engine: engine.clone(),
+                inputs,
+                outputs,
+                opening: asked.opening.clone(),
+            });
+        }
         Ok(InferResponse {
             outputs: computed.outputs,
             revision: model.entry.revision,
@@ -194,18 +212,12 @@ impl Node {
     }
 
     /// The receipt, but for its place, which the writer gives it.
-    fn receipt(
-        &self,
-        model: &Served,
-        request: &Request,
-        computed: &Computed,
-        times: Times,
-    ) -> Receipt {
+    fn receipt(&self, request: &Request, computed: &Computed, times: Times) -> Receipt {
         Receipt {
             request: request.id(),
             nonce: request.nonce,
             revision: request.revision,
-            engine: model.engine.id(),
+            engine: computed.engine,
             parameters: request.parameters,
             seed: request.seed,
             input: computed.input,
@@ -256,9 +268,9 @@ impl Asked {
     ) -> Result<Computed, Problem> {
         let inputs = tensors::read(&self.inputs, &model.entry.inputs, limits.input_elements)?;
         let input = tensors::commit(&inputs, &self.opening.input)?;
+        let engine = model.engine_for(self.rung)?;
         let started = Instant::now();
-        let outputs = model
-            .engine
+        let outputs = engine
             .run(&inputs, limits, cancel)
             .map_err(|error| engine_problem(&error))?;
         let ended = Instant::now();
@@ -273,6 +285,8 @@ impl Asked {
                 compute_us: u64::try_from(compute_us).unwrap_or(u64::MAX),
             },
             ended,
+            engine: engine.id(),
+            tensors: (self.rung == Rung::Proven).then_some((inputs, outputs)),
         })
     }
 }

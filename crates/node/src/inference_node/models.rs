@@ -1,17 +1,17 @@
 //! The revisions of a node: verified, loaded, warm, and found by their names.
 
 use crate::{
-    api::{ModelEntry, OFFERED_RUNGS, request::ModelName, tensors},
+    api::{ModelEntry, request::ModelName, tensors},
     error::Error,
     problem::{Kind, Problem},
-    registry,
+    proofs, registry,
     rpc_client::RpcClient,
 };
 use assay_inference::{
     DType, Dim, Engine, ModelLimits, NamedTensors, NonFinite, OnnxEngine, OnnxRuntime,
-    OnnxRuntimeEngine, Revision, RevisionLimits, RunLimits, Tensor, ValueInfo,
+    OnnxRuntimeEngine, QuantisedEngine, Revision, RevisionLimits, RunLimits, Tensor, ValueInfo,
 };
-use assay_receipt::RevisionId;
+use assay_receipt::{RevisionId, Rung};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
@@ -31,6 +31,8 @@ const WARM_ELEMENTS: usize = 1 << 20;
 pub struct Served {
     /// The engine with the revision loaded.
     pub engine: Arc<dyn Engine>,
+    /// The engine whose answers can be proven, where the revision has one.
+    pub provable: Option<Arc<QuantisedEngine>>,
     /// How the revision is listed, without the names under which it is published.
     pub entry: ModelEntry,
     published: RwLock<Vec<String>>,
@@ -54,6 +56,24 @@ impl Served {
         ModelEntry {
             published_as: published.clone(),
             ..self.entry.clone()
+        }
+    }
+
+    /// The engine for answers of this rung.
+    ///
+    /// # Errors
+    /// [`Kind::UnsupportedRung`] where the revision has no model that can be proven.
+    pub fn engine_for(&self, rung: Rung) -> Result<Arc<dyn Engine>, Problem> {
+        if rung != Rung::Proven {
+            return Ok(self.engine.clone());
+        }
+        match &self.provable {
+            Some(engine) => Ok(engine.clone()),
+            None => Err(Problem::new(
+                Kind::UnsupportedRung,
+                "answers of this revision cannot be proven",
+            )
+            .with_hint("GET /assay/v1/models lists the rungs of each model; a revision needs zk/calibration.npy")),
         }
     }
 
@@ -223,11 +243,22 @@ fn load(
         ));
     }
     warm(&*engine, limits);
+    let provable = proofs::engine_of(&revision).map(Arc::new);
+    let mut entry = entry(&revision, &*engine);
+    entry.rungs = rungs(provable.is_some());
     Ok(Served {
-        entry: entry(&revision, &*engine),
+        entry,
+        provable,
         engine,
         published: RwLock::default(),
     })
+}
+
+fn rungs(provable: bool) -> Vec<Rung> {
+    match provable {
+        true => vec![Rung::Signed, Rung::Proven],
+        false => vec![Rung::Signed],
+    }
 }
 
 fn entry(revision: &Revision, engine: &dyn Engine) -> ModelEntry {
@@ -256,7 +287,7 @@ fn entry(revision: &Revision, engine: &dyn Engine) -> ModelEntry {
         labels: manifest.labels.clone().unwrap_or_default(),
         engine: engine.id(),
         replayable: engine.replayable(),
-        rungs: OFFERED_RUNGS.to_vec(),
+        rungs: vec![Rung::Signed],
         nodes: None,
     }
 }

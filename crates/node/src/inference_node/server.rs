@@ -172,6 +172,7 @@ fn report(
         state: state(standing),
         receipt: entry.signed,
         height,
+        evidence: node.prover.report(&id),
         proof,
         network: with_network.then(|| node.network.clone()),
     }

@@ -1,4 +1,4 @@
-//! Which models a local network serves, and three that come with the program.
+//! Which models a local network serves, and four that come with the program.
 
 use crate::Error;
 use assay_inference::MANIFEST_FILE;
@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 /// Most models that a folder may hold; what one node loads.
 pub use crate::config::MAX_REVISIONS as MAX_MODELS;
 
-/// The models of the walk: a boosted forest, a convolutional network and a regression.
-pub const SHOWN: [&str; 3] = ["cancer-boosting", "digits-cnn", "diabetes-ridge"];
+/// The models of the walk: a boosted forest, a convolutional network, a regression, and a network that can be proven.
+pub const SHOWN: [&str; 4] = ["cancer-boosting", "digits-cnn", "diabetes-ridge", PROVEN];
+/// The one of them whose answers can be proven.
+pub const PROVEN: &str = "digits-lenet";
 
 /// A file of a model that comes with the program.
 type Embedded = (&'static str, &'static [u8]);
@@ -19,8 +21,8 @@ macro_rules! revision {
     };
 }
 
-/// The files of the three models.
-const EMBEDDED: [(&str, &[Embedded]); 3] = [
+/// The files of the four models.
+const EMBEDDED: [(&str, &[Embedded]); 4] = [
     revision!(
         "cancer-boosting",
         [
@@ -52,13 +54,26 @@ const EMBEDDED: [(&str, &[Embedded]); 3] = [
             "test/output.0.npy"
         ]
     ),
+    revision!(
+        "digits-lenet",
+        [
+            "manifest.json",
+            "README.md",
+            "model.onnx",
+            "test/input.0.npy",
+            "test/output.0.npy",
+            "zk/calibration.npy",
+            "zk/labels.npy",
+            "zk/test.npy"
+        ]
+    ),
 ];
 
-/// Revision directories: those in `folder`, or in `./models` if that has any, or else the three that come with the
+/// Revision directories: those in `folder`, or in `./models` if that has any, or else the four that come with the
 /// program, written to `data/models`.
 ///
 /// # Errors
-/// [`Error::Config`] if a given folder holds no revision or too many, or the three cannot be written.
+/// [`Error::Config`] if a given folder holds no revision or too many, or the four cannot be written.
 pub fn find(folder: Option<&Path>, data: &Path) -> Result<Vec<PathBuf>, Error> {
     if let Some(folder) = folder {
         let found = revisions_in(folder);
@@ -94,7 +109,7 @@ fn revisions_in(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Writes the three models that come with the program under `folder`.
+/// Writes the four models that come with the program under `folder`.
 ///
 /// # Errors
 /// [`Error::Config`] naming what cannot be written.

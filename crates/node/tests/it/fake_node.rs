@@ -204,6 +204,7 @@ async fn receipt(State(node): State<Arc<Inner>>, Path(id): Path<ReceiptId>) -> R
     let given = node.given.lock().unwrap();
     match given.iter().find(|answer| answer.receipt_id == id) {
         Some(answer) => Json(ReceiptReport {
+            evidence: None,
             id,
             state: if node.conduct == Conduct::Boasts {
                 ReceiptState::Settled

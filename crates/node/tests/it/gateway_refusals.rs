@@ -20,7 +20,7 @@ async fn questions_that_no_node_should_see_are_refused_here() {
         (json!({"model": 5}), Kind::BadRequest),
         (json!({"surprise": 1}), Kind::BadRequest),
         (json!({"nonce": "minus one"}), Kind::BadRequest),
-        (json!({"rung": "proven"}), Kind::UnsupportedRung),
+        (json!({"rung": "attested"}), Kind::UnsupportedRung),
         (json!({"deadline_ms": 1}), Kind::BadDeadline),
         (
             json!({"model": format!("{PUBLISHER}/absent")}),

@@ -9,10 +9,11 @@ use assay_chain::{
 use assay_inference::{Revision, RevisionLimits};
 use assay_node::{
     Error,
-    api::{Health, HealthStatus, InferResponse, ReceiptReport},
+    api::{Health, HealthStatus, InferResponse, ProofReport, ProofState, ReceiptReport},
     config::NodeConfig,
     inference_node::{self, Running},
     limits::Limits,
+    proofs,
     registry::{self, FailureDomains, MIN_BOND, NodeStanding, Registration},
     rpc_client::RpcClient,
     shutdown::{self, Trigger},
@@ -271,5 +272,81 @@ async fn what_a_registered_node_answers_settles_once_and_is_proven_offline() {
             answers.last().map(|answer| answer.receipt_id)
         );
     }
+    chain.end();
+}
+
+/// Asks for a proven answer to `rows` blank images.
+async fn ask_proven(running: &Running, revision: RevisionId, rows: usize) -> Value {
+    let image = vec![vec![0.25; 28]; 28];
+    let inputs = json!({"x": vec![vec![image]; rows]});
+    let body = json!({"model": revision, "inputs": inputs, "rung": "proven"});
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{}/assay/v1/infer", running.address);
+    let sent = client.post(url).json(&body).send().await.unwrap();
+    sent.json().await.unwrap()
+}
+
+/// Waits until the receipt's proof is made or will not be.
+async fn evidence(running: &Running, answer: &InferResponse) -> ProofReport {
+    let started = Instant::now();
+    loop {
+        let path = format!("/assay/v1/receipts/{}", answer.receipt_id);
+        let report: ReceiptReport = get(running, &path).await;
+        let evidence = report.evidence.expect("a proof was promised");
+        if matches!(evidence.state, ProofState::Proven | ProofState::Failed) {
+            return evidence;
+        }
+        assert!(started.elapsed() < PATIENCE, "not proven: {evidence:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_proves_what_it_promised_and_goes_on_after_what_it_cannot() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = Chain::start(folder.path()).await;
+    let model = Revision::open(&corpus("digits-lenet"), &RevisionLimits::default()).unwrap();
+    let revision = model.id();
+    let endpoint = free_address();
+    enrol(&chain, &format!("http://{endpoint}"), revision)
+        .await
+        .unwrap();
+    let (trigger, shutdown) = shutdown::channel();
+    let mut config = chain.node_config(folder.path(), endpoint);
+    config.models = vec![corpus("digits-lenet")];
+    let running = inference_node::start(config, shutdown).await.unwrap();
+
+    let batch = ask_proven(&running, revision, 2).await;
+    assert!(
+        batch["detail"].as_str().unwrap().contains("one inference"),
+        "{batch}"
+    );
+    let answer = ask_proven(&running, revision, 1).await;
+    let early: InferResponse = serde_json::from_value(answer).unwrap();
+    let failed = evidence(&running, &early).await;
+    assert_eq!(failed.state, ProofState::Failed, "no model is registered");
+    assert!(failed.reason.unwrap().contains("NotRegistered"));
+
+    let (rpc, operator) = (&chain.rpc, &chain.operator);
+    assert!(proofs::register(rpc, operator, &model).await.unwrap());
+    assert!(
+        proofs::register(rpc, operator, &model).await.unwrap(),
+        "once is enough"
+    );
+    let answers = [1, 1].map(|rows| ask_proven(&running, revision, rows));
+    for answer in futures::future::join_all(answers).await {
+        let answer: InferResponse = serde_json::from_value(answer).unwrap();
+        let proven = evidence(&running, &answer).await;
+        assert_eq!(proven.state, ProofState::Proven, "{proven:?}");
+        assert!(proven.proof_bytes > Some(100_000) && proven.prove_us.is_some());
+        let block = proofs::proven_at(rpc, answer.receipt_id).await.unwrap();
+        assert_eq!(block, proven.block);
+    }
+    assert_eq!(
+        proofs::proven_at(rpc, early.receipt_id).await.unwrap(),
+        None
+    );
+    trigger.stop();
+    running.finished().await.unwrap();
     chain.end();
 }

@@ -178,6 +178,15 @@ impl InputSpec {
 }
 
 impl OutputSpec {
+    /// `scale * q + offset` for the integers of one inference, in 64 bits, rounded to 32; no [`Reading`].
+    pub fn values(&self, integers: &[i32]) -> Vec<f32> {
+        let value = |(index, q): (usize, &i32)| {
+            let real = f64::from(*q) * self.scale + each(&self.offset, index);
+            real as f32
+        };
+        integers.iter().enumerate().map(value).collect()
+    }
+
     /// The float model's output for the integers of one inference.
     pub fn read(&self, integers: &[i32]) -> Vec<f64> {
         let scores: Vec<f64> = integers
