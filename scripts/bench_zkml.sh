@@ -13,9 +13,11 @@ trap 'rm -rf "$parts"' EXIT
 measure() {
 	cargo build --quiet "$@" --example proofs
 	for model in "${models[@]}"; do
-		"$CARGO_TARGET_DIR/debug/examples/proofs" "models/$model" | tee -a "$parts/ours.jsonl" >&2
+		for mode in succinct zero-knowledge; do
+			"$CARGO_TARGET_DIR/debug/examples/proofs" "models/$model" 1 "$mode" | tee -a "$parts/ours.jsonl" >&2
+		done
 	done
-	"$CARGO_TARGET_DIR/debug/examples/proofs" models/digits-mlp784 32 | tee -a "$parts/ours.jsonl" >&2
+	"$CARGO_TARGET_DIR/debug/examples/proofs" models/digits-mlp784 32 succinct | tee -a "$parts/ours.jsonl" >&2
 }
 
 claim_target

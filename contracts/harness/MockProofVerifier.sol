@@ -3,7 +3,7 @@ pragma solidity ^0.8.28;
 
 // As in src/interfaces/IProofVerifier.sol.
 struct Claim {
-    bytes32 weights;
+    bytes weights;
     bytes32 network;
     bytes32 revision;
     bytes32 context;
@@ -29,20 +29,20 @@ struct Answer {
 contract MockProofVerifier {
     error ProofRefused(uint8 reason);
 
-    function verifyRegistration(bytes calldata circuit, bytes32, bytes calldata) external pure returns (bytes32) {
+    function verifyRegistration(bytes calldata circuit, bytes calldata, bytes calldata) external pure returns (bytes32) {
         return _answer(circuit);
     }
 
     function verifyProof(
         bytes calldata circuit,
-        bytes32 weights,
+        bytes calldata weights,
         bytes32 network,
         bytes32 revision,
         bytes32 context,
         bytes calldata rows,
         bytes calldata proof
     ) external pure returns (bytes32) {
-        bytes32 bound = keccak256(abi.encode(weights, network, revision, context, keccak256(rows)));
+        bytes32 bound = keccak256(abi.encode(keccak256(weights), network, revision, context, keccak256(rows)));
         if (keccak256(proof) != keccak256(abi.encode(bound))) revert ProofRefused(7);
         return _answer(circuit);
     }
@@ -51,8 +51,12 @@ contract MockProofVerifier {
         bytes32 openings = keccak256(
             abi.encode(answer.inputSalt, keccak256(answer.input), answer.outputSalt, keccak256(answer.output))
         );
-        bytes32 bound =
-            keccak256(abi.encode(claim, keccak256(answer.rows), keccak256(answer.rule), openings));
+        bytes32 claimed = keccak256(
+            abi.encode(
+                keccak256(claim.weights), claim.network, claim.revision, claim.context, claim.input, claim.output
+            )
+        );
+        bytes32 bound = keccak256(abi.encode(claimed, keccak256(answer.rows), keccak256(answer.rule), openings));
         if (keccak256(answer.proof) != keccak256(abi.encode(bound))) revert ProofRefused(7);
         return _answer(answer.circuit);
     }

@@ -12,16 +12,12 @@ import {ISettlement} from "./interfaces/ISettlement.sol";
 ///
 /// What is established by `answerProvenAt[receiptId] != 0`, the rung `Proven`: the receipt settled; before that, the
 /// publisher of its revision had committed to a model for this revision, shown that weights under the commitment are in
-/// range, and registered the rule by which tensors become integers and back; and some weights under that commitment give,
-/// in the proof's field, the integers that stand for the receipt's output for the integers to which the receipt's input is
+/// range, and registered the rule by which tensors become integers and back; and the weights under that commitment give
+/// the integers that stand for the receipt's output for the integers to which the receipt's input is
 /// quantised. Tensors and salts were checked against the receipt's commitments by every validator, and are public by that.
 ///
 /// What is established by `provenAt[receiptId][rowsHash] != 0`, which is no rung: the same of some integers that nobody
 /// compared with the receipt.
-///
-/// What is NOT established at the full strength of a proof: that the weights of two proofs, or of a proof and the
-/// registration, are the same. A publisher who prepared for it can prove with weights out of range, and then sums may wrap
-/// and integers be wrong (docs/zkml.md, Soundness).
 ///
 /// What is NOT established by either: that the committed model is the revision's file, quantised well or at all; that is
 /// its publisher's word, which anyone who has the revision can check by quantising it again. Nor that the answer is any
@@ -37,7 +33,7 @@ contract Proofs is IProofs {
         /// The id of circuit and weights together; zero where there is none.
         bytes32 id;
         /// The commitment to the weights.
-        bytes32 weights;
+        bytes weights;
         /// The block in which it was registered.
         uint256 registeredAt;
         /// The keccak256 of the rule that binds tensors to integers.
@@ -63,7 +59,7 @@ contract Proofs is IProofs {
 
     /// The revision's publisher committed to a model. The circuit, by its keccak256, is in the transaction's data.
     event ModelRegistered(
-        bytes32 indexed revision, bytes32 indexed modelId, bytes32 weights, bytes32 circuitHash, bytes32 ruleHash
+        bytes32 indexed revision, bytes32 indexed modelId, bytes weights, bytes32 circuitHash, bytes32 ruleHash
     );
     /// A computation of the model was proven under a receipt; that it is the receipt's own is not said (see above).
     event ComputationProven(bytes32 indexed receiptId, bytes32 indexed modelId, bytes32 rowsHash);
@@ -96,7 +92,7 @@ contract Proofs is IProofs {
     function registerModel(
         bytes32 revision,
         bytes calldata circuit,
-        bytes32 weights,
+        bytes calldata weights,
         bytes calldata registration,
         bytes calldata rule
     ) external {

@@ -63,7 +63,7 @@ async function proofFor(id, randomBlock, changes = {}) {
   const context = keccak256(encode("bytes32, bytes32", id, hash));
   const said = { weights: WEIGHTS, network: NETWORK_ID, revision: REVISION, context, rows: ROWS, ...changes };
   const { weights, network, revision, rows } = said;
-  const bound = [weights, network, revision, said.context, keccak256(rows)];
+  const bound = [keccak256(weights), network, revision, said.context, keccak256(rows)];
   return keccak256(encode("bytes32, bytes32, bytes32, bytes32, bytes32", ...bound));
 }
 
@@ -167,8 +167,8 @@ async function answerFor({ place: [message], id }, randomBlock, changes = {}) {
     encode("bytes32, bytes32, bytes32, bytes32", inputSalt, keccak256(input), outputSalt, keccak256(output)),
   );
   const { weights, network, revision } = said;
-  const words = [weights, network, revision, said.context, said.input, said.output, keccak256(ROWS), keccak256(said.rule)];
-  const bound = keccak256(concat([...words, openings]));
+  const words = [keccak256(weights), network, revision, said.context, said.input, said.output];
+  const bound = keccak256(concat([keccak256(concat(words)), keccak256(ROWS), keccak256(said.rule), openings]));
   return { circuit: CIRCUIT, rows: ROWS, proof: bound, rule: said.rule, ...OPENINGS };
 }
 

@@ -3,7 +3,7 @@ pragma solidity ^0.8.28;
 
 /// What an answer is held against.
 struct Claim {
-    bytes32 weights;
+    bytes weights;
     bytes32 network;
     bytes32 revision;
     bytes32 context;
@@ -39,7 +39,7 @@ interface IProofVerifier {
 
     /// Checks that the circuit keeps its rules and that the weights under the commitment are in its range. Returns the id
     /// of the model: one digest of circuit and commitment.
-    function verifyRegistration(bytes calldata circuit, bytes32 weights, bytes calldata registration)
+    function verifyRegistration(bytes calldata circuit, bytes calldata weights, bytes calldata registration)
         external
         view
         returns (bytes32 modelId);
@@ -48,7 +48,7 @@ interface IProofVerifier {
     /// The proof is bound to network, revision and context. Returns the id of the model.
     function verifyProof(
         bytes calldata circuit,
-        bytes32 weights,
+        bytes calldata weights,
         bytes32 network,
         bytes32 revision,
         bytes32 context,

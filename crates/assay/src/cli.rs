@@ -310,6 +310,9 @@ pub struct ZkSetup {
     /// Write the commitment to FILE.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+    /// Hide the weights (mode `zero-knowledge`), and keep what hides them in SECRET, which must not be shown or copied.
+    #[arg(long, value_name = "SECRET")]
+    pub zero_knowledge: Option<PathBuf>,
 }
 
 /// `assay zk prove`.
@@ -330,6 +333,9 @@ pub struct ZkProve {
     /// What else to bind the proof to, such as a receipt's id (0x and 64 digits).
     #[arg(long, value_name = "DIGEST")]
     pub context: Option<String>,
+    /// Prove under the commitment that `assay zk setup --zero-knowledge SECRET` made, and count the opening in SECRET.
+    #[arg(long, value_name = "SECRET")]
+    pub zero_knowledge: Option<PathBuf>,
 }
 
 /// `assay zk verify`.

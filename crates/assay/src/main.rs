@@ -33,6 +33,10 @@ use std::{
 };
 use tracing_subscriber::EnvFilter;
 
+/// Keeps the large vectors of proofs instead of having the kernel clear new pages for each.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

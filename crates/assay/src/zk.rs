@@ -2,6 +2,7 @@
 
 mod files;
 mod judge;
+mod secret;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use crate::cli::{Zk, ZkProve, ZkQuote, ZkSetup, ZkVerify};
 use crate::complaint::{Complaint, Exit};
 use crate::output::{Form, Progress, rows};
 use files::{CommitmentFile, ProofFile};
+use secret::Secret;
 
 /// Runs a command of the group.
 pub fn run(command: Zk, form: Form) -> Result<Exit> {
@@ -72,7 +74,7 @@ fn quote(arguments: &ZkQuote, form: Form) -> Result<Exit> {
     let slowness = slowness()?;
     let prepared = provable.model().prepared();
     let quote = assay_zkml::quote(prepared, batch_log, slowness)?;
-    let soundness = soundness(prepared, batch_log)?;
+    let soundness = soundness(prepared, batch_log, false)?;
     let run_s = run_s(&provable)?;
     let report = QuoteReport {
         batch: arguments.batch,
@@ -122,8 +124,7 @@ fn quote_text(report: &QuoteReport) -> String {
             (
                 "soundness",
                 format!(
-                    "{:.1} bits for a proof by itself, under the Johnson bound; {:.1} if only unique decoding is believed, and about \
-                     that for its weights being the registered ones",
+                    "{:.1} bits under the Johnson bound; {:.1} if only unique decoding is believed",
                     report.soundness_bits, report.soundness_bits_unique_decoding
                 ),
             ),
@@ -188,7 +189,11 @@ fn run_s(provable: &Provable) -> Result<f64> {
 
 fn setup(arguments: &ZkSetup, form: Form) -> Result<Exit> {
     let revision = open(&arguments.directory)?;
-    let provable = provable(&revision)?;
+    let mut provable = provable(&revision)?;
+    if let Some(path) = &arguments.zero_knowledge {
+        // The registration opens the commitment once.
+        provable = Secret::create(path, &revision)?.spend(path, provable)?;
+    }
     let registration = {
         let _wait = Progress::wait("showing that the weights are in range");
         assay_zkml::register(provable.model())?
@@ -217,10 +222,8 @@ fn setup_text(file: &CommitmentFile, quality: Option<Quality>, out: &Path) -> St
             ),
             ("commitment", file.model.clone()),
             ("accuracy", measured),
-            (
-                "weights",
-                "shown to fit eight bits; that a proof uses these very ones is less certain (docs/zkml.md)".into(),
-            ),
+            ("weights", "shown to fit eight bits".into()),
+            ("mode", file.mode().into()),
             ("written", out.display().to_string()),
         ],
     )
@@ -228,9 +231,12 @@ fn setup_text(file: &CommitmentFile, quality: Option<Quality>, out: &Path) -> St
 
 fn prove(arguments: &ZkProve, form: Form) -> Result<Exit> {
     let revision = open(&arguments.directory)?;
-    let provable = provable(&revision)?;
+    let mut provable = provable(&revision)?;
     let inputs = inputs(&arguments.input, &revision)?;
     batch_log(inputs.len())?;
+    if let Some(path) = &arguments.zero_knowledge {
+        provable = Secret::read(path, &revision)?.spend(path, provable)?;
+    }
     let setting = Setting {
         network: files::digest("--network-id", arguments.network_id.as_deref())?,
         revision: *revision.id().as_bytes(),
@@ -251,7 +257,8 @@ fn prove(arguments: &ZkProve, form: Form) -> Result<Exit> {
         each_s * inputs.len() as f64,
     );
     file.save(&arguments.out)?;
-    form.print(&file.summary(), |summary| summary.text(&arguments.out))?;
+    let summary = file.summary(arguments.zero_knowledge.is_some());
+    form.print(&summary, |summary| summary.text(&arguments.out))?;
     Ok(Exit::Done)
 }
 

@@ -1,15 +1,18 @@
 //! Measures proofs of the models of the zero-knowledge benchmark: a line of progress and a JSON object for each.
 //!
-//! `cargo run -p assay-inference --example proofs -- DIRECTORY [BATCH]` measures one revision directory in this process, so
-//! that the peak of memory is its own. CPU time is that of all threads.
+//! `cargo run -p assay-inference --example proofs -- DIRECTORY [BATCH [MODE]]` measures one revision directory in this process,
+//! so that the peak of memory is its own. CPU time is that of all threads. The allocator is the one of `assay`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use assay_inference::provable::{Provable, TEST_FILE, rows};
 use assay_inference::{Revision, RevisionLimits};
-use assay_zkml::Setting;
+use assay_zkml::{Seed, Setting};
 use assay_zkml_verify::verify;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Proofs are repeated for at least so long; the least time counts, because other work only adds.
 const LEAST: Duration = Duration::from_secs(1);
@@ -19,7 +22,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = arguments.next().ok_or("which revision directory?")?;
     let batch: usize = arguments.next().map_or(Ok(1), |text| text.parse())?;
     let revision = Revision::open(Path::new(&directory), &RevisionLimits::default())?;
-    let provable = Provable::from_revision(&revision)?;
+    let mode = arguments.next().unwrap_or_else(|| "succinct".into());
+    let mut provable = Provable::from_revision(&revision)?;
+    match mode.as_str() {
+        "succinct" => {}
+        "zero-knowledge" => provable = provable.hidden(&Seed::random())?.dangerous_uncounted(),
+        other => return Err(format!("{other} is no mode").into()),
+    }
     let quality = provable.quality(&revision)?;
     let test: Vec<_> = rows(&revision, TEST_FILE)?
         .into_iter()
@@ -58,7 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     made?;
     let object = serde_json::json!({
         "model": revision.manifest().name,
-        "mode": "succinct",
+        "mode": mode,
         "simd": simd,
         "batch": batch,
         "prove_cpu_s": prove_s,

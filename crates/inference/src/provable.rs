@@ -66,6 +66,25 @@ impl Provable {
         })
     }
 
+    /// The same model with its weights hidden by random elements: proofs of it are of the mode `zero-knowledge`.
+    ///
+    /// # Errors
+    /// [`Error::Proof`].
+    pub fn hidden(self, seed: &assay_zkml::Seed) -> Result<Self, Error> {
+        Ok(Self {
+            model: self.model.recommit(seed)?,
+            ..self
+        })
+    }
+
+    /// The same without a count of openings, for measurements whose proofs nobody keeps.
+    pub fn dangerous_uncounted(self) -> Self {
+        Self {
+            model: self.model.dangerous_without_budget(),
+            ..self
+        }
+    }
+
     /// The quantised model.
     pub fn graph(&self) -> &IntGraph {
         &self.graph

@@ -31,8 +31,8 @@ sol! {
             bytes circuit; bytes rows; bytes proof; bytes rule;
             bytes32 inputSalt; bytes input; bytes32 outputSalt; bytes output;
         }
-        function models(bytes32 revision) external view returns (bytes32 id, bytes32 weights, uint256 registeredAt, bytes32 ruleHash);
-        function registerModel(bytes32 revision, bytes circuit, bytes32 weights, bytes registration, bytes rule) external;
+        function models(bytes32 revision) external view returns (bytes32 id, bytes weights, uint256 registeredAt, bytes32 ruleHash);
+        function registerModel(bytes32 revision, bytes circuit, bytes weights, bytes registration, bytes rule) external;
         function proveAnswer(Place place, uint256 randomBlock, Answer answer) external;
         function contextOf(bytes32 receiptId, uint256 randomBlock) external view returns (bytes32);
         function answerProvenAt(bytes32 receiptId) external view returns (uint256);
@@ -98,7 +98,7 @@ pub async fn register(
         let call = Proofs::registerModelCall {
             revision: id.into(),
             circuit: model.prepared().circuit().encode().into(),
-            weights: model.commitment().weights.into(),
+            weights: model.commitment().weights.encode().into(),
             registration: registration.encode().into(),
             rule,
         };

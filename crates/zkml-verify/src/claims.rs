@@ -6,10 +6,12 @@
 
 use std::sync::Arc;
 
-use p3_field::PrimeCharacteristicRing as _;
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing as _};
 
 use crate::Error;
-use crate::field::{Challenge, eq, eq_table, signed};
+use crate::commitment::Shape;
+use crate::field::{Base, Challenge, eq, eq_table, signed};
+use crate::hidden::Value;
 use crate::layout::Block;
 use crate::transcript::Verifier;
 use crate::view::NONE;
@@ -21,7 +23,7 @@ pub struct Claim {
     /// The weights, as a sum.
     pub weights: Vec<Weights>,
     /// What they give.
-    pub value: Challenge,
+    pub value: Value,
 }
 
 /// Weights on one block of a vector, zero elsewhere.
@@ -51,6 +53,30 @@ pub enum Weights {
         /// The source of each position.
         map: Arc<[u32]>,
     },
+    /// Coefficients on pads, each of which takes five places of the block.
+    Pads {
+        /// The block.
+        block: Block,
+        /// Indices and coefficients.
+        pads: Vec<(u32, Challenge)>,
+    },
+}
+
+/// Elements of the base field that a pad takes.
+pub const PAD: usize = <Challenge as BasedVectorSpace<Base>>::DIMENSION;
+
+/// The weights of the places that coefficients on pads fall on: for each coefficient the place of the first of five, and
+/// what each weighs.
+pub fn pad_weights(
+    pads: &[(u32, Challenge)],
+) -> impl Iterator<Item = (usize, Challenge)> + use<'_> {
+    pads.iter().flat_map(|(index, coefficient)| {
+        let unit = |j| {
+            let unit: Option<Challenge> = BasedVectorSpace::<Base>::ith_basis_element(j);
+            unit.unwrap_or_default()
+        };
+        (0..PAD).map(move |j| (*index as usize * PAD + j, *coefficient * unit(j)))
+    })
 }
 
 /// How a view's inner axis is weighed.
@@ -98,6 +124,13 @@ impl Weights {
                 let sum = view_sum(&eq_table(outer), &inner.table(), map, &sources);
                 *scale * block.weight(at) * eq(batch, own) * sum
             }
+            Self::Pads { block, pads } => {
+                let (_, within) = block.split(at);
+                let table = eq_table(within);
+                let place = |i: usize| table.get(i).copied().unwrap_or_default();
+                let sum: Challenge = pad_weights(pads).map(|(i, w)| w * place(i)).sum();
+                block.weight(at) * sum
+            }
         }
     }
 }
@@ -127,50 +160,105 @@ pub struct Opened<'a> {
     pub what: &'static str,
     /// Its commitment.
     pub root: [u8; 32],
-    /// Its size, base-two logarithm.
-    pub log: u32,
+    /// Its size.
+    pub shape: Shape,
+    /// What is known of all that is committed to: values at points.
+    pub whole: Vec<Whole>,
+    /// Where it holds the pads of the proof, if it does.
+    pub pads: Option<Block>,
     /// Its opening at the point to which the claims reduce.
     pub opening: &'a commitment::Opening,
 }
 
-/// Reduces claims about a vector to its opening, and checks that.
+/// All that is committed to, a vector and what hides it, has this value at this point.
+#[derive(Debug, Clone)]
+pub struct Whole {
+    /// Where.
+    pub point: Vec<Challenge>,
+    /// The value.
+    pub value: Value,
+}
+
+/// Random points at which everything under a hiding commitment is evaluated anew for each opening: two unknowns for the two
+/// messages of each round that follows.
+pub const FRESH: usize = 2;
+
+/// Mixes claims: a vector's weights are those of the claims by powers of the challenge and of the pads in their values, if
+/// the vector holds them. Returns the value, too, which is free of pads in this case.
+pub fn mixed(claims: &[Claim], mix: Challenge, pads: Option<Block>) -> (Value, Option<Weights>) {
+    let mut value = Value::default();
+    for (m, claim) in mix.powers().zip(claims) {
+        value += claim.value.clone() * m;
+    }
+    let Some(block) = pads else {
+        return (value, None);
+    };
+    let pads = std::mem::take(&mut value.pads)
+        .into_iter()
+        .map(|(index, coefficient)| (index, -coefficient));
+    let pads = pads.collect();
+    (value, Some(Weights::Pads { block, pads }))
+}
+
+/// Reduces claims about a vector to its opening, and checks that. Where the vector does not hold the pads in the claims'
+/// values, they are in what remains to be zero.
 ///
 /// # Errors
 /// [`Error::Claims`], [`Error::Opening`] or [`Error::Length`].
 pub fn verify(
     verifier: &mut Verifier<'_>,
     claims: &[Claim],
-    opened: Opened<'_>,
+    mut opened: Opened<'_>,
 ) -> Result<(), Error> {
+    let log = opened.shape.committed_log();
+    if let (Some(block), Some(debts)) = (opened.pads, &verifier.debts) {
+        debts.fit(block)?;
+    }
+    if opened.shape.hiding {
+        for _ in 0..FRESH {
+            let point = verifier.transcript.point(log as usize);
+            let value = verifier.receive_clear()?.into();
+            opened.whole.push(Whole { point, value });
+        }
+    }
     let mix = verifier.transcript.challenge();
-    let value = mix
-        .powers()
-        .zip(claims)
-        .map(|(m, claim)| m * claim.value)
-        .sum();
-    let (point, end) = sumcheck::products(verifier, value, opened.log)?;
-    let vector = verifier.receive()?;
-    let weights: Challenge = mix
-        .powers()
-        .zip(claims)
-        .map(|(m, claim)| {
-            m * claim
-                .weights
-                .iter()
-                .map(|w| w.at(&point))
-                .sum::<Challenge>()
-        })
-        .sum();
-    if weights * vector != end {
-        return Err(Error::Claims(opened.what));
+    let (mut value, pads) = mixed(claims, mix, opened.pads);
+    let beyond = mix.exp_u64(claims.len() as u64);
+    for (m, whole) in powers_from(beyond, mix).zip(&opened.whole) {
+        value += whole.value.clone() * m;
+    }
+    let (point, end) = sumcheck::products(verifier, value, log)?;
+    let vector = verifier.receive_clear()?;
+    let (place, own) = opened.shape.within(&point);
+    let mut weights = pads.map_or(Challenge::ZERO, |pads| pads.at(&own));
+    for (m, claim) in mix.powers().zip(claims) {
+        weights += m * claim.weights.iter().map(|w| w.at(&own)).sum::<Challenge>();
+    }
+    weights *= place;
+    for (m, whole) in powers_from(beyond, mix).zip(&opened.whole) {
+        weights += m * eq(&whole.point, &point);
     }
     let Opened {
         what,
         root,
         opening,
+        pads,
         ..
     } = opened;
+    let rest = end - Value::from(weights * vector);
+    if pads.is_some() || verifier.debts.is_none() {
+        if rest != Value::default() {
+            return Err(Error::Claims(what));
+        }
+    } else {
+        verifier.zero(rest, || Error::Claims(what))?;
+    }
     commitment::verify(verifier, what, root, &point, vector, opening)
+}
+
+/// `start, start base, start base^2, ...`
+pub fn powers_from(start: Challenge, base: Challenge) -> impl Iterator<Item = Challenge> {
+    base.powers().map(move |power| start * power)
 }
 
 /// The weight of a coefficient.

@@ -6,6 +6,7 @@
 use p3_blake3::Blake3;
 use p3_commit::MultilinearPcs as _;
 use p3_dft::Radix2DFTSmallBatch;
+use p3_field::PrimeCharacteristicRing as _;
 use p3_merkle_tree::MerkleTreeMmcs;
 use p3_multilinear_util::point::Point;
 use p3_sumcheck::layout::PrefixProver;
@@ -67,6 +68,101 @@ pub fn scheme(what: &'static str, log: u32) -> Result<Scheme, Error> {
     let hash = || SerializingHasher::new(Blake3 {});
     let trees = Trees::new(hash(), Compression::new(Blake3 {}), 0);
     Ok(Scheme::new(config, Radix2DFTSmallBatch::default(), trees))
+}
+
+/// What a vector is committed to as: by itself, or hidden among random elements.
+///
+/// A hidden vector of `2^log` elements is a quarter of the committed one. Its elements lie where two variables are zero: the
+/// first, so that half of the parts into which a codeword's rows are split are random throughout; and the first that an
+/// opening does not fold, so that in every other part the coefficients of the higher degrees are random.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Size of the vector, base-two logarithm.
+    pub log: u32,
+    /// Whether it is hidden.
+    pub hiding: bool,
+}
+
+impl Shape {
+    /// Size of what is committed to, base-two logarithm.
+    pub const fn committed_log(&self) -> u32 {
+        if self.hiding { self.log + 2 } else { self.log }
+    }
+
+    /// The second variable that is zero where the vector lies: its index.
+    pub fn second(&self) -> usize {
+        folding(self.committed_log())
+    }
+
+    /// A point of the committed cube as one of the vector's own, and the weight of the place where that lies.
+    pub fn within(&self, point: &[Challenge]) -> (Challenge, Vec<Challenge>) {
+        if !self.hiding {
+            return (Challenge::ONE, point.to_vec());
+        }
+        let mut own = point.to_vec();
+        let mut weight = Challenge::ONE;
+        for index in [self.second(), 0] {
+            if index < own.len() {
+                weight *= Challenge::ONE - own.remove(index);
+            }
+        }
+        (weight, own)
+    }
+
+    /// The place of an element in what is committed to.
+    pub fn place(&self, index: usize) -> usize {
+        if !self.hiding {
+            return index;
+        }
+        let low = self.committed_log() as usize - 1 - self.second();
+        (index >> low << (low + 1)) | (index & ((1 << low) - 1))
+    }
+
+    /// Openings after which no more may be made: as many as there are random elements for what each shows.
+    ///
+    /// # Errors
+    /// [`Error::Opening`] for a size that is not committed to.
+    pub fn budget(&self, what: &'static str) -> Result<usize, Error> {
+        let log = self.committed_log();
+        let shown = shown(&*scheme(what, log)?);
+        let part = 1usize << (log as usize - folding(log) - 1);
+        Ok((part / shown.rows).min((1 << (log - 1)) / shown.elements))
+    }
+}
+
+/// What an opening shows of a committed vector.
+struct Shown {
+    /// Positions of the first codeword.
+    rows: usize,
+    /// Elements of the base field, all messages and rows together.
+    elements: usize,
+}
+
+/// Counts what one opening shows: rows, values out of the domain, the last polynomial, and the rounds of the sumchecks here
+/// and in [`crate::claims`].
+fn shown(config: &WhirConfig<Challenge, Base, Sponge>) -> Shown {
+    const DIMENSION: usize = <Challenge as p3_field::BasedVectorSpace<Base>>::DIMENSION;
+    let log = config.num_variables();
+    let width = 1 << folding(log as u32);
+    let rounds = config.round_parameters();
+    let queries = rounds.iter().map(|round| round.num_queries);
+    let mut queries = queries.chain([config.terminal().num_queries]);
+    let rows = queries.next().unwrap_or_default();
+    let later: usize = queries.map(|q| q * width * DIMENSION).sum();
+    let outside: usize = rounds.iter().map(|round| round.ood_samples).sum();
+    let single = config.commitment_ood_samples() + outside + 4 * log + 2 * width + 8;
+    Shown {
+        rows,
+        elements: rows * width + later + single * DIMENSION,
+    }
+}
+
+/// Variables that an opening of `2^log` elements folds at a time.
+pub fn folding(log: u32) -> usize {
+    match parameters(log).folding_factor {
+        FoldingFactor::Constant(folding) => folding,
+        _ => 1,
+    }
 }
 
 /// One vector, opened at one point.

@@ -5,7 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::circuit::Wired;
 use crate::circuit::{Circuit, Prepared, Source};
+use crate::claims::PAD;
+use crate::commitment::Shape;
 use crate::field::{Challenge, eq_at};
 
 /// A block of a vector.
@@ -41,8 +44,10 @@ pub struct Layout {
     pub tables: Vec<Lookup>,
     /// The multiplicities of each of these tables in the witness.
     pub multiplicities: Vec<Block>,
-    /// Size of the witness, base-two logarithm.
-    pub witness: u32,
+    /// The pads of the messages, in the mode that has them.
+    pub pads: Option<Block>,
+    /// Size of the witness.
+    pub witness: Shape,
     /// Where each step looks up its table, among the lookups.
     pub step_lookups: Vec<Block>,
     /// Where each step looks up its remainder.
@@ -55,12 +60,16 @@ pub struct Layout {
 
 /// The least size of a committed vector, base-two logarithm: below it, opening costs no less.
 pub const LEAST_LOG: u32 = 10;
+/// The least size of a hidden witness: below it, one opening shows more than there are random elements.
+pub const HIDDEN_LEAST_LOG: u32 = 13;
+/// The least size of hidden weights, for a dozen openings.
+pub const HIDDEN_WEIGHTS_LOG: u32 = 16;
 /// The least number of lookups, base-two logarithm: a register of the widest machine and one more variable.
 const LEAST_LOOKUPS_LOG: u32 = 5;
 
 impl Layout {
     /// The layout for `2^batch` inferences.
-    pub fn new(prepared: &Prepared, batch: u32) -> Self {
+    pub fn new(prepared: &Prepared, batch: u32, hiding: bool) -> Self {
         let circuit = prepared.circuit();
         let domain = |step: &crate::circuit::Step| step.accumulator.domain.log() + batch;
         let tables = looked_up(circuit);
@@ -75,12 +84,16 @@ impl Layout {
             .chain(remainders)
             .chain(sizes.clone())
             .collect();
+        let lookups = lookups_log(prepared, batch);
+        let padded = hiding.then(|| pad_places(prepared, batch, lookups, tables.len()));
+        let logs: Vec<u32> = logs.into_iter().chain(padded).collect();
         let (blocks, witness) = pack(&logs);
         let mut blocks = blocks.into_iter();
         let inputs = blocks.by_ref().take(circuit.inputs.len()).collect();
         let outs = blocks.by_ref().take(circuit.steps.len()).collect();
         let remainders = spread(circuit, &mut blocks);
-        let multiplicities = blocks.collect();
+        let multiplicities = blocks.by_ref().take(tables.len()).collect();
+        let pads = blocks.next();
 
         let logs: Vec<u32> = circuit
             .steps
@@ -89,8 +102,7 @@ impl Layout {
             .chain(dropping.map(domain))
             .chain(sizes)
             .collect();
-        let (blocks, lookups) = pack(&logs);
-        let mut blocks = blocks.into_iter();
+        let mut blocks = pack(&logs).0.into_iter();
         let step_lookups = blocks.by_ref().take(circuit.steps.len()).collect();
         let remainder_lookups = spread(circuit, &mut blocks);
         Self {
@@ -100,11 +112,15 @@ impl Layout {
             remainders,
             tables,
             multiplicities,
-            witness: witness.max(LEAST_LOG),
+            pads,
+            witness: Shape {
+                log: witness.max(if hiding { HIDDEN_LEAST_LOG } else { LEAST_LOG }),
+                hiding,
+            },
             step_lookups,
             remainder_lookups,
             table_lookups: blocks.collect(),
-            lookups: lookups.max(LEAST_LOOKUPS_LOG),
+            lookups,
         }
     }
 
@@ -149,6 +165,64 @@ impl Block {
     pub fn split<'a>(&self, point: &'a [Challenge]) -> (&'a [Challenge], &'a [Challenge]) {
         point.split_at(point.len().saturating_sub(self.log as usize))
     }
+}
+
+/// The weights of a circuit as they are committed to.
+pub fn weights_shape(circuit: &Circuit, hiding: bool) -> Shape {
+    let least = if hiding {
+        HIDDEN_WEIGHTS_LOG
+    } else {
+        LEAST_LOG
+    };
+    Shape {
+        log: circuit.weights_log.max(least),
+        hiding,
+    }
+}
+
+/// Pads of a tree of fractions: its messages, the inverse of its root, and a second pad for each factor.
+pub const fn tree_pads(layers: u32) -> usize {
+    let layers = layers as usize;
+    2 + 1 + 2 + layers * layers.saturating_sub(1) + 2 * 4 * layers
+}
+
+/// The places that the pads of a proof take, base-two logarithm: messages are as many as the circuit says.
+fn pad_places(prepared: &Prepared, batch: u32, lookups: u32, tables: usize) -> u32 {
+    let accumulators = prepared
+        .steps()
+        .map(|(step, terms)| (&step.accumulator, terms));
+    // Two messages of `settle`, and the mask.
+    let (mut messages, mut variables) = (tree_pads(lookups) + tables + 3, 0);
+    for (accumulator, terms) in accumulators.chain(prepared.outputs()) {
+        messages += 3 + usize::from(accumulator.bias.is_some());
+        for term in terms {
+            let own = match term {
+                Wired::Linear { .. } => continue,
+                Wired::Weights { inner, .. } => *inner,
+                Wired::Product { inner, .. } => batch + accumulator.domain.groups + inner,
+            };
+            // The term's value, its two factors and a second pad for each.
+            messages += 5;
+            variables = variables.max(own as usize);
+        }
+    }
+    let places = (messages + 3 * variables) * PAD;
+    places.next_power_of_two().trailing_zeros()
+}
+
+/// The size of the vector of lookups, base-two logarithm.
+fn lookups_log(prepared: &Prepared, batch: u32) -> u32 {
+    let circuit = prepared.circuit();
+    let steps = circuit.steps.iter().map(|step| {
+        let each = 1usize << (step.accumulator.domain.log() + batch);
+        if step.shift > 0 { 2 * each } else { each }
+    });
+    let tables = looked_up(circuit)
+        .into_iter()
+        .map(|table| 1 << table.log(circuit));
+    let all: usize = steps.chain(tables).sum();
+    let log = all.next_power_of_two().trailing_zeros();
+    log.max(LEAST_LOOKUPS_LOG)
 }
 
 /// The tables and remainders that the steps use, each once, in order.

@@ -18,11 +18,13 @@ pub mod claims;
 pub mod commitment;
 mod error;
 pub mod field;
+pub mod hidden;
 pub mod layout;
 pub mod lookup;
 pub mod proof;
 pub mod protocol;
 pub mod registration;
+pub mod roll;
 pub mod security;
 pub mod statement;
 pub mod sumcheck;
@@ -33,25 +35,6 @@ mod work;
 pub use circuit::{Circuit, Prepared};
 pub use error::Error;
 pub use proof::Proof;
-pub use statement::{ModelCommitment, Row, Statement};
+pub use protocol::verify;
+pub use statement::{ModelCommitment, Row, Statement, WeightCommitment};
 pub use view::View;
-
-/// Verifies a proof.
-///
-/// # Errors
-/// [`Error`], naming what does not hold.
-pub fn verify(
-    prepared: &Prepared,
-    model: &ModelCommitment,
-    statement: &Statement,
-    proof: &Proof,
-) -> Result<(), Error> {
-    let mut side = protocol::Checking {
-        verifier: transcript::Verifier::new(&proof.messages),
-        prepared,
-        model,
-        proof,
-    };
-    protocol::run(&mut side, prepared, model, statement)?;
-    side.verifier.finish()
-}

@@ -10,6 +10,7 @@ use p3_field::PrimeCharacteristicRing as _;
 use crate::Error;
 use crate::circuit::{Circuit, Prepared};
 use crate::field::{Challenge, eq_table, lift};
+use crate::hidden::{Quadratic, Value};
 use crate::layout::{Layout, Lookup};
 use crate::sumcheck;
 use crate::transcript::Verifier;
@@ -20,9 +21,9 @@ pub struct Leaves {
     /// The point, of as many coordinates as the tree has layers.
     pub point: Vec<Challenge>,
     /// The numerators there.
-    pub numerator: Challenge,
+    pub numerator: Value,
     /// The denominators there.
-    pub denominator: Challenge,
+    pub denominator: Value,
 }
 
 /// The hash of entries: `c - (tag + g argument + g^2 value)`.
@@ -38,6 +39,11 @@ impl Hash {
     /// The denominator of an entry.
     pub fn denominator(&self, tag: i64, argument: Challenge, value: Challenge) -> Challenge {
         self.c - lift(tag) - self.g * (argument + self.g * value)
+    }
+
+    /// The same of values.
+    fn denominator_of(&self, tag: i64, argument: Value, value: Value) -> Value {
+        Value::from(self.c - lift(tag)) - argument * self.g - value * self.g.square()
     }
 
     /// The denominator of a table's entry; those beyond its end repeat the last one.
@@ -65,12 +71,12 @@ impl Lookup {
 }
 
 /// A fraction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fraction {
     /// Above.
-    pub numerator: Challenge,
+    pub numerator: Value,
     /// Below; not zero.
-    pub denominator: Challenge,
+    pub denominator: Value,
 }
 
 /// Follows the tree from its root, which is received, to its leaves. The caller checks what the root has to be.
@@ -81,25 +87,26 @@ pub fn tree(verifier: &mut Verifier<'_>, layers: u32) -> Result<(Fraction, Leave
     let mut point: Vec<Challenge> = Vec::new();
     let [mut numerator, mut denominator] = verifier.receive_array()?;
     let root = Fraction {
-        numerator,
-        denominator,
+        numerator: numerator.clone(),
+        denominator: denominator.clone(),
     };
-    if denominator == Challenge::ZERO {
-        return Err(Error::Lookup("the sum of the fractions has no value"));
-    }
+    has_inverse(verifier, &denominator)?;
     for _ in 0..layers {
         let mix = verifier.transcript.challenge();
-        let claim = numerator + mix * denominator;
+        let claim = numerator + denominator * mix;
         let (below, end) = sumcheck::under_eq(verifier, claim, &point)?;
         let [n0, n1, d0, d1] = verifier.receive_array()?;
-        if n0 * d1 + n1 * d0 + mix * d0 * d1 != end {
-            return Err(Error::Lookup(
-                "a layer of the tree does not follow from the one below",
-            ));
-        }
         let side = verifier.transcript.challenge();
-        numerator = n0 + side * (n1 - n0);
-        denominator = d0 + side * (d1 - d0);
+        numerator = n0.clone() * (Challenge::ONE - side) + n1.clone() * side;
+        denominator = d0.clone() * (Challenge::ONE - side) + d1.clone() * side;
+        let layer = Quadratic {
+            operands: vec![n0, n1, d0, d1],
+            terms: vec![(Challenge::ONE, 0, 3), (Challenge::ONE, 1, 2), (mix, 2, 3)],
+            rest: Value::default() - end,
+        };
+        verifier.quadratic(layer, || {
+            Error::Lookup("a layer of the tree does not follow from the one below")
+        })?;
         point = std::iter::once(side).chain(below).collect();
     }
     let leaves = Leaves {
@@ -110,15 +117,33 @@ pub fn tree(verifier: &mut Verifier<'_>, layers: u32) -> Result<(Fraction, Leave
     Ok((root, leaves))
 }
 
+/// Holds a value not to be zero; where it is padded, the prover sends its inverse.
+fn has_inverse(verifier: &mut Verifier<'_>, value: &Value) -> Result<(), Error> {
+    let error = || Error::Lookup("the sum of the fractions has no value");
+    if verifier.debts.is_none() {
+        return match value.known == Challenge::ZERO {
+            true => Err(error()),
+            false => Ok(()),
+        };
+    }
+    let inverse = verifier.receive()?;
+    let one = Quadratic {
+        operands: vec![value.clone(), inverse],
+        terms: vec![(Challenge::ONE, 0, 1)],
+        rest: (-Challenge::ONE).into(),
+    };
+    verifier.quadratic(one, error)
+}
+
 /// A step's values at the leaves' point.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub struct StepValues {
     /// What is looked up: the accumulator without the bits dropped.
-    pub argument: Challenge,
+    pub argument: Value,
     /// The bits dropped.
-    pub remainder: Challenge,
+    pub remainder: Value,
     /// What was found.
-    pub out: Challenge,
+    pub out: Value,
 }
 
 /// The prover's word on the leaves: a step's values, and each table's multiplicities.
@@ -127,7 +152,7 @@ pub struct LeafValues {
     /// For each step.
     pub steps: Vec<StepValues>,
     /// For each table that is looked up.
-    pub multiplicities: Vec<Challenge>,
+    pub multiplicities: Vec<Value>,
 }
 
 /// Receives the values at the leaves and holds them to be what the tree left.
@@ -143,7 +168,7 @@ pub fn leaves(
 ) -> Result<LeafValues, Error> {
     let circuit = prepared.circuit();
     let mut covered = Challenge::ZERO;
-    let (mut numerator, mut denominator) = (Challenge::ZERO, Challenge::ZERO);
+    let (mut numerator, mut denominator) = (Value::default(), Value::default());
     let mut steps = Vec::with_capacity(circuit.steps.len());
     let places = layout.step_lookups.iter().zip(&layout.remainder_lookups);
     for (step, (place, remainder_place)) in circuit.steps.iter().zip(places) {
@@ -151,16 +176,15 @@ pub fn leaves(
         let weight = place.weight(&leaves.point);
         let tag = Lookup::Table(step.table).tag();
         covered += weight;
-        numerator += weight;
-        denominator += weight * hash.denominator(tag, argument, out);
-        let mut remainder = Challenge::ZERO;
+        denominator += hash.denominator_of(tag, argument.clone(), out.clone()) * weight;
+        let mut remainder = Value::default();
         if let Some(place) = remainder_place {
             remainder = verifier.receive()?;
             let weight = place.weight(&leaves.point);
             let tag = Lookup::Remainder(step.shift).tag();
             covered += weight;
-            numerator += weight;
-            denominator += weight * hash.denominator(tag, remainder, Challenge::ZERO);
+            let looked_up = hash.denominator_of(tag, remainder.clone(), Value::default());
+            denominator += looked_up * weight;
         }
         steps.push(StepValues {
             argument,
@@ -168,23 +192,23 @@ pub fn leaves(
             out,
         });
     }
+    // Every lookup so far counts once.
+    numerator += covered.into();
     let mut multiplicities = Vec::with_capacity(layout.tables.len());
     for (lookup, place) in layout.tables.iter().zip(&layout.table_lookups) {
         let multiplicity = verifier.receive()?;
         let weight = place.weight(&leaves.point);
         let (_, within) = place.split(&leaves.point);
         covered += weight;
-        numerator -= weight * multiplicity;
-        denominator += weight * table_at(circuit, *lookup, hash, within);
+        numerator -= multiplicity.clone() * weight;
+        denominator += (weight * table_at(circuit, *lookup, hash, within)).into();
         multiplicities.push(multiplicity);
     }
     // Places that no lookup uses hold the fraction 0 / 1.
-    denominator += Challenge::ONE - covered;
-    if numerator != leaves.numerator || denominator != leaves.denominator {
-        return Err(Error::Lookup(
-            "the leaves are not the values that are looked up",
-        ));
-    }
+    denominator += (Challenge::ONE - covered).into();
+    let other = || Error::Lookup("the leaves are not the values that are looked up");
+    verifier.zero(numerator - leaves.numerator.clone(), other)?;
+    verifier.zero(denominator - leaves.denominator.clone(), other)?;
     Ok(LeafValues {
         steps,
         multiplicities,

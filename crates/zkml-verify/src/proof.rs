@@ -7,8 +7,8 @@ use crate::Error;
 use crate::commitment::Opening;
 use crate::field::Challenge;
 
-/// Bytes of the longest proof; a proof of the largest admissible circuit is a tenth of it.
-pub const MAX_BYTES: usize = 8 << 20;
+/// Bytes of the longest proof, several times those of any measured one; decoding takes at most some two dozen times as many.
+pub const MAX_BYTES: usize = 2 << 20;
 
 /// A proof that a model gives certain outputs for certain inputs.
 #[derive(Clone, Serialize, Deserialize)]

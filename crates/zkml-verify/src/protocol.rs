@@ -14,11 +14,13 @@ use p3_field::PrimeCharacteristicRing as _;
 
 use crate::circuit::{Accumulator, BIAS_LIMBS, Prepared, Wire, Wired};
 use crate::claims::{Claim, Inner, Weights, scaled};
-use crate::field::{Challenge, eq, lift, signed};
-use crate::layout::{Block, Layout};
+use crate::field::{Challenge, eq, lift};
+use crate::hidden::{self, Debts, Quadratic, Value};
+use crate::layout::{Block, Layout, weights_shape};
 use crate::lookup::{Hash, LeafValues, Leaves};
+use crate::proof::Proof;
 use crate::statement::{ModelCommitment, Statement};
-use crate::transcript::Transcript;
+use crate::transcript::{Transcript, Verifier};
 use crate::{Error, commitment, lookup};
 
 /// A position on the way through an accumulator's domain: one point for each axis.
@@ -46,7 +48,7 @@ pub struct Equation<'a> {
     /// Where.
     pub at: At,
     /// What it is there.
-    pub value: Challenge,
+    pub value: Value,
 }
 
 /// Where an equation stands.
@@ -66,7 +68,7 @@ pub struct Product<'a> {
     /// The point at which its accumulator is evaluated.
     pub at: At,
     /// The value.
-    pub value: Challenge,
+    pub value: Value,
     /// Variables of its sum, which is over the last ones of all.
     pub variables: u32,
 }
@@ -112,7 +114,7 @@ pub trait Side {
     ///
     /// # Errors
     /// Those of the side.
-    fn value(&mut self, ask: Ask<'_, '_>) -> Result<Challenge, Error>;
+    fn value(&mut self, ask: Ask<'_, '_>) -> Result<Value, Error>;
 
     /// The rounds over all products, mixed by powers: the point, and the claim there.
     ///
@@ -122,15 +124,21 @@ pub trait Side {
         &mut self,
         products: &[Product<'_>],
         mix: Challenge,
-        claim: Challenge,
+        claim: Value,
         variables: u32,
-    ) -> Result<(Vec<Challenge>, Challenge), Error>;
+    ) -> Result<(Vec<Challenge>, Value), Error>;
 
-    /// Refuses with an error unless something holds.
+    /// Refuses with an error unless a value is zero.
     ///
     /// # Errors
     /// The error.
-    fn hold(&mut self, holds: bool, error: impl FnOnce() -> Error) -> Result<(), Error>;
+    fn zero(&mut self, value: Value, error: impl FnOnce() -> Error) -> Result<(), Error>;
+
+    /// Refuses with an error unless an equation holds.
+    ///
+    /// # Errors
+    /// The error.
+    fn quadratic(&mut self, q: Quadratic, error: impl FnOnce() -> Error) -> Result<(), Error>;
 
     /// Reduces the claims about the witness and about the weights to openings.
     ///
@@ -162,7 +170,7 @@ pub fn run(
     if prepared.digest() != model.circuit {
         return Err(Error::Model("circuit"));
     }
-    let layout = Layout::new(prepared, statement.batch_log());
+    let layout = Layout::new(prepared, statement.batch_log(), model.weights.hiding);
     begin(side, prepared, model, statement, &layout)?;
     let mut claims = Claims::default();
     let mut equations = steps(side, prepared, &layout, &mut claims)?;
@@ -185,14 +193,14 @@ fn begin(
     layout: &Layout,
 ) -> Result<(), Error> {
     let witness = side.witness(layout)?;
-    let weights_log = prepared.circuit().weights_log.max(crate::layout::LEAST_LOG);
+    let weights = weights_shape(prepared.circuit(), model.weights.hiding);
     let encoded = statement.encode();
     let transcript = side.transcript();
     transcript.digest(model.id());
     transcript.bytes("assay zkml statement 1", &encoded);
-    let scheme = commitment::scheme("weights", weights_log)?;
-    commitment::absorb(transcript, &scheme, model.weights);
-    let scheme = commitment::scheme("witness", layout.witness)?;
+    let scheme = commitment::scheme("weights", weights.committed_log())?;
+    commitment::absorb(transcript, &scheme, model.weights.root);
+    let scheme = commitment::scheme("witness", layout.witness.committed_log())?;
     commitment::absorb(transcript, &scheme, witness);
     let mut start = blake3::Hasher::new_derive_key("assay zkml chain 1");
     start.update(&model.id()).update(&encoded).update(&witness);
@@ -221,7 +229,7 @@ fn steps<'a>(
         claims.witness.push(point_claim(
             *block,
             lookup.split(&leaves.point).1,
-            *multiplicity,
+            multiplicity.clone(),
         ));
     }
     let mut equations = Vec::new();
@@ -234,13 +242,13 @@ fn steps<'a>(
             return Err(Error::Length("fewer"));
         };
         let (_, within) = place.split(&leaves.point);
-        claims.witness.push(point_claim(*out, within, values.out));
-        let mut value = values.argument * signed(1 << step.shift);
+        let out = point_claim(*out, within, values.out.clone());
+        claims.witness.push(out);
+        let mut value = values.argument.clone() * lift(1 << step.shift);
         if let Some(Some(block)) = layout.remainders.get(index) {
-            claims
-                .witness
-                .push(point_claim(*block, within, values.remainder));
-            value += values.remainder - lift(1 << (step.shift - 1));
+            let remainder = point_claim(*block, within, values.remainder.clone());
+            claims.witness.push(remainder);
+            value += values.remainder.clone() - lift(1 << (step.shift - 1)).into();
         }
         equations.push(Equation {
             place: Place::Step(index),
@@ -254,7 +262,7 @@ fn steps<'a>(
 }
 
 /// "This block has this value at this point."
-fn point_claim(block: Block, point: &[Challenge], value: Challenge) -> Claim {
+fn point_claim(block: Block, point: &[Challenge], value: Value) -> Claim {
     let weights = Weights::Point {
         block,
         scale: Challenge::ONE,
@@ -282,7 +290,7 @@ fn outputs<'a>(
                 place: Place::Output(index),
                 accumulator,
                 terms,
-                value: statement.output_at(index, &point),
+                value: statement.output_at(index, &point).into(),
                 at: At::new(&point, batch, accumulator),
             }
         })
@@ -315,12 +323,12 @@ fn accumulate<'a>(
     claims: &mut Claims,
     products: &mut Vec<Product<'a>>,
 ) -> Result<(), Error> {
-    let mut rest = equation.value;
+    let mut rest = equation.value.clone();
     if let Some(offset) = equation.accumulator.bias {
         let value = side.value(Ask::Bias(equation))?;
         let weights = bias_weights(offset, equation);
+        rest -= value.clone();
         claims.weights.push(Claim { weights, value });
-        rest -= value;
     }
     let mut linear = Vec::new();
     for term in equation.terms {
@@ -343,7 +351,7 @@ fn accumulate<'a>(
             }
         };
         let value = side.value(Ask::Term(equation, term))?;
-        rest -= value;
+        rest -= value.clone();
         products.push(Product {
             term,
             at: equation.at.clone(),
@@ -353,7 +361,7 @@ fn accumulate<'a>(
     }
     if linear.is_empty() {
         let place = equation.place.to_string();
-        return side.hold(rest == Challenge::ZERO, || Error::Equation { place });
+        return side.zero(rest, || Error::Equation { place });
     }
     claims.witness.push(Claim {
         weights: linear,
@@ -412,33 +420,40 @@ fn multiply(
         return Ok(());
     };
     let mix = side.transcript().challenge();
-    let claim = mix
-        .powers()
-        .zip(products)
-        .map(|(m, p)| m * p.value * signed(1 << (variables - p.variables)))
-        .sum();
+    let mut claim = Value::default();
+    for (m, product) in mix.powers().zip(products) {
+        let times = lift(1 << (variables - product.variables));
+        claim += product.value.clone() * (m * times);
+    }
     let (point, end) = side.rounds(products, mix, claim, variables)?;
-    let mut sum = Challenge::ZERO;
+    let mut sum = Quadratic {
+        rest: Value::default() - end,
+        ..Quadratic::default()
+    };
     for (m, product) in mix.powers().zip(products) {
         let own = point
             .get((variables - product.variables) as usize..)
             .unwrap_or_default();
-        sum += m * factors(side, layout, product, own, claims)?;
+        if let Some((weight, left, right)) = factors(side, layout, product, own, claims)? {
+            let first = sum.operands.len();
+            sum.operands.extend([left, right]);
+            sum.terms.push((m * weight, first, first + 1));
+        }
     }
-    side.hold(sum == end, || Error::Product)
+    side.quadratic(sum, || Error::Product)
 }
 
-/// The factors of a product at the end of its sum, as claims; returns what it is there.
+/// The factors of a product at the end of its sum, as claims; returns a weight and them.
 fn factors(
     side: &mut impl Side,
     layout: &Layout,
     product: &Product<'_>,
     point: &[Challenge],
     claims: &mut Claims,
-) -> Result<Challenge, Error> {
+) -> Result<Option<(Challenge, Value, Value)>, Error> {
     let at = &product.at;
     match product.term {
-        Wired::Linear { .. } => Ok(Challenge::ZERO),
+        Wired::Linear { .. } => Ok(None),
         Wired::Weights {
             operand,
             inner,
@@ -465,9 +480,9 @@ fn factors(
             let right = side.value(Ask::Committed(&weights))?;
             claims.weights.push(Claim {
                 weights,
-                value: right,
+                value: right.clone(),
             });
-            Ok(left * right)
+            Ok(Some((Challenge::ONE, left, right)))
         }
         Wired::Product { left, right, .. } => {
             let (batch, rest) = point.split_at(at.batch.len().min(point.len()));
@@ -478,7 +493,8 @@ fn factors(
             };
             let left = operand_claim(side, factor(left, &at.rows), claims)?;
             let right = operand_claim(side, factor(right, &at.columns), claims)?;
-            Ok(eq(&at.batch, batch) * eq(&at.groups, groups) * left * right)
+            let weight = eq(&at.batch, batch) * eq(&at.groups, groups);
+            Ok(Some((weight, left, right)))
         }
     }
 }
@@ -487,9 +503,12 @@ fn operand_claim(
     side: &mut impl Side,
     weights: Vec<Weights>,
     claims: &mut Claims,
-) -> Result<Challenge, Error> {
+) -> Result<Value, Error> {
     let value = side.value(Ask::Operand(&weights))?;
-    claims.witness.push(Claim { weights, value });
+    claims.witness.push(Claim {
+        weights,
+        value: value.clone(),
+    });
     Ok(value)
 }
 
@@ -498,7 +517,9 @@ fn bind_inputs(side: &mut impl Side, statement: &Statement, layout: &Layout, cla
     for (index, block) in layout.inputs.iter().enumerate() {
         let point = side.transcript().point(block.log as usize);
         let value = statement.input_at(index, &point);
-        claims.witness.push(point_claim(*block, &point, value));
+        claims
+            .witness
+            .push(point_claim(*block, &point, value.into()));
     }
 }
 
@@ -513,10 +534,59 @@ impl std::fmt::Display for Place {
 
 /// The verifier.
 pub(crate) struct Checking<'a> {
-    pub(crate) verifier: crate::transcript::Verifier<'a>,
-    pub(crate) prepared: &'a Prepared,
-    pub(crate) model: &'a ModelCommitment,
-    pub(crate) proof: &'a crate::proof::Proof,
+    verifier: Verifier<'a>,
+    prepared: &'a Prepared,
+    model: &'a ModelCommitment,
+    witness: [u8; 32],
+    /// What is to be opened; nothing while the prover listens to itself.
+    proof: Option<&'a Proof>,
+    left: Option<Claims>,
+}
+
+/// Verifies a proof.
+///
+/// # Errors
+/// [`Error`], naming what does not hold.
+pub fn verify(
+    prepared: &Prepared,
+    model: &ModelCommitment,
+    statement: &Statement,
+    proof: &Proof,
+) -> Result<(), Error> {
+    let mut side = Checking {
+        verifier: Verifier::new(&proof.messages, model.weights.hiding),
+        prepared,
+        model,
+        witness: proof.witness,
+        proof: Some(proof),
+        left: None,
+    };
+    run(&mut side, prepared, model, statement)?;
+    side.verifier.finish()
+}
+
+/// What a verifier has to have settled and opened once it heard these messages: what a prover who hides them listens to.
+///
+/// # Errors
+/// [`Error`] for messages of no proof.
+pub fn overhear(
+    prepared: &Prepared,
+    model: &ModelCommitment,
+    statement: &Statement,
+    witness: [u8; 32],
+    messages: &[Challenge],
+) -> Result<(Debts, Claims), Error> {
+    let mut side = Checking {
+        verifier: Verifier::new(messages, model.weights.hiding),
+        prepared,
+        model,
+        witness,
+        proof: None,
+        left: None,
+    };
+    run(&mut side, prepared, model, statement)?;
+    let debts = side.verifier.debts.take().unwrap_or_default();
+    Ok((debts, side.left.unwrap_or_default()))
 }
 
 impl Side for Checking<'_> {
@@ -525,15 +595,15 @@ impl Side for Checking<'_> {
     }
 
     fn witness(&mut self, _: &Layout) -> Result<[u8; 32], Error> {
-        Ok(self.proof.witness)
+        Ok(self.witness)
     }
 
     fn tree(&mut self, layout: &Layout, _: Hash) -> Result<Leaves, Error> {
         let (root, leaves) = lookup::tree(&mut self.verifier, layout.lookups)?;
-        match root.numerator == Challenge::ZERO {
-            true => Ok(leaves),
-            false => Err(Error::Lookup("something is looked up that no table has")),
-        }
+        self.verifier.zero(root.numerator, || {
+            Error::Lookup("something is looked up that no table has")
+        })?;
+        Ok(leaves)
     }
 
     fn leaves(
@@ -545,7 +615,7 @@ impl Side for Checking<'_> {
         lookup::leaves(&mut self.verifier, self.prepared, layout, hash, leaves)
     }
 
-    fn value(&mut self, _: Ask<'_, '_>) -> Result<Challenge, Error> {
+    fn value(&mut self, _: Ask<'_, '_>) -> Result<Value, Error> {
         self.verifier.receive()
     }
 
@@ -553,39 +623,48 @@ impl Side for Checking<'_> {
         &mut self,
         _: &[Product<'_>],
         _: Challenge,
-        claim: Challenge,
+        claim: Value,
         variables: u32,
-    ) -> Result<(Vec<Challenge>, Challenge), Error> {
+    ) -> Result<(Vec<Challenge>, Value), Error> {
         crate::sumcheck::triples(&mut self.verifier, claim, variables)
     }
 
-    fn hold(&mut self, holds: bool, error: impl FnOnce() -> Error) -> Result<(), Error> {
-        match holds {
-            true => Ok(()),
-            false => Err(error()),
-        }
+    fn zero(&mut self, value: Value, error: impl FnOnce() -> Error) -> Result<(), Error> {
+        self.verifier.zero(value, error)
     }
 
-    fn open(&mut self, layout: &Layout, claims: Claims) -> Result<(), Error> {
-        let verifier = &mut self.verifier;
-        let weights_log = self
-            .prepared
-            .circuit()
-            .weights_log
-            .max(crate::layout::LEAST_LOG);
-        let opened = crate::claims::Opened {
-            what: "witness",
-            root: self.proof.witness,
-            log: layout.witness,
-            opening: &self.proof.witness_opening,
+    fn quadratic(&mut self, q: Quadratic, error: impl FnOnce() -> Error) -> Result<(), Error> {
+        self.verifier.quadratic(q, error)
+    }
+
+    fn open(&mut self, layout: &Layout, mut claims: Claims) -> Result<(), Error> {
+        let Some(proof) = self.proof else {
+            self.left = Some(claims);
+            return Ok(());
         };
-        crate::claims::verify(verifier, &claims.witness, opened)?;
+        let verifier = &mut self.verifier;
+        hidden::settle(verifier)?;
+        let shape = weights_shape(self.prepared.circuit(), self.model.weights.hiding);
+        let mut whole = vec![self.model.whole(shape)];
+        whole.extend(hidden::mask(verifier, shape, |_| Challenge::ZERO)?);
         let opened = crate::claims::Opened {
             what: "weights",
-            root: self.model.weights,
-            log: weights_log,
-            opening: &self.proof.weights_opening,
+            root: self.model.weights.root,
+            shape,
+            whole,
+            pads: None,
+            opening: &proof.weights_opening,
         };
-        crate::claims::verify(verifier, &claims.weights, opened)
+        crate::claims::verify(verifier, &claims.weights, opened)?;
+        claims.witness.extend(hidden::zeros(verifier));
+        let opened = crate::claims::Opened {
+            what: "witness",
+            root: self.witness,
+            shape: layout.witness,
+            whole: Vec::new(),
+            pads: layout.pads,
+            opening: &proof.witness_opening,
+        };
+        crate::claims::verify(verifier, &claims.witness, opened)
     }
 }

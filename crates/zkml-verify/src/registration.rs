@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::circuit::{Circuit, WEIGHT_BOUND};
-use crate::commitment::{self, Opening};
+use crate::claims::{self, Claim, Opened, PAD, Weights};
+use crate::commitment::{self, Opening, Shape};
 use crate::field::{Base, Challenge, evaluate, signed};
-use crate::layout::LEAST_LOG;
+use crate::hidden::{self, Quadratic, Value};
+use crate::layout::{Block, HIDDEN_LEAST_LOG, LEAST_LOG, tree_pads, weights_shape};
 use crate::lookup;
 use crate::statement::ModelCommitment;
 use crate::transcript::{Transcript, Verifier};
@@ -46,15 +48,33 @@ impl Registration {
     }
 }
 
-/// The size of the committed weights, base-two logarithm.
-pub fn weights_log(circuit: &Circuit) -> u32 {
-    circuit.weights_log.max(LEAST_LOG)
-}
-
 /// The weight at a place of the table.
 pub fn entry(index: usize) -> Base {
     let last = 2 * WEIGHT_BOUND - 1;
     signed((index as i64).min(last) - WEIGHT_BOUND)
+}
+
+/// The vector of multiplicities and of the pads behind which messages are hidden, and where these lie.
+pub fn multiplicities(weights: Shape) -> (Shape, Option<Block>) {
+    if !weights.hiding {
+        let shape = Shape {
+            log: TABLE_LOG,
+            hiding: false,
+        };
+        return (shape, None);
+    }
+    // What the equation of the two sums needs, what `settle` sends, and the mask.
+    let messages = tree_pads(weights.log) + tree_pads(TABLE_LOG) + 4 + 2 + 1;
+    let log = (messages * PAD).next_power_of_two().trailing_zeros();
+    let pads = Block {
+        offset: 1 << log.max(TABLE_LOG),
+        log,
+    };
+    let shape = Shape {
+        log: (log.max(TABLE_LOG) + 1).max(HIDDEN_LEAST_LOG),
+        hiding: true,
+    };
+    (shape, Some(pads))
 }
 
 /// Absorbs what the first challenge must depend on, and draws it.
@@ -64,16 +84,74 @@ pub fn entry(index: usize) -> Base {
 pub fn begin(
     transcript: &mut Transcript,
     model: &ModelCommitment,
-    weights_log: u32,
-    multiplicities: [u8; 32],
+    weights: Shape,
+    counts: [u8; 32],
 ) -> Result<Challenge, Error> {
-    transcript.bytes("assay zkml registration 1", &weights_log.to_be_bytes());
+    let log = weights.committed_log();
+    transcript.bytes("assay zkml registration 2", &log.to_be_bytes());
     transcript.digest(model.id());
-    let scheme = commitment::scheme("weights", weights_log)?;
-    commitment::absorb(transcript, &scheme, model.weights);
-    let scheme = commitment::scheme("multiplicities", TABLE_LOG)?;
-    commitment::absorb(transcript, &scheme, multiplicities);
+    commitment::absorb(
+        transcript,
+        &commitment::scheme("weights", log)?,
+        model.weights.root,
+    );
+    let log = multiplicities(weights).0.committed_log();
+    commitment::absorb(
+        transcript,
+        &commitment::scheme("multiplicities", log)?,
+        counts,
+    );
     Ok(transcript.challenge())
+}
+
+/// What the two trees leave: claims about the weights and about the multiplicities.
+pub struct Left {
+    /// About the weights.
+    pub weights: Claim,
+    /// About the multiplicities.
+    pub multiplicities: Claim,
+}
+
+/// Follows the two trees.
+///
+/// # Errors
+/// [`Error`], naming what does not hold.
+pub fn trees(verifier: &mut Verifier<'_>, c: Challenge, log: u32) -> Result<Left, Error> {
+    let (weights, weight) = lookup::tree(verifier, log)?;
+    let (table, entries) = lookup::tree(verifier, TABLE_LOG)?;
+    let equal = Quadratic {
+        operands: vec![
+            weights.numerator,
+            table.denominator,
+            table.numerator,
+            weights.denominator,
+        ],
+        terms: vec![(Challenge::ONE, 0, 1), (-Challenge::ONE, 2, 3)],
+        rest: Value::default(),
+    };
+    verifier.quadratic(equal, || {
+        Error::Lookup("some weight does not fit eight bits")
+    })?;
+    let other = || Error::Lookup("the leaves are not weights and table");
+    verifier.zero(weight.numerator - Challenge::ONE.into(), other)?;
+    let places = 1usize << TABLE_LOG;
+    let table = c - evaluate((0..places).map(entry), &entries.point);
+    verifier.zero(entries.denominator - table.into(), other)?;
+    let claim = |point: Vec<Challenge>, value: Value| Claim {
+        weights: vec![Weights::Point {
+            block: Block {
+                offset: 0,
+                log: point.len() as u32,
+            },
+            scale: Challenge::ONE,
+            point,
+        }],
+        value,
+    };
+    Ok(Left {
+        weights: claim(weight.point, Value::from(c) - weight.denominator),
+        multiplicities: claim(entries.point, entries.numerator),
+    })
 }
 
 /// Verifies a registration.
@@ -88,42 +166,34 @@ pub fn verify(
     if circuit.digest() != model.circuit {
         return Err(Error::Model("circuit"));
     }
-    let log = weights_log(circuit);
-    let mut verifier = Verifier::new(&registration.messages);
-    let c = begin(
-        &mut verifier.transcript,
-        model,
-        log,
-        registration.multiplicities,
-    )?;
-    let (weights, weight) = lookup::tree(&mut verifier, log)?;
-    let (table, entries) = lookup::tree(&mut verifier, TABLE_LOG)?;
-    if weights.numerator * table.denominator != table.numerator * weights.denominator {
-        return Err(Error::Lookup("some weight does not fit eight bits"));
-    }
-    let places = 1usize << TABLE_LOG;
-    if weight.numerator != Challenge::ONE
-        || entries.denominator != c - evaluate((0..places).map(entry), &entries.point)
-    {
-        return Err(Error::Lookup("the leaves are not weights and table"));
-    }
-    let opened = c - weight.denominator;
-    let opening = &registration.weights_opening;
-    commitment::verify(
-        &mut verifier,
-        "weights",
-        model.weights,
-        &weight.point,
-        opened,
-        opening,
-    )?;
-    commitment::verify(
-        &mut verifier,
-        "multiplicities",
-        registration.multiplicities,
-        &entries.point,
-        entries.numerator,
-        &registration.multiplicities_opening,
-    )?;
+    let shape = weights_shape(circuit, model.weights.hiding);
+    let (counts, pads) = multiplicities(shape);
+    let verifier = &mut Verifier::new(&registration.messages, shape.hiding);
+    let root = registration.multiplicities;
+    let c = begin(&mut verifier.transcript, model, shape, root)?;
+    let left = trees(verifier, c, shape.log)?;
+    hidden::settle(verifier)?;
+    let mut whole = vec![model.whole(shape)];
+    whole.extend(hidden::mask(verifier, shape, |_| Challenge::ZERO)?);
+    let opened = Opened {
+        what: "weights",
+        root: model.weights.root,
+        shape,
+        whole,
+        pads: None,
+        opening: &registration.weights_opening,
+    };
+    claims::verify(verifier, &[left.weights], opened)?;
+    let mut about_counts = vec![left.multiplicities];
+    about_counts.extend(hidden::zeros(verifier));
+    let opened = Opened {
+        what: "multiplicities",
+        root,
+        shape: counts,
+        whole: Vec::new(),
+        pads,
+        opening: &registration.multiplicities_opening,
+    };
+    claims::verify(verifier, &about_counts, opened)?;
     verifier.finish()
 }

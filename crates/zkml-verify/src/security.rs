@@ -5,15 +5,15 @@
 //! number of vectors that a commitment may still stand for; the terms of the openings are those of WHIR under the Johnson
 //! bound. Grinding is not used, so none is counted.
 //!
-//! This is the error of one proof by itself: that *some* vector near each root satisfies it. That two proofs under one root, or a
-//! proof and a registration, speak of the same vector is not covered; it holds to about `conservative_bits` only.
+//! A root may stand for several vectors of weights; the value at a point that follows from the root, which is part of the
+//! commitment and a claim of every proof and of the registration, leaves one.
 
 use p3_security::SecurityAssumption;
 use p3_sumcheck::PrescribedPointPcs as _;
 
 use crate::circuit::{Prepared, Wired};
-use crate::layout::Layout;
-use crate::{Error, commitment, registration};
+use crate::layout::{Layout, weights_shape};
+use crate::{Error, commitment};
 
 /// Whole bits of the field of challenges.
 const FIELD_BITS: f64 = 154.0;
@@ -42,10 +42,11 @@ pub struct Soundness {
 ///
 /// # Errors
 /// [`Error::Opening`] for sizes that are not committed to.
-pub fn soundness(prepared: &Prepared, batch: u32) -> Result<Soundness, Error> {
-    let layout = Layout::new(prepared, batch);
-    let weights_log = registration::weights_log(prepared.circuit());
-    let witness = opening("witness", layout.witness)?;
+pub fn soundness(prepared: &Prepared, batch: u32, hiding: bool) -> Result<Soundness, Error> {
+    let layout = Layout::new(prepared, batch, hiding);
+    let witness_log = layout.witness.committed_log();
+    let weights_log = weights_shape(prepared.circuit(), hiding).committed_log();
+    let witness = opening("witness", witness_log)?;
     let weights = opening("weights", weights_log)?;
     // Every argument is about all vectors that the two commitments may stand for.
     let candidates = witness.candidates + weights.candidates;
@@ -55,6 +56,7 @@ pub fn soundness(prepared: &Prepared, batch: u32) -> Result<Soundness, Error> {
         bits: FIELD_BITS - errors.max(1.0).log2() - candidates,
     };
     let leaves = f64::from(layout.lookups);
+    let equations = if hiding { leaves + 4.0 } else { 1.0 };
     let terms = vec![
         argument("lookups compared at a random point", 3.0 * leaves.exp2()),
         argument("tree of fractions", leaves * (leaves + 3.0) * 1.5),
@@ -62,10 +64,12 @@ pub fn soundness(prepared: &Prepared, batch: u32) -> Result<Soundness, Error> {
         argument("products mixed", shape.products),
         argument("products summed", 3.0 * shape.variables),
         argument("claims mixed", shape.claims),
-        argument(
-            "claims summed",
-            2.0 * f64::from(layout.witness + weights_log),
-        ),
+        argument("claims summed", 2.0 * f64::from(witness_log + weights_log)),
+        Term {
+            name: "two vectors of weights alike at the root's point".into(),
+            bits: FIELD_BITS - f64::from(weights_log).log2() - 2.0 * weights.candidates,
+        },
+        argument("equations of padded values", equations),
         Term {
             name: "opening of the witness".into(),
             bits: witness.bits,

@@ -4,12 +4,52 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::circuit::Prepared;
+use crate::claims::Whole;
+use crate::commitment::Shape;
 use crate::field::{Base, Challenge, eq_table, signed};
+use crate::transcript::Transcript;
 
 /// Most inferences in one proof, base-two logarithm.
 pub const MAX_BATCH_LOG: u32 = 8;
-/// Bytes of the longest encoded statement.
-pub const MAX_BYTES: usize = 64 << 20;
+/// Bytes of the longest encoded statement; decoding takes at most some two dozen times as many.
+pub const MAX_BYTES: usize = 8 << 20;
+
+/// A commitment to weights: a root, and what pins down which of the vectors near it is meant.
+///
+/// A root stands for every vector whose codeword agrees with it often enough, and there may be several. Their values at a point
+/// that follows from the root differ, but for chance; so root and value together stand for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WeightCommitment {
+    /// The root of the Merkle tree.
+    pub root: [u8; 32],
+    /// Whether the weights are hidden among random elements.
+    pub hiding: bool,
+    /// The value at [`WeightCommitment::point`] of all that is committed to.
+    pub value: Challenge,
+}
+
+impl WeightCommitment {
+    /// The point that follows from a root, for commitments of `2^log` elements.
+    pub fn point(root: [u8; 32], log: u32) -> Vec<Challenge> {
+        let mut transcript = Transcript::default();
+        transcript.bytes("assay zkml point 1", &log.to_be_bytes());
+        transcript.digest(root);
+        transcript.point(log as usize)
+    }
+
+    /// The one encoding.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_allocvec(self).unwrap_or_default()
+    }
+
+    /// Reads the one encoding.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        crate::proof::decode_canonical("commitment to weights", bytes, 64)
+    }
+}
 
 /// A model's identity in proofs: its circuit and a commitment to its weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -17,14 +57,22 @@ pub struct ModelCommitment {
     /// Digest of the circuit.
     pub circuit: [u8; 32],
     /// Commitment to the weights.
-    pub weights: [u8; 32],
+    pub weights: WeightCommitment,
 }
 
 impl ModelCommitment {
     /// One digest for both.
     pub fn id(&self) -> [u8; 32] {
-        let both = [self.circuit, self.weights].concat();
-        blake3::derive_key("assay zkml model 1", &both)
+        let both = [&self.circuit[..], &self.weights.encode()].concat();
+        blake3::derive_key("assay zkml model 2", &both)
+    }
+
+    /// What is known of the committed weights as a whole.
+    pub fn whole(&self, shape: Shape) -> Whole {
+        Whole {
+            point: WeightCommitment::point(self.weights.root, shape.committed_log()),
+            value: self.weights.value.into(),
+        }
     }
 }
 
@@ -179,9 +227,9 @@ fn check_row(row: &Row, prepared: &Prepared) -> Result<(), String> {
     }
     for (index, (output, values)) in circuit.outputs.iter().zip(&row.outputs).enumerate() {
         let len = 1usize << output.domain.log();
-        if values.is_empty() || values.len() > len {
+        if values.len() != len {
             return Err(format!(
-                "output {index} has {} elements, not 1 to {len}",
+                "output {index} has {} elements, not {len}",
                 values.len()
             ));
         }

@@ -11,12 +11,13 @@ use p3_symmetric::Hash;
 
 use crate::Error;
 use crate::field::{Base, Challenge};
+use crate::hidden::{Debts, Value};
 
 /// The sponge that the commitment scheme shares.
 pub type Sponge = SerializingChallenger32<Base, HashChallenger<u8, Blake3, 32>>;
 
 /// Names the protocol and its version in every transcript.
-pub const PROTOCOL: &[u8] = b"assay zkml 1";
+pub const PROTOCOL: &[u8] = b"assay zkml 2";
 
 /// Links of the hash chain in front of the first challenge.
 ///
@@ -84,18 +85,45 @@ pub struct Prover {
     /// What both sides absorb.
     pub transcript: Transcript,
     messages: Vec<Challenge>,
+    pads: Vec<Challenge>,
+    next: usize,
 }
 
 impl Prover {
-    /// Sends one element.
+    /// A prover that hides its messages behind these pads, in order.
+    pub fn hiding(pads: Vec<Challenge>) -> Self {
+        Self {
+            pads,
+            ..Self::default()
+        }
+    }
+
+    /// Sends one element, with its pad if there are any.
     pub fn send(&mut self, value: Challenge) {
+        let pad = self.pads.get(self.next).copied().unwrap_or_default();
+        self.next += 1;
+        self.send_clear(value + pad);
+    }
+
+    /// Sends one element without a pad.
+    pub fn send_clear(&mut self, value: Challenge) {
         self.transcript.element(value);
         self.messages.push(value);
+    }
+
+    /// All that was sent so far.
+    pub fn messages(&self) -> &[Challenge] {
+        &self.messages
     }
 
     /// All that was sent.
     pub fn into_messages(self) -> Vec<Challenge> {
         self.messages
+    }
+
+    /// The pads.
+    pub fn pads(&self) -> &[Challenge] {
+        &self.pads
     }
 }
 
@@ -103,34 +131,49 @@ impl Prover {
 pub struct Verifier<'a> {
     /// What both sides absorb.
     pub transcript: Transcript,
+    /// What has to hold of padded messages; nothing where messages are in the clear.
+    pub debts: Option<Debts>,
     messages: std::slice::Iter<'a, Challenge>,
 }
 
 impl<'a> Verifier<'a> {
     /// Listens to these messages.
-    pub fn new(messages: &'a [Challenge]) -> Self {
+    pub fn new(messages: &'a [Challenge], hiding: bool) -> Self {
         Self {
             transcript: Transcript::default(),
+            debts: hiding.then(Debts::default),
             messages: messages.iter(),
         }
+    }
+
+    /// The next message, which never has a pad.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if there is none.
+    pub fn receive_clear(&mut self) -> Result<Challenge, Error> {
+        let value = *self.messages.next().ok_or(Error::Length("fewer"))?;
+        self.transcript.element(value);
+        Ok(value)
     }
 
     /// The next message.
     ///
     /// # Errors
     /// [`Error::Length`] if there is none.
-    pub fn receive(&mut self) -> Result<Challenge, Error> {
-        let value = *self.messages.next().ok_or(Error::Length("fewer"))?;
-        self.transcript.element(value);
-        Ok(value)
+    pub fn receive(&mut self) -> Result<Value, Error> {
+        let value = self.receive_clear()?;
+        Ok(match &mut self.debts {
+            Some(debts) => Value::padded(value, debts.pad()),
+            None => value.into(),
+        })
     }
 
     /// The next messages.
     ///
     /// # Errors
     /// [`Error::Length`] if there are fewer.
-    pub fn receive_array<const N: usize>(&mut self) -> Result<[Challenge; N], Error> {
-        let mut values = [Challenge::default(); N];
+    pub fn receive_array<const N: usize>(&mut self) -> Result<[Value; N], Error> {
+        let mut values = std::array::from_fn(|_| Value::default());
         for value in &mut values {
             *value = self.receive()?;
         }
@@ -141,7 +184,7 @@ impl<'a> Verifier<'a> {
     ///
     /// # Errors
     /// [`Error::Length`] if a message is left.
-    pub fn finish(mut self) -> Result<(), Error> {
+    pub fn finish(&mut self) -> Result<(), Error> {
         match self.messages.next() {
             None => Ok(()),
             Some(_) => Err(Error::Length("more")),

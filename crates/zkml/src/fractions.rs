@@ -3,7 +3,7 @@
 //! `assay_zkml_verify::lookup` has the argument. A layer's first half holds the left children, its second half the right.
 
 use assay_zkml_verify::field::Challenge;
-use assay_zkml_verify::lookup::{Fraction, Leaves};
+use assay_zkml_verify::lookup::Leaves;
 use assay_zkml_verify::sumcheck::quadratic;
 use assay_zkml_verify::transcript::Prover;
 use p3_field::{Field as _, PrimeCharacteristicRing as _};
@@ -17,12 +17,31 @@ struct Layer {
     denominators: Column,
 }
 
-/// Proves the tree over these leaves: the root's fraction and the claim about the leaves.
-pub(crate) fn prove(
-    prover: &mut Prover,
-    numerators: Column,
-    denominators: Column,
-) -> (Fraction, Leaves) {
+/// The root of a tree.
+struct Fraction {
+    numerator: Challenge,
+    denominator: Challenge,
+}
+
+/// What the tree leaves to be shown of its leaves.
+pub(crate) struct Claimed {
+    pub(crate) point: Vec<Challenge>,
+    pub(crate) numerator: Challenge,
+    pub(crate) denominator: Challenge,
+}
+
+impl From<Claimed> for Leaves {
+    fn from(claimed: Claimed) -> Self {
+        Self {
+            point: claimed.point,
+            numerator: claimed.numerator.into(),
+            denominator: claimed.denominator.into(),
+        }
+    }
+}
+
+/// Proves the tree over these leaves; returns the claim about them.
+pub(crate) fn prove(prover: &mut Prover, numerators: Column, denominators: Column) -> Claimed {
     let mut layers = vec![Layer {
         numerators,
         denominators,
@@ -45,7 +64,10 @@ pub(crate) fn prove(
     };
     prover.send(root.numerator);
     prover.send(root.denominator);
-    let mut leaves = Leaves {
+    if !prover.pads().is_empty() {
+        prover.send(root.denominator.try_inverse().unwrap_or_default());
+    }
+    let mut leaves = Claimed {
         point: Vec::new(),
         numerator: root.numerator,
         denominator: root.denominator,
@@ -53,7 +75,7 @@ pub(crate) fn prove(
     while let Some(layer) = layers.pop() {
         descend(prover, layer, &mut leaves);
     }
-    (root, leaves)
+    leaves
 }
 
 fn parents(layer: &Layer) -> Layer {
@@ -116,7 +138,7 @@ fn round<K: Lanes>(
 }
 
 /// From the claim about a layer to the claim about the one below.
-fn descend(prover: &mut Prover, layer: Layer, leaves: &mut Leaves) {
+fn descend(prover: &mut Prover, layer: Layer, leaves: &mut Claimed) {
     let mix = prover.transcript.challenge();
     let mut children = Children::of(layer);
     let at = std::mem::take(&mut leaves.point);

@@ -16,18 +16,22 @@ mod execute;
 mod fractions;
 #[cfg(feature = "groth16")]
 pub mod groth16;
+mod hide;
 mod model;
 mod prove;
 mod quote;
 mod reduce;
 mod register;
+mod roll;
 
 pub use compile::{Compiled, compile};
 pub use execute::{Execution, execute};
+pub use hide::Seed;
 pub use model::Model;
-pub use prove::{Setting, dangerous_prove, prove, run};
+pub use prove::{Setting, dangerous_prove, dangerous_prove_with, dangerous_witness, prove, run};
 pub use quote::{Quote, REFERENCE_S, quote, reference};
 pub use register::register;
+pub use roll::{dangerous_roll, roll};
 
 /// Why something could not be compiled, run or proven.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +71,11 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// Hidden weights were opened as often as their commitment hides.
+    #[error(
+        "the weights' commitment hides for {0} openings, all of which were made: commit to them anew (`Model::recommit`)"
+    )]
+    Budget(usize),
     /// A Groth16 proof cannot be made or is refused.
     #[cfg(feature = "groth16")]
     #[error("groth16: {0}")]

@@ -1,16 +1,24 @@
 //! A model ready to be proven: its circuit, its weights and the commitment to them.
 
 use assay_zkml_verify::circuit::{Circuit, Prepared};
+use assay_zkml_verify::commitment::Shape;
 use assay_zkml_verify::commitment::{self, Placement, Scheme};
-use assay_zkml_verify::field::{Base, Challenge, signed};
-use assay_zkml_verify::registration::weights_log;
-use assay_zkml_verify::statement::ModelCommitment;
+use assay_zkml_verify::field::{Base, Challenge, eq_table, signed};
+use assay_zkml_verify::layout::weights_shape;
+use assay_zkml_verify::statement::{ModelCommitment, WeightCommitment};
 use assay_zkml_verify::transcript::{Sponge, Transcript};
 use p3_commit::MultilinearPcs;
+use p3_field::PrimeCharacteristicRing as _;
 use p3_matrix::dense::RowMajorMatrix;
 use p3_sumcheck::layout::{Layout as _, Table};
+use rayon::prelude::*;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::Error;
+use crate::column::{Column, dot};
+use crate::hide::Seed;
 
 /// What opening a commitment needs.
 pub(crate) type Opener = <Scheme as MultilinearPcs<Challenge, Sponge>>::ProverData;
@@ -18,16 +26,36 @@ pub(crate) type Opener = <Scheme as MultilinearPcs<Challenge, Sponge>>::ProverDa
 /// A committed vector.
 #[derive(Clone)]
 pub(crate) struct Committed {
-    /// The vector, of a power-of-two length.
+    /// What is committed to: the vector, or the vector among random elements.
     pub(crate) values: Vec<Base>,
+    /// The vector, where it is hidden.
+    own: Option<Vec<Base>>,
+    /// Its size.
+    pub(crate) shape: Shape,
     /// Its commitment.
     pub(crate) root: [u8; 32],
     opener: Opener,
 }
 
 impl Committed {
-    /// Commits to a vector, filled up with zeros to `2^log`.
-    pub(crate) fn new(what: &'static str, mut values: Vec<Base>, log: u32) -> Result<Self, Error> {
+    /// Commits to a vector, filled up with zeros; hidden by elements from the seed, where its shape says so.
+    pub(crate) fn new(
+        what: &'static str,
+        mut values: Vec<Base>,
+        shape: Shape,
+        seed: Option<&Seed>,
+    ) -> Result<Self, Error> {
+        values.resize(1 << shape.log, Base::default());
+        let mut own = None;
+        if let Some(seed) = seed.filter(|_| shape.hiding) {
+            let elements = seed.elements("assay zkml hiding 1");
+            let mut all: Vec<Base> = elements.take(1 << shape.committed_log()).collect();
+            for (index, value) in values.iter().enumerate() {
+                all[shape.place(index)] = *value;
+            }
+            own = Some(std::mem::replace(&mut values, all));
+        }
+        let log = shape.committed_log();
         values.resize(1 << log, Base::default());
         let scheme = commitment::scheme(what, log)?;
         let folding = scheme
@@ -46,9 +74,24 @@ impl Committed {
         let root = cap.roots().first().copied();
         Ok(Self {
             values,
+            own,
+            shape,
             root: root.ok_or_else(|| failed("it has no root".into()))?,
             opener,
         })
+    }
+
+    /// The vector.
+    pub(crate) fn own(&self) -> &[Base] {
+        self.own.as_deref().unwrap_or(&self.values)
+    }
+
+    /// The value at a point of all that is committed to.
+    pub(crate) fn whole_at(&self, point: &[Challenge]) -> Challenge {
+        let (head, tail) = point.split_at(point.len() / 2);
+        let tail = Column::eq(tail, Challenge::ONE);
+        let rows = self.values.par_chunks(tail.len()).zip(eq_table(head));
+        rows.map(|(row, weight)| weight * dot(row, &tail)).sum()
     }
 
     /// Opens the vector at a point.
@@ -82,16 +125,39 @@ pub struct Model {
     pub(crate) prepared: Prepared,
     pub(crate) weights: Vec<i8>,
     pub(crate) committed: Committed,
+    /// The committed weights, with all that hides them, at the point that follows from the root.
+    value: Challenge,
+    /// Openings that were made and may be made, where weights are hidden.
+    budget: Option<Arc<Budget>>,
+}
+
+/// How often hidden weights may be opened before they have to be committed to anew.
+#[derive(Debug)]
+struct Budget {
+    most: usize,
+    made: AtomicUsize,
 }
 
 impl Model {
-    /// Checks a circuit and commits to its weights, which are filled up with zeros.
+    /// Checks a circuit and commits to its weights, which are filled up with zeros. Nothing is hidden (`succinct`).
     ///
     /// # Errors
     /// [`Error::Verify`] if the circuit breaks a rule, [`Error::Weights`] if there are more weights than it has places.
-    pub fn new(circuit: Circuit, mut weights: Vec<i8>) -> Result<Self, Error> {
+    pub fn new(circuit: Circuit, weights: Vec<i8>) -> Result<Self, Error> {
+        Self::commit(circuit, weights, None)
+    }
+
+    /// The same with weights hidden among random elements (`zero-knowledge`), for [`Model::openings_left`] openings.
+    ///
+    /// # Errors
+    /// As [`Model::new`].
+    pub fn hiding(circuit: Circuit, weights: Vec<i8>, seed: &Seed) -> Result<Self, Error> {
+        Self::commit(circuit, weights, Some(seed))
+    }
+
+    fn commit(circuit: Circuit, mut weights: Vec<i8>, seed: Option<&Seed>) -> Result<Self, Error> {
         let prepared = Prepared::new(circuit)?;
-        let log = weights_log(prepared.circuit());
+        let shape = weights_shape(prepared.circuit(), seed.is_some());
         let places = 1usize << prepared.circuit().weights_log;
         if weights.len() > places {
             return Err(Error::Weights {
@@ -99,14 +165,34 @@ impl Model {
                 places,
             });
         }
-        weights.resize(1 << log, 0);
+        weights.resize(1 << shape.log, 0);
         let values = weights.iter().map(|w| signed(i64::from(*w))).collect();
-        let committed = Committed::new("weights", values, log)?;
+        let committed = Committed::new("weights", values, shape, seed)?;
+        let point = WeightCommitment::point(committed.root, shape.committed_log());
+        let budget = match seed {
+            Some(_) => Some(Arc::new(Budget {
+                most: shape.budget("weights")?,
+                made: AtomicUsize::new(0),
+            })),
+            None => None,
+        };
         Ok(Self {
+            value: committed.whole_at(&point),
             prepared,
             weights,
             committed,
+            budget,
         })
+    }
+
+    /// The same weights under a fresh commitment, for as many openings again.
+    ///
+    /// # Errors
+    /// As [`Model::new`].
+    pub fn recommit(&self, seed: &Seed) -> Result<Self, Error> {
+        let circuit = self.prepared.circuit();
+        let own = &self.weights[..1 << circuit.weights_log];
+        Self::hiding(circuit.clone(), own.to_vec(), seed)
     }
 
     /// The circuit, with its views expanded.
@@ -119,10 +205,52 @@ impl Model {
         &self.weights
     }
 
+    /// Openings of the weights that are left; nothing where they are not hidden and none are counted.
+    pub fn openings_left(&self) -> Option<usize> {
+        let budget = self.budget.as_ref()?;
+        Some(
+            budget
+                .most
+                .saturating_sub(budget.made.load(Ordering::SeqCst)),
+        )
+    }
+
+    /// Takes one opening from the budget, before anything of it is sent.
+    ///
+    /// # Errors
+    /// [`Error::Budget`] if none is left.
+    pub(crate) fn spend(&self) -> Result<(), Error> {
+        let Some(budget) = &self.budget else {
+            return Ok(());
+        };
+        let one_more = |made| (made < budget.most).then_some(made + 1);
+        let spent = (budget.made).fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
+        spent.map(drop).map_err(|_| Error::Budget(budget.most))
+    }
+
+    /// Counts openings that were made elsewhere, by another process with the same seed.
+    pub fn count_openings(&self, made: usize) {
+        if let Some(budget) = &self.budget {
+            budget.made.fetch_add(made, Ordering::SeqCst);
+        }
+    }
+
+    /// The model with its openings not counted any more: what a build that leaks would do.
+    pub fn dangerous_without_budget(mut self) -> Self {
+        self.budget = None;
+        self
+    }
+
+    /// Everything that is committed to, with what hides the weights: for tests that look for leaks.
+    pub fn dangerous_committed(&self) -> &[Base] {
+        &self.committed.values
+    }
+
     /// The same circuit and weights under another model's commitment, which they do not open: what a swapper of weights
     /// would prove with. No verifier accepts it.
     pub fn dangerous_disguise(mut self, other: &Self) -> Self {
         self.committed.root = other.committed.root;
+        self.value = other.value;
         self
     }
 
@@ -130,7 +258,11 @@ impl Model {
     pub fn commitment(&self) -> ModelCommitment {
         ModelCommitment {
             circuit: self.prepared.digest(),
-            weights: self.committed.root,
+            weights: WeightCommitment {
+                root: self.committed.root,
+                hiding: self.committed.shape.hiding,
+                value: self.value,
+            },
         }
     }
 }

@@ -4,6 +4,7 @@ use assay_zkml_verify::Statement;
 use assay_zkml_verify::circuit::{Prepared, Wire, Wired};
 use assay_zkml_verify::commitment::Opening;
 use assay_zkml_verify::field::{Base, Challenge, eq_table, lift, signed};
+use assay_zkml_verify::hidden::{self, Debts, Quadratic, Value};
 use assay_zkml_verify::layout::{Block, Layout, Lookup};
 use assay_zkml_verify::lookup::{Hash, LeafValues, Leaves, StepValues};
 use assay_zkml_verify::proof::Proof;
@@ -17,6 +18,7 @@ use crate::column::{
     Column, LANES, Lanes as _, Packed, PackedBase, Registers, dot, pair_sum, with_lanes,
 };
 use crate::execute::{Execution, bias, execute, read};
+use crate::hide::{self, Seed, Settling};
 use crate::model::{Committed, Model};
 use crate::{Error, fractions, reduce};
 
@@ -60,9 +62,10 @@ pub fn prove(
 /// # Errors
 /// As [`prove`].
 pub fn run(model: &Model, statement: &mut Statement) -> Result<Execution, Error> {
-    let outputs = model.prepared.circuit().outputs.len();
+    let outputs = model.prepared.circuit().outputs.iter();
+    let empty: Vec<Vec<i32>> = outputs.map(|o| vec![0; 1 << o.domain.log()]).collect();
     for row in &mut statement.rows {
-        row.outputs = vec![vec![0]; outputs];
+        row.outputs.clone_from(&empty);
     }
     statement.check(&model.prepared)?;
     let padded: Vec<&Row> = statement.padded().collect();
@@ -88,19 +91,35 @@ pub fn run(model: &Model, statement: &mut Statement) -> Result<Execution, Error>
 pub fn dangerous_prove(
     model: &Model,
     statement: &Statement,
-    mut execution: Execution,
+    execution: Execution,
 ) -> Result<Proof, Error> {
-    let layout = Layout::new(&model.prepared, statement.batch_log());
+    dangerous_prove_with(model, statement, execution, &Seed::random())
+}
+
+/// The same with random elements from a seed: who uses one twice gives the witness away, and with it weights.
+///
+/// # Errors
+/// As [`dangerous_prove`], and [`Error::Budget`].
+pub fn dangerous_prove_with(
+    model: &Model,
+    statement: &Statement,
+    mut execution: Execution,
+    seed: &Seed,
+) -> Result<Proof, Error> {
+    model.spend()?;
+    let hiding = model.committed.shape.hiding;
+    let layout = Layout::new(&model.prepared, statement.batch_log(), hiding);
     if execution.multiplicities.is_empty() {
         execution.count(&model.prepared, &layout);
     }
-    let values = witness(&layout, &execution);
+    let (values, pads) = witness(&layout, &execution, seed);
     let mut side = Proving {
-        prover: Prover::default(),
+        prover: Prover::hiding(pads),
         model,
+        statement,
         execution,
         columns: Columns::default(),
-        witness: Committed::new("witness", values, layout.witness)?,
+        witness: Committed::new("witness", values, layout.witness, Some(seed))?,
         pending: VecDeque::new(),
         finals: VecDeque::new(),
         openings: None,
@@ -115,9 +134,27 @@ pub fn dangerous_prove(
     })
 }
 
-/// The committed witness: every column in its place.
-fn witness(layout: &Layout, execution: &Execution) -> Vec<Base> {
-    let mut vector = vec![Base::ZERO; 1 << layout.witness];
+/// Everything that a proof of this execution commits to as its witness: for tests that look for leaks.
+///
+/// # Errors
+/// [`Error::Commitment`].
+pub fn dangerous_witness(
+    model: &Model,
+    statement: &Statement,
+    execution: &Execution,
+    seed: &Seed,
+) -> Result<Vec<Base>, Error> {
+    let hiding = model.committed.shape.hiding;
+    let layout = Layout::new(&model.prepared, statement.batch_log(), hiding);
+    let mut execution = execution.clone();
+    execution.count(&model.prepared, &layout);
+    let (values, _) = witness(&layout, &execution, seed);
+    Ok(Committed::new("witness", values, layout.witness, Some(seed))?.values)
+}
+
+/// The committed witness: every column in its place, and the pads.
+fn witness(layout: &Layout, execution: &Execution, seed: &Seed) -> (Vec<Base>, Vec<Challenge>) {
+    let mut vector = vec![Base::ZERO; 1 << layout.witness.log];
     let mut put = |block: &Block, values: &mut dyn Iterator<Item = Base>| {
         let place = vector.iter_mut().skip(block.offset).take(1 << block.log);
         place.zip(values).for_each(|(to, from)| *to = from);
@@ -140,7 +177,12 @@ fn witness(layout: &Layout, execution: &Execution) -> Vec<Base> {
             &mut counts.iter().map(|count| Base::from_u32(*count)),
         );
     }
-    vector
+    let Some(block) = layout.pads else {
+        return (vector, Vec::new());
+    };
+    put(&block, &mut seed.elements("assay zkml pads 1"));
+    let pads = hide::pads(&vector[block.offset..][..1 << block.log]);
+    (vector, pads)
 }
 
 /// Columns as field elements, and tables of equalities by their size, for the leaves' point.
@@ -164,6 +206,7 @@ struct Vectors {
 struct Proving<'a> {
     prover: Prover,
     model: &'a Model,
+    statement: &'a Statement,
     execution: Execution,
     columns: Columns,
     witness: Committed,
@@ -202,7 +245,7 @@ impl Side for Proving<'_> {
 
     fn tree(&mut self, layout: &Layout, hash: Hash) -> Result<Leaves, Refusal> {
         let (numerators, denominators) = self.leaf_columns(layout, hash);
-        Ok(fractions::prove(&mut self.prover, numerators, denominators).1)
+        Ok(fractions::prove(&mut self.prover, numerators, denominators).into())
     }
 
     fn leaves(&mut self, layout: &Layout, _: Hash, leaves: &Leaves) -> Result<LeafValues, Refusal> {
@@ -227,18 +270,18 @@ impl Side for Proving<'_> {
             .zip(&layout.remainder_lookups)
             .zip(values)
         {
-            let values = StepValues {
-                argument: evaluate(block, argument),
-                out: evaluate(block, out),
-                remainder: remainder_block
-                    .map_or(Challenge::ZERO, |block| evaluate(&block, remainder)),
-            };
-            self.prover.send(values.argument);
-            self.prover.send(values.out);
-            if remainder_block.is_some() {
-                self.prover.send(values.remainder);
+            let (argument, out) = (evaluate(block, argument), evaluate(block, out));
+            self.prover.send(argument);
+            self.prover.send(out);
+            let remainder = remainder_block.map(|block| evaluate(&block, remainder));
+            if let Some(remainder) = remainder {
+                self.prover.send(remainder);
             }
-            steps.push(values);
+            steps.push(StepValues {
+                argument: argument.into(),
+                out: out.into(),
+                remainder: remainder.unwrap_or_default().into(),
+            });
         }
         let tables = layout.table_lookups.iter().zip(&columns.multiplicities);
         let multiplicities: Vec<Challenge> = tables
@@ -249,34 +292,36 @@ impl Side for Proving<'_> {
             .for_each(|value| self.prover.send(*value));
         Ok(LeafValues {
             steps,
-            multiplicities,
+            multiplicities: multiplicities.into_iter().map(Value::from).collect(),
         })
     }
 
-    fn value(&mut self, ask: Ask<'_, '_>) -> Result<Challenge, Refusal> {
+    fn value(&mut self, ask: Ask<'_, '_>) -> Result<Value, Refusal> {
         let value = match ask {
             Ask::Bias(equation) => self.bias(equation),
             Ask::Term(equation, term) => self.term(equation, term),
             Ask::Operand(_) | Ask::Committed(_) => self.finals.pop_front().unwrap_or_default(),
         };
         self.prover.send(value);
-        Ok(value)
+        Ok(value.into())
     }
 
     fn rounds(
         &mut self,
         products: &[Product<'_>],
         mix: Challenge,
-        mut claim: Challenge,
+        claim: Value,
         variables: u32,
-    ) -> Result<(Vec<Challenge>, Challenge), Refusal> {
+    ) -> Result<(Vec<Challenge>, Value), Refusal> {
+        let mut claim = claim.known;
         let mut point = Vec::new();
         for remaining in (0..variables).rev() {
             let mut sums = [Challenge::ZERO; 3];
             for ((product, vectors), m) in products.iter().zip(&self.pending).zip(mix.powers()) {
                 if product.variables <= remaining {
                     // Not its turn: what is left to be summed does not depend on this variable.
-                    sums[0] += m * product.value * signed(1 << (remaining - product.variables));
+                    let times = signed(1 << (remaining - product.variables));
+                    sums[0] += m * product.value.known * times;
                 } else {
                     let own = vectors.round();
                     sums.iter_mut()
@@ -300,27 +345,68 @@ impl Side for Proving<'_> {
             self.finals.push_back(vectors.left.only());
             self.finals.push_back(vectors.right.only());
         }
-        Ok((point, claim))
+        Ok((point, claim.into()))
     }
 
-    fn hold(&mut self, _: bool, _: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
+    fn zero(&mut self, _: Value, _: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
         Ok(())
     }
 
-    fn open(&mut self, _: &Layout, claims: Claims) -> Result<(), Refusal> {
+    fn quadratic(&mut self, _: Quadratic, _: impl FnOnce() -> Refusal) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn open(&mut self, layout: &Layout, mut claims: Claims) -> Result<(), Refusal> {
+        let commitment = self.model.commitment();
+        let mut debts = Debts::default();
+        if layout.pads.is_some() {
+            // What the verifier is left with, now that messages have pads.
+            (debts, claims) = protocol::overhear(
+                &self.model.prepared,
+                &commitment,
+                self.statement,
+                self.witness.root,
+                self.prover.messages(),
+            )?;
+        }
         let prover = &mut self.prover;
-        let failed = |what: &'static str| {
-            move |error: Error| Refusal::Opening {
-                what,
-                reason: error.to_string(),
-            }
-        };
-        let witness = reduce::reduce(prover, "witness", &claims.witness, &self.witness);
-        let witness = witness.map_err(failed("witness"))?;
+        let mut settling = Settling { prover, debts };
+        if layout.pads.is_some() {
+            hidden::settle(&mut settling)?;
+        }
         let committed = &self.model.committed;
-        let weights = reduce::reduce(prover, "weights", &claims.weights, committed);
-        self.openings = Some((witness, weights.map_err(failed("weights"))?));
+        let mut whole = vec![commitment.whole(committed.shape)];
+        if layout.pads.is_some() {
+            let at = |point: &[Challenge]| committed.whole_at(point);
+            whole.extend(hidden::mask(&mut settling, committed.shape, at)?);
+        }
+        let prover = &mut settling.prover;
+        let weights = reduce::reduce(prover, "weights", &claims.weights, committed, whole, None);
+        let (weights, rest) = weights.map_err(failed("weights"))?;
+        hidden::owe(&mut settling, rest);
+        if let Some(block) = layout.pads {
+            settling.debts.fit(block)?;
+            claims.witness.extend(hidden::zeros(&mut settling));
+        }
+        let prover = &mut settling.prover;
+        let (none, witness) = (Vec::new(), &self.witness);
+        let own = reduce::reduce(
+            prover,
+            "witness",
+            &claims.witness,
+            witness,
+            none,
+            layout.pads,
+        );
+        self.openings = Some((own.map_err(failed("witness"))?.0, weights));
         Ok(())
+    }
+}
+
+fn failed(what: &'static str) -> impl FnOnce(Error) -> Refusal {
+    move |error| Refusal::Opening {
+        what,
+        reason: error.to_string(),
     }
 }
 
@@ -458,7 +544,7 @@ impl Proving<'_> {
     fn fold_weights(&self, offset: usize, inner: u32, columns: &[Challenge]) -> Column {
         use rayon::prelude::*;
         let eq = Column::eq(columns, Challenge::ONE);
-        let block = &self.model.committed.values[offset..][..1 << (inner as usize + columns.len())];
+        let block = &self.model.committed.own()[offset..][..1 << (inner as usize + columns.len())];
         let rows = block.par_chunks(1 << columns.len()).with_min_len(64);
         Column::new(rows.map(|row| dot(row, &eq)).collect())
     }

@@ -2,12 +2,12 @@
 //!
 //! The terms are what the prover's work consists of. Their prices were fitted by least squares to the proofs that the
 //! `proofs` example of `assay-inference` measures (six proofs, each within a sixth of its prediction, one machine); a
-//! machine's speed enters as one factor, which a caller measures with [`reference()`] and corrects by the proofs made since.
+//! machine's speed enters as one factor, which a caller measures with [`reference()`].
 
 use assay_zkml_verify::circuit::Prepared;
 use assay_zkml_verify::commitment;
 use assay_zkml_verify::layout::Layout;
-use assay_zkml_verify::registration::weights_log;
+use assay_zkml_verify::layout::weights_shape;
 
 use crate::{Error, Model, Setting, compile};
 
@@ -42,13 +42,14 @@ pub struct Quote {
 /// # Errors
 /// [`Error::Verify`] for sizes that are not committed to.
 pub fn quote(prepared: &Prepared, batch_log: u32, slowness: f64) -> Result<Quote, Error> {
-    let layout = Layout::new(prepared, batch_log);
-    let weights = weights_log(prepared.circuit());
+    let layout = Layout::new(prepared, batch_log, false);
+    let witness = layout.witness.committed_log();
+    let weights = weights_shape(prepared.circuit(), false).log;
     let lookups = f64::from(layout.lookups).exp2();
-    let (witness_code, weights_code) = (code(layout.witness), code(weights));
+    let (witness_code, weights_code) = (code(witness), code(weights));
     let prove_ns = LOOKUP_NS * lookups + WITNESS_NS * witness_code + WEIGHTS_NS * weights_code;
     let verify_ns = VERIFY_NS + VERIFY_POSITION_NS * prepared.positions() as f64;
-    let openings = opening_bytes("witness", layout.witness)? + opening_bytes("weights", weights)?;
+    let openings = opening_bytes("witness", witness)? + opening_bytes("weights", weights)?;
     Ok(Quote {
         prove_s: prove_ns * 1e-9 * slowness,
         verify_s: verify_ns * 1e-9 * slowness,
@@ -68,7 +69,7 @@ fn code(log: u32) -> f64 {
 fn message_bytes(prepared: &Prepared, layout: &Layout, weights: u32) -> f64 {
     let layers = f64::from(layout.lookups);
     let steps = prepared.circuit().steps.len() as f64;
-    let rounds = layers * (layers + 3.0) + 2.0 * f64::from(layout.witness + weights);
+    let rounds = layers * (layers + 3.0) + 2.0 * f64::from(layout.witness.log + weights);
     20.0 * (rounds + 8.0 * steps + layout.tables.len() as f64)
 }
 

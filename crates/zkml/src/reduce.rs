@@ -1,9 +1,13 @@
 //! From linear claims about a committed vector to its opening: the prover's half of `assay_zkml_verify::claims`.
 
-use assay_zkml_verify::claims::{Claim, Inner, Weights};
+use assay_zkml_verify::claims::{
+    Claim, FRESH, Inner, Weights, Whole, mixed, pad_weights, powers_from,
+};
+use assay_zkml_verify::commitment::{Opening, Shape};
 use assay_zkml_verify::field::{Base, Challenge, eq_table};
+use assay_zkml_verify::hidden::Value;
 use assay_zkml_verify::layout::Block;
-use assay_zkml_verify::sumcheck::quadratic;
+use assay_zkml_verify::sumcheck::quadratic_round;
 use assay_zkml_verify::transcript::Prover;
 use assay_zkml_verify::view::NONE;
 use p3_field::{PackedFieldExtension as _, PackedValue as _, PrimeCharacteristicRing as _};
@@ -15,31 +19,73 @@ use crate::column::{
 };
 use crate::model::Committed;
 
-/// Reduces claims about a vector to one point, and opens it there.
+/// Reduces claims about a vector to one point, and opens it there. `whole` is what is known besides of all that is committed
+/// to, `pads` where the vector holds those of the proof. Returns what the verifier is left with, which has to be zero.
 pub(crate) fn reduce(
     prover: &mut Prover,
     what: &'static str,
     claims: &[Claim],
     vector: &Committed,
-) -> Result<assay_zkml_verify::commitment::Opening, Error> {
+    mut whole: Vec<Whole>,
+    pads: Option<Block>,
+) -> Result<(Opening, Value), Error> {
+    if vector.shape.hiding {
+        fresh(prover, vector, &mut whole);
+    }
     let mix = prover.transcript.challenge();
-    let mut weights = Sum::zero(vector.values.len());
+    let (mut claim, pads) = mixed(claims, mix, pads);
+    let mut weights = Sum::zero(1 << vector.shape.log);
     for (m, claim) in mix.powers().zip(claims) {
         claim.weights.iter().for_each(|w| weights.add(w, m));
     }
-    let mut claim: Challenge = mix.powers().zip(claims).map(|(m, c)| m * c.value).sum();
-    let mut weights = Registers::column(weights.0);
+    if let Some(pads) = pads {
+        weights.add(&pads, Challenge::ONE);
+    }
+    let mut weights = weights.spread(vector.shape);
+    let beyond = mix.exp_u64(claims.len() as u64);
+    let known = || powers_from(beyond, mix).zip(&whole);
+    known().for_each(|(m, whole)| claim += whole.value.clone() * m);
+    weights.add_wholes(known());
+    let (point, end, last) = rounds(prover, vector, weights.column(), claim);
+    let [value, weight] = last;
+    prover.send_clear(value);
+    let rest = end - Value::from(weight * value);
+    let opening = vector.open(what, &mut prover.transcript, &point)?;
+    Ok((opening, rest))
+}
+
+/// Evaluates a hidden vector, with what hides it, at points that were not opened before.
+pub(crate) fn fresh(prover: &mut Prover, vector: &Committed, whole: &mut Vec<Whole>) {
+    for _ in 0..FRESH {
+        let log = vector.shape.committed_log() as usize;
+        let point = prover.transcript.point(log);
+        let value = vector.whole_at(&point);
+        prover.send_clear(value);
+        whole.push(Whole {
+            point,
+            value: value.into(),
+        });
+    }
+}
+
+/// The rounds over a vector and weights: the point, the claim there, and what both are there.
+fn rounds(
+    prover: &mut Prover,
+    vector: &Committed,
+    mut weights: Column,
+    mut claim: Value,
+) -> (Vec<Challenge>, Value, [Challenge; 2]) {
     let mut point = Vec::new();
     let mut values: Option<Column> = None;
-    for _ in 0..vector.values.len().trailing_zeros() {
+    for _ in 0..vector.shape.committed_log() {
         let (constant, square) = match &values {
             None => first_round(&vector.values, &weights),
             Some(values) => round(values, &weights),
         };
-        prover.send(constant);
-        prover.send(square);
+        prover.send_clear(constant);
+        prover.send_clear(square);
         let r = prover.transcript.challenge();
-        claim = quadratic(constant, claim - constant.double() - square, square, r);
+        claim = quadratic_round(claim, constant, square, r);
         weights.fold(r);
         match &mut values {
             None => values = Some(first_fold(&vector.values, r)),
@@ -47,11 +93,11 @@ pub(crate) fn reduce(
         }
         point.push(r);
     }
-    prover.send(values.map_or(Challenge::ZERO, |v| v.only()));
-    vector.open(what, &mut prover.transcript, &point)
+    let value = values.map_or(Challenge::ZERO, |v| v.only());
+    (point, claim, [value, weights.only()])
 }
 
-fn round(values: &Column, weights: &Column) -> (Challenge, Challenge) {
+pub(crate) fn round(values: &Column, weights: &Column) -> (Challenge, Challenge) {
     with_lanes!(K, [values => v, weights => w], {
         let half = v.len() / 2;
         pair_sum::<K>(half, |i| {
@@ -62,7 +108,7 @@ fn round(values: &Column, weights: &Column) -> (Challenge, Challenge) {
 }
 
 /// A round whose values are still in the base field; vectors that are committed to fill registers.
-fn first_round(values: &[Base], weights: &Column) -> (Challenge, Challenge) {
+pub(crate) fn first_round(values: &[Base], weights: &Column) -> (Challenge, Challenge) {
     match weights {
         Column::Plain(w) => {
             let half = w.len() / 2;
@@ -81,7 +127,7 @@ fn first_round(values: &[Base], weights: &Column) -> (Challenge, Challenge) {
     }
 }
 
-fn first_fold(values: &[Base], r: Challenge) -> Column {
+pub(crate) fn first_fold(values: &[Base], r: Challenge) -> Column {
     let (low, high) = values.split_at(values.len() / 2);
     if low.len() < LANES {
         let pairs = low.iter().zip(high);
@@ -95,11 +141,11 @@ fn first_fold(values: &[Base], r: Challenge) -> Column {
 }
 
 /// Weights on a whole vector, in registers.
-struct Sum(Vec<Packed>);
+pub(crate) struct Sum(Vec<Packed>);
 
 impl Sum {
     /// Vectors that are committed to have at least 2^10 elements, more than a register.
-    fn zero(len: usize) -> Self {
+    pub(crate) fn zero(len: usize) -> Self {
         Self(vec![Packed::ZERO; len / LANES])
     }
 
@@ -126,11 +172,62 @@ impl Sum {
                     self.put(block.offset + inference * each, &Column::new(scaled));
                 }
             }
+            Weights::Pads { block, pads } => {
+                for (place, weight) in pad_weights(pads) {
+                    let at = block.offset + place;
+                    self.0[at / LANES].add_assign_lane(at % LANES, mix * weight);
+                }
+            }
         }
     }
 
+    /// The same weights where the vector's elements lie among all that is committed to.
+    pub(crate) fn spread(self, shape: Shape) -> Self {
+        if !shape.hiding {
+            return self;
+        }
+        let mut all = Self::zero(1 << shape.committed_log());
+        let run = (1usize << (shape.committed_log() as usize - 1 - shape.second())) / LANES;
+        for (index, own) in self.0.chunks(run).enumerate() {
+            let start = shape.place(index * run * LANES) / LANES;
+            all.0[start..][..run].copy_from_slice(own);
+        }
+        all
+    }
+
+    /// Adds `eq` of points of all that is committed to, times factors; not one of them is written out.
+    pub(crate) fn add_wholes<'a>(&mut self, wholes: impl Iterator<Item = (Challenge, &'a Whole)>) {
+        let halves: Vec<(Vec<Challenge>, Vec<Packed>)> = wholes
+            .map(|(m, whole)| {
+                let (head, tail) = whole.point.split_at(whole.point.len() / 2);
+                let mut head = eq_table(head);
+                head.iter_mut().for_each(|h| *h *= m);
+                let tail = eq_table(tail);
+                let tail = tail.chunks(LANES).map(Packed::from_ext_slice).collect();
+                (head, tail)
+            })
+            .collect();
+        let Some(run) = halves.first().map(|(_, tail)| tail.len()) else {
+            return;
+        };
+        let rows = self.0.par_chunks_mut(run).enumerate();
+        rows.for_each(|(row, own)| {
+            for (head, tail) in &halves {
+                let factor = Packed::from(head[row]);
+                own.iter_mut()
+                    .zip(tail)
+                    .for_each(|(to, t)| *to += factor * *t);
+            }
+        });
+    }
+
+    /// The weights as a column.
+    pub(crate) fn column(self) -> Column {
+        Registers::column(self.0)
+    }
+
     /// Adds values from an offset on, which is a multiple of their number.
-    fn put(&mut self, offset: usize, values: &Column) {
+    pub(crate) fn put(&mut self, offset: usize, values: &Column) {
         match values {
             Column::Packed(values) => {
                 let place = &mut self.0[offset / LANES..][..values.len()];

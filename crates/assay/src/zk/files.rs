@@ -4,13 +4,13 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use anyhow::{Context as _, Result};
 use assay_inference::Revision;
 use assay_inference::provable::{Provable, Proven, Quality};
 use assay_receipt::RevisionId;
 use assay_zkml_verify::registration::{self, Registration};
-use assay_zkml_verify::{Circuit, ModelCommitment, Row};
+use assay_zkml_verify::{Circuit, ModelCommitment, Row, WeightCommitment};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 
@@ -57,8 +57,8 @@ pub struct CommitmentFile {
     pub revision: RevisionId,
     /// Digest of the circuit.
     pub circuit_digest: B256,
-    /// Commitment to the weights.
-    pub weights: B256,
+    /// Commitment to the weights, as it is encoded.
+    pub weights: Bytes,
     /// One digest for both.
     pub model: String,
     /// The circuit, base64.
@@ -84,13 +84,23 @@ impl CommitmentFile {
             name: revision.manifest().name.clone(),
             revision: revision.id(),
             circuit_digest: model.circuit.into(),
-            weights: model.weights.into(),
+            weights: model.weights.encode().into(),
             model: B256::from(model.id()).to_string(),
             circuit: BASE64_STANDARD.encode(provable.model().prepared().circuit().encode()),
             registration: BASE64_STANDARD.encode(registration.encode()),
             quantised_accuracy: quality.map(|q| q.quantised_accuracy),
             float_accuracy: quality.map(|q| q.float_accuracy),
         })
+    }
+
+    /// The mode of its proofs, in words.
+    pub fn mode(&self) -> &'static str {
+        match WeightCommitment::decode(&self.weights) {
+            Ok(weights) if weights.hiding => {
+                "zero-knowledge: weights are hidden, inputs and outputs are not"
+            }
+            _ => "succinct: nothing is claimed to be hidden",
+        }
     }
 
     /// Writes it.
@@ -124,7 +134,7 @@ impl CommitmentFile {
             Circuit::decode(&decode("circuit", &self.circuit)?).map_err(|e| e.to_string())?;
         let model = ModelCommitment {
             circuit: self.circuit_digest.0,
-            weights: self.weights.0,
+            weights: WeightCommitment::decode(&self.weights).map_err(|e| e.to_string())?,
         };
         let shown = Registration::decode(&decode("registration", &self.registration)?);
         let shown = shown.map_err(|e| e.to_string())?;
@@ -210,8 +220,9 @@ impl ProofFile {
     }
 
     /// What is printed of it.
-    pub fn summary(&self) -> Summary<'_> {
+    pub fn summary(&self, hides: bool) -> Summary<'_> {
         Summary {
+            mode: if hides { "zero-knowledge" } else { "succinct" },
             name: &self.name,
             answers: self.rows.iter().map(|row| row.read.as_slice()).collect(),
             proof_bytes: self.proof.len() / 4 * 3,
@@ -226,6 +237,7 @@ impl ProofFile {
 #[serde(rename_all = "camelCase")]
 pub struct Summary<'a> {
     name: &'a str,
+    mode: &'static str,
     answers: Vec<&'a [(String, Vec<f64>)]>,
     proof_bytes: usize,
     prove_s: f64,
@@ -250,8 +262,14 @@ impl Summary<'_> {
         lines.push((
             "proof",
             format!(
-                "{} bytes, mode succinct: it hides nothing",
-                self.proof_bytes
+                "{} bytes, mode {}: it hides {}",
+                self.proof_bytes,
+                self.mode,
+                if self.mode == "succinct" {
+                    "nothing"
+                } else {
+                    "the weights, not inputs and outputs"
+                }
             ),
         ));
         lines.push((

@@ -50,8 +50,8 @@ fn check(
         rows: rows.collect(),
     };
     verify(prepared, model, &statement, &proof).map_err(|error| error.to_string())?;
-    let soundness =
-        soundness(prepared, statement.batch_log()).map_err(|error| error.to_string())?;
+    let soundness = soundness(prepared, statement.batch_log(), model.weights.hiding)
+        .map_err(|error| error.to_string())?;
     Ok(proven(
         &file,
         commitment,
@@ -67,24 +67,23 @@ fn proven(file: &ProofFile, commitment: &CommitmentFile, bits: f64, conservative
         reason: format!("{} proven inference(s) of {}", file.rows.len(), commitment.name),
         established: vec![
             says("computation", format!(
-                "some weights under commitment {} give these integer outputs for these integer inputs, modulo the field", commitment.weights
+                "the weights under commitment {} give these integer outputs for these integer inputs", commitment.model
             )),
-            says("model", "the circuit is the one committed to, and weights under the commitment were shown to fit eight bits".into()),
+            says("model", "the circuit is the one committed to, and the weights were shown to fit eight bits, so that no sum wraps".into()),
             says("bound to", format!("network {}, revision {}, context {}", file.network, file.revision, file.context)),
             says("soundness", format!(
-                "{bits:.1} bits for this proof by itself and each try of a prover, under the Johnson bound and with BLAKE3 as a \
-                 random oracle; {conservative:.1} if only unique decoding is believed"
+                "{bits:.1} bits for each try of a prover, under the Johnson bound and with BLAKE3 as a random oracle; \
+                 {conservative:.1} if only unique decoding is believed"
             )),
         ],
         not_established: vec![
-            says("same weights", format!(
-                "that these are the weights that were shown to fit eight bits, beyond about {conservative:.1} bits: a publisher \
-                 who prepared for it can use others, and then sums may wrap"
-            )),
             says("the answer", "whether it is any good: a wrong model is proven as easily as a right one".into()),
             says("the float model", "the quantised model is proven; how far they agree was measured by its publisher".into()),
             says("real numbers", "that the integers were made from a client's input, and what they stand for".into()),
-            says("secrecy", "this mode is succinct: it claims to hide neither weights nor inputs".into()),
+            says("secrecy", match commitment.mode().starts_with("zero") {
+                true => "that inputs, outputs or the circuit are hidden; weights are, for as many openings as their owner may make".into(),
+                false => "this mode is succinct: it claims to hide neither weights nor inputs".into(),
+            }),
             says("the commitment", "that it is the one of the published revision: it is as good as where the file came from".into()),
         ],
     }

@@ -105,7 +105,8 @@ fn every_change_of_a_proof_is_refuted_with_a_reason() {
         text[at] = if text[at] == 'A' { 'B' } else { 'A' };
         *value = text.into_iter().collect::<String>().into();
     };
-    let changes: Vec<(&str, Box<dyn Fn(&mut Value)>)> = vec![
+    type Change<'a> = Box<dyn Fn(&mut Value) + 'a>;
+    let changes: Vec<(&str, Change<'_>)> = vec![
         (
             "an output",
             Box::new(|f| f["rows"][0]["outputs"][0][0] = 1.into()),
@@ -193,4 +194,97 @@ fn a_quote_needs_no_proof_and_a_model_without_rows_is_refused() {
     assert!(run.stderr.contains("hint: "), "{}", run.stderr);
     let run = assay(&["zk", "quote", &model("risk-logreg"), "--batch", "0"]);
     assert_eq!(run.status, 3, "{}", run.stderr);
+}
+
+#[test]
+fn hidden_weights_have_a_secret_that_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (secret, commitment, proof, input) = (file("s"), file("c"), file("p"), file("x"));
+    let row = vec![0.5f32; 12];
+    fs::write(&input, json!({"x": [row]}).to_string()).unwrap();
+    let directory = model("risk-logreg");
+    let setup = |out: &str| {
+        assay(&[
+            "zk",
+            "setup",
+            &directory,
+            "--out",
+            out,
+            "--zero-knowledge",
+            &secret,
+        ])
+    };
+    let prove = |secret: &str| {
+        assay(&[
+            "zk",
+            "prove",
+            &directory,
+            "--input",
+            &input,
+            "--out",
+            &proof,
+            "--zero-knowledge",
+            secret,
+        ])
+    };
+    let run = setup(&commitment);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    assert!(run.stdout.contains("zero-knowledge"), "{}", run.stdout);
+    assert_eq!(setup(&commitment).status, 1, "a secret was written over");
+    let openings = || {
+        let value: Value = serde_json::from_slice(&fs::read(&secret).unwrap()).unwrap();
+        value["openings"].as_u64().unwrap()
+    };
+    assert_eq!(openings(), 1);
+    let run = prove(&secret);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    assert!(run.stdout.contains("hides the weights"), "{}", run.stdout);
+    assert_eq!(openings(), 2);
+    let run = assay(&["zk", "verify", &proof, "--commitment", &commitment]);
+    assert_eq!(run.status, 0, "{}", run.stdout);
+    assert!(
+        run.stdout.contains("weights are, for as many"),
+        "{}",
+        run.stdout
+    );
+
+    // Under another commitment to the same weights the proof is none.
+    let (open, other) = (file("open"), file("other"));
+    let plain = assay(&["zk", "setup", &directory, "--out", &open]);
+    assert_eq!(plain.status, 0);
+    assert_eq!(
+        assay(&["zk", "verify", &proof, "--commitment", &open]).status,
+        1
+    );
+    let again = assay(&[
+        "zk",
+        "setup",
+        &directory,
+        "--out",
+        &other,
+        "--zero-knowledge",
+        &file("t"),
+    ]);
+    assert_eq!(again.status, 0);
+    assert_eq!(
+        assay(&["zk", "verify", &proof, "--commitment", &other]).status,
+        1
+    );
+
+    // A secret that is used up, of another revision, or none.
+    let mut value: Value = serde_json::from_slice(&fs::read(&secret).unwrap()).unwrap();
+    value["openings"] = json!(16);
+    fs::write(&secret, value.to_string()).unwrap();
+    let run = prove(&secret);
+    assert_eq!(run.status, 1);
+    assert!(
+        run.stderr.contains("hides for 16 openings"),
+        "{}",
+        run.stderr
+    );
+    value["revision"] = format!("0x{}", "11".repeat(32)).into();
+    fs::write(&secret, value.to_string()).unwrap();
+    assert!(prove(&secret).stderr.contains("of another revision"));
+    assert!(prove(&input).stderr.contains("hint: name the file"));
 }

@@ -9,10 +9,10 @@ use super::BASE_GAS;
 use super::answer_rule::{Rule, Unbound};
 use crate::spec::PROOF_VERIFIER;
 use alloy_evm::precompiles::{DynPrecompile, PrecompileInput};
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, Bytes};
 use alloy_sol_types::{SolCall, SolError, sol};
 use assay_zkml_verify::{
-    Circuit, Error, ModelCommitment, Prepared, Proof, Row, Statement,
+    Circuit, Error, ModelCommitment, Prepared, Proof, Row, Statement, WeightCommitment,
     registration::{self, Registration},
     statement::MAX_BATCH_LOG,
     verify,
@@ -22,15 +22,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 sol! {
     /// Checks a circuit and that a model's weights are in range; reverts with `ProofRefused`.
-    function verifyRegistration(bytes circuit, bytes32 weights, bytes registration) external view returns (bytes32 modelId);
+    function verifyRegistration(bytes circuit, bytes weights, bytes registration) external view returns (bytes32 modelId);
     /// Checks that a model gives the rows' outputs for their inputs; reverts with `ProofRefused`.
-    function verifyProof(bytes circuit, bytes32 weights, bytes32 network, bytes32 revision, bytes32 context, bytes rows, bytes proof) external view returns (bytes32 modelId);
+    function verifyProof(bytes circuit, bytes weights, bytes32 network, bytes32 revision, bytes32 context, bytes rows, bytes proof) external view returns (bytes32 modelId);
     /// As `verifyProof`, and that the rows are those of the tensors under two commitments; reverts with `ProofRefused`.
     function verifyAnswer(Claim claim, Answer answer) external view returns (bytes32 modelId);
 
     /// What an answer is held against.
     #[derive(Debug, PartialEq, Eq)]
-    struct Claim { bytes32 weights; bytes32 network; bytes32 revision; bytes32 context; bytes32 input; bytes32 output; }
+    struct Claim { bytes weights; bytes32 network; bytes32 revision; bytes32 context; bytes32 input; bytes32 output; }
 
     /// An answer with its proof; the tensors in their canonical bytes.
     #[derive(Debug, PartialEq, Eq)]
@@ -163,7 +163,7 @@ fn check_registration(
     meter: &mut Meter,
     call: verifyRegistrationCall,
 ) -> Result<[u8; 32], Refused> {
-    let (prepared, model) = prepare(meter, &call.circuit, call.weights, 0)?;
+    let (prepared, model) = prepare(meter, &call.circuit, &call.weights, 0)?;
     let registration = Registration::decode(&call.registration)?;
     registration::verify(prepared.circuit(), &model, &registration)?;
     Ok(model.id())
@@ -198,7 +198,7 @@ fn check_proof(meter: &mut Meter, call: verifyProofCall) -> Result<[u8; 32], Ref
         rows,
     };
     let batch = statement.batch_log();
-    let (prepared, model) = prepare(meter, &call.circuit, call.weights, batch)?;
+    let (prepared, model) = prepare(meter, &call.circuit, &call.weights, batch)?;
     let proof = Proof::decode(&call.proof)?;
     verify(&prepared, &model, &statement, &proof)?;
     Ok(model.id())
@@ -208,7 +208,7 @@ fn check_proof(meter: &mut Meter, call: verifyProofCall) -> Result<[u8; 32], Ref
 fn prepare(
     meter: &mut Meter,
     circuit: &[u8],
-    weights: B256,
+    weights: &[u8],
     batch_log: u32,
 ) -> Result<(Prepared, ModelCommitment), Refused> {
     let circuit = Circuit::decode(circuit)?;
@@ -216,7 +216,7 @@ fn prepare(
     let prepared = Prepared::new(circuit)?;
     let model = ModelCommitment {
         circuit: prepared.digest(),
-        weights: weights.0,
+        weights: WeightCommitment::decode(weights)?,
     };
     Ok((prepared, model))
 }

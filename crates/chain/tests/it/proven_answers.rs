@@ -79,7 +79,12 @@ fn setting(chain: &LocalChain, context: [u8; 32]) -> Setting {
 /// An answer of the model, without its proof, and what a receipt for it commits to.
 fn answer(chain: &LocalChain, model: &Model) -> (Answer, Commitment, Commitment) {
     let integers = input(12);
-    let (statement, _) = prove(model, setting(chain, [0; 32]), &[integers.clone()]).unwrap();
+    let (statement, _) = prove(
+        model,
+        setting(chain, [0; 32]),
+        std::slice::from_ref(&integers),
+    )
+    .unwrap();
     let scores = places().into_iter();
     let scores: Vec<i32> = scores
         .map(|at| statement.rows[0].outputs[0][at as usize])
@@ -150,7 +155,7 @@ async fn an_answer_is_proven_only_with_its_own_tensors() {
     let registration = registerModelCall {
         revision: B256::from(*REVISION.as_bytes()),
         circuit: circuit(&model),
-        weights: model.commitment().weights.into(),
+        weights: model.commitment().weights.encode().into(),
         registration: register(&model).unwrap().encode().into(),
         rule: rule(),
     };

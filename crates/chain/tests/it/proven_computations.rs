@@ -27,7 +27,7 @@ sol! {
     }
     struct Place { Receipt receipt; bytes signature; uint32 index; uint32 count; bytes32[] path; }
     struct Answer { bytes circuit; bytes rows; bytes proof; bytes rule; bytes32 inputSalt; bytes input; bytes32 outputSalt; bytes output; }
-    function registerModel(bytes32 revision, bytes circuit, bytes32 weights, bytes registration, bytes rule) external;
+    function registerModel(bytes32 revision, bytes circuit, bytes weights, bytes registration, bytes rule) external;
     function proveAnswer(Place place, uint256 randomBlock, Answer answer) external;
     function answerProvenAt(bytes32 receiptId) external view returns (uint256);
     function verifyReceipt(Receipt receipt, bytes signature, uint32 index, uint32 count, bytes32[] path) external view returns (uint8 rung, bytes32 id);
@@ -234,7 +234,7 @@ async fn a_computation_is_proven_on_chain_and_nothing_else_is() {
     let call = |registration: Bytes| registerModelCall {
         revision,
         circuit: circuit(&model),
-        weights: model.commitment().weights.into(),
+        weights: model.commitment().weights.encode().into(),
         registration,
         rule: Bytes::new(),
     };
@@ -377,7 +377,7 @@ async fn what_the_gas_does_not_pay_for_is_not_done() {
     let [wallet, ..] = Wallet::all();
     let call = verifyProofCall {
         circuit: circuit(&model(12, 8)),
-        weights: B256::ZERO,
+        weights: Bytes::new(),
         network: B256::ZERO,
         revision: B256::ZERO,
         context: B256::ZERO,

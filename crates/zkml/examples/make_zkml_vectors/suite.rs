@@ -3,9 +3,11 @@
 use assay_tensor::quant::{
     InputSpec, IntGraph, Matrix, Op, OutputSpec, Range, Reading, Table, ValueId,
 };
-use assay_zkml::{Model, Setting, compile, prove, register};
+use assay_zkml::{Model, Seed, Setting, compile, prove, register};
 use assay_zkml_verify::registration::{self, Registration};
-use assay_zkml_verify::{Circuit, Prepared, Proof, Statement, verify};
+use assay_zkml_verify::roll::{self, Roll};
+use assay_zkml_verify::statement::WeightCommitment;
+use assay_zkml_verify::{Circuit, ModelCommitment, Prepared, Proof, Statement, verify};
 use serde_json::{Value, json};
 
 /// Changes tried of each encoding; those that are refused are kept, and there have to be enough of them.
@@ -20,6 +22,8 @@ pub struct Suite {
     statement: Statement,
     proof: Proof,
     registration: Registration,
+    /// The same model under two commitments that hide its weights, and that they are of the same.
+    renewed: ([ModelCommitment; 2], Roll),
 }
 
 /// What a judge says: nothing, or why it refuses.
@@ -38,6 +42,7 @@ impl Suite {
     pub fn new() -> Self {
         let graph = graph();
         let compiled = compile(&graph.nodes, &graph.outputs).expect("the graph compiles");
+        let renewed = renewed(compiled.circuit.clone(), compiled.weights.clone());
         let model =
             Model::new(compiled.circuit, compiled.weights).expect("the circuit is admissible");
         let setting = Setting {
@@ -53,6 +58,7 @@ impl Suite {
             statement,
             proof,
             model,
+            renewed,
         }
     }
 
@@ -102,8 +108,27 @@ impl Suite {
         registration::verify(circuit, &self.model.commitment(), &shown).map_err(|e| e.to_string())
     }
 
+    /// The proof is checked under the commitment; two that differ are two models.
+    fn commitment(&self, bytes: &[u8]) -> Verdict {
+        let weights = WeightCommitment::decode(bytes).map_err(|e| e.to_string())?;
+        let commitment = ModelCommitment {
+            weights,
+            ..self.model.commitment()
+        };
+        let prepared = self.model.prepared();
+        let verdict = verify(prepared, &commitment, &self.statement, &self.proof);
+        verdict.map_err(|e| e.to_string())
+    }
+
+    fn roll(&self, bytes: &[u8]) -> Verdict {
+        let shown = Roll::decode(bytes).map_err(|e| e.to_string())?;
+        let ([before, after], _) = &self.renewed;
+        let circuit = self.model.prepared().circuit();
+        roll::verify(circuit, before, after, &shown).map_err(|e| e.to_string())
+    }
+
     /// Each type with its file, its bytes and its judge.
-    pub fn types(&self) -> [Frozen; 5] {
+    pub fn types(&self) -> [Frozen; 7] {
         let graph = self.graph.encode().expect("the graph has an encoding");
         [
             ("IntGraph", "zkml/int-graph.json", graph, Self::graph),
@@ -126,8 +151,28 @@ impl Suite {
                 self.registration.encode(),
                 Self::registration,
             ),
+            (
+                "WeightCommitment",
+                "zkml/weight-commitment.json",
+                self.model.commitment().weights.encode(),
+                Self::commitment,
+            ),
+            (
+                "Roll",
+                "zkml/roll.json",
+                self.renewed.1.encode(),
+                Self::roll,
+            ),
         ]
     }
+}
+
+/// Weights hidden twice, by seeds that are no secret.
+fn renewed(circuit: Circuit, weights: Vec<i8>) -> ([ModelCommitment; 2], Roll) {
+    let [first, second] = [1, 2].map(|byte| Seed::from_bytes([byte; 32]));
+    let before = Model::hiding(circuit, weights, &first).expect("the weights are hidden");
+    let (after, shown) = assay_zkml::roll(&before, &second).expect("an opening is left");
+    ([before.commitment(), after.commitment()], shown)
 }
 
 /// A change of bytes: what a file says of a case that is refused.
@@ -152,7 +197,11 @@ fn changes(len: usize) -> Vec<Value> {
         json!({"kind": "append", "byte": 255}),
     ];
     for i in 0..CHANGES {
-        let at = i * (len - 1) / (CHANGES - 1);
+        // Few of those to a short encoding are kept: they have to be far apart.
+        let at = match len < CHANGES {
+            true => i * 11 % len,
+            false => i * (len - 1) / (CHANGES - 1),
+        };
         all.push(json!({"kind": "flip", "at": at, "mask": ([1, 128, 255][i % 3])}));
     }
     all

@@ -6,7 +6,8 @@
 
 use assay_zkml::{Model, compile, prove};
 use assay_zkml_verify::field::Challenge;
-use assay_zkml_verify::layout::Layout;
+use assay_zkml_verify::hidden::{Quadratic, Value};
+use assay_zkml_verify::layout::{Layout, weights_shape};
 use assay_zkml_verify::lookup::{self, Hash, LeafValues, Leaves, StepValues};
 use assay_zkml_verify::protocol::{self, Ask, Claims, Product, Side};
 use assay_zkml_verify::transcript::{Transcript, Verifier};
@@ -32,7 +33,7 @@ impl<'a> Listening<'a> {
         self.verifier.transcript.clone().challenge()
     }
 
-    fn hear(&mut self) -> Result<Challenge, Error> {
+    fn hear(&mut self) -> Result<Value, Error> {
         let value = self.verifier.receive()?;
         self.heard += 1;
         self.prints.push((self.heard, self.next()));
@@ -53,7 +54,7 @@ impl<'a> Listening<'a> {
 
     /// A verifier in the state in which this one is.
     fn twin(&self) -> Verifier<'a> {
-        let mut twin = Verifier::new(&self.messages[self.heard..]);
+        let mut twin = Verifier::new(&self.messages[self.heard..], false);
         twin.transcript = self.verifier.transcript.clone();
         twin
     }
@@ -87,8 +88,8 @@ impl Side for Listening<'_> {
         }
         let mut leaves = Leaves {
             point,
-            numerator: Challenge::ZERO,
-            denominator: Challenge::ZERO,
+            numerator: Value::default(),
+            denominator: Value::default(),
         };
         if self.honest {
             let (_, own) = lookup::tree(&mut twin, layout.lookups)?;
@@ -111,7 +112,7 @@ impl Side for Listening<'_> {
             let (argument, out) = (self.hear()?, self.hear()?);
             let remainder = match place {
                 Some(_) => self.hear()?,
-                None => Challenge::ZERO,
+                None => Value::default(),
             };
             steps.push(StepValues {
                 argument,
@@ -131,7 +132,7 @@ impl Side for Listening<'_> {
         })
     }
 
-    fn value(&mut self, _: Ask<'_, '_>) -> Result<Challenge, Error> {
+    fn value(&mut self, _: Ask<'_, '_>) -> Result<Value, Error> {
         self.hear()
     }
 
@@ -139,30 +140,33 @@ impl Side for Listening<'_> {
         &mut self,
         _: &[Product<'_>],
         _: Challenge,
-        claim: Challenge,
+        claim: Value,
         variables: u32,
-    ) -> Result<(Vec<Challenge>, Challenge), Error> {
+    ) -> Result<(Vec<Challenge>, Value), Error> {
         let mut twin = self.twin();
         let point = self.listen(variables as usize, 3)?;
-        assert_eq!(sumcheck::triples(&mut twin, claim, variables)?.0, point);
+        assert_eq!(
+            sumcheck::triples(&mut twin, claim.clone(), variables)?.0,
+            point
+        );
         self.agree(twin);
         Ok((point, claim))
     }
 
-    fn hold(&mut self, _: bool, _: impl FnOnce() -> Error) -> Result<(), Error> {
+    fn zero(&mut self, _: Value, _: impl FnOnce() -> Error) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn quadratic(&mut self, _: Quadratic, _: impl FnOnce() -> Error) -> Result<(), Error> {
         Ok(())
     }
 
     /// Both reductions, without the openings between and behind them, which the commitment scheme listens to.
     fn open(&mut self, layout: &Layout, _: Claims) -> Result<(), Error> {
-        let weights = self
-            .prepared
-            .circuit()
-            .weights_log
-            .max(assay_zkml_verify::layout::LEAST_LOG);
-        for log in [layout.witness, weights] {
+        let weights = weights_shape(self.prepared.circuit(), false);
+        for shape in [weights, layout.witness] {
             let _mix = self.verifier.transcript.challenge();
-            self.listen(log as usize, 2)?;
+            self.listen(shape.log as usize, 2)?;
             let _opened = self.hear()?;
         }
         Ok(())
@@ -186,7 +190,7 @@ impl Heard {
             root: self.root,
             messages: &self.messages,
             heard: 0,
-            verifier: Verifier::new(&self.messages),
+            verifier: Verifier::new(&self.messages, false),
             prints: Vec::new(),
             honest,
         };
@@ -248,11 +252,13 @@ fn everything_public_changes_all_challenges() {
         ("the last output", |h| {
             *h.statement.rows[1].outputs[1].last_mut().unwrap() += 1
         }),
-        ("zeros behind the outputs", |h| {
-            h.statement.rows[0].outputs[0].truncate(7)
-        }),
         ("inferences swapped", |h| h.statement.rows.reverse()),
-        ("the root of the weights", |h| h.commitment.weights[9] ^= 1),
+        ("the root of the weights", |h| {
+            h.commitment.weights.root[9] ^= 1
+        }),
+        ("the value of the weights", |h| {
+            h.commitment.weights.value += Challenge::ONE
+        }),
         ("the root of the witness", |h| h.root[9] ^= 1),
     ];
     for (name, change) in changes {

@@ -154,6 +154,6 @@ fn weights_in_range_are_registered() {
         Ok(())
     );
     let mut other = model.commitment();
-    other.weights[7] ^= 1;
+    other.weights.root[7] ^= 1;
     assert!(registration::verify(circuit, &other, &registration).is_err());
 }

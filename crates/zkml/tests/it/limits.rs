@@ -278,7 +278,7 @@ fn statements_fit_their_circuit() {
         assert_eq!(first, admitted(vec![row.clone(), other]));
         first
     };
-    assert!(with(vec![vec![0, 0]], vec![vec![1]]));
+    assert!(with(vec![vec![0, 0]], vec![vec![1, 0]]));
     for inputs in [
         vec![],
         vec![vec![0]],
@@ -287,14 +287,15 @@ fn statements_fit_their_circuit() {
         vec![vec![-9, 0]],
         vec![vec![0, 8]],
     ] {
-        assert!(!with(inputs.clone(), vec![vec![1]]), "{inputs:?}");
+        assert!(!with(inputs.clone(), vec![vec![1, 0]]), "{inputs:?}");
     }
     for outputs in [
         vec![],
         vec![vec![]],
+        vec![vec![1]],
         vec![vec![0; 3]],
-        vec![vec![0]; 2],
-        vec![vec![1 << 30]],
+        vec![vec![0; 2]; 2],
+        vec![vec![1 << 30, 0]],
         vec![vec![0, i32::MIN]],
     ] {
         assert!(!with(vec![vec![0, 0]], outputs.clone()), "{outputs:?}");

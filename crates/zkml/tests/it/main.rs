@@ -3,7 +3,10 @@
 mod binding;
 mod frozen_vectors;
 mod graphs;
+mod hiding;
 mod honest;
+mod leakage;
+mod leakage_rank;
 mod limits;
 mod mutate;
 mod mutations;

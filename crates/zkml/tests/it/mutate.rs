@@ -16,7 +16,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use assay_tensor::quant::{ValueId, Window};
 use assay_zkml::{Model, Setting, compile, prove, register};
 use assay_zkml_verify::registration::Registration;
-use assay_zkml_verify::{Error, Proof, Statement, verify};
+use assay_zkml_verify::statement::WeightCommitment;
+use assay_zkml_verify::{Error, ModelCommitment, Proof, Statement, verify};
 use rayon::prelude::*;
 
 use crate::graphs::{Growing, Numbers};
@@ -118,6 +119,21 @@ pub(crate) fn variant(error: &Error) -> &'static str {
         Error::Claims(_) => "claims",
         Error::Opening { .. } => "opening",
     }
+}
+
+/// Bits of a commitment to a model: the circuit's digest and the encoded commitment to the weights.
+pub(crate) const COMMITMENT_BITS: usize = 8 * (32 + 53);
+
+/// A commitment with one bit flipped, if that is the encoding of one.
+pub(crate) fn flipped(own: &ModelCommitment, bit: usize) -> Result<ModelCommitment, Error> {
+    let mut bytes = [&own.circuit[..], &own.weights.encode()].concat();
+    assert_eq!(8 * bytes.len(), COMMITMENT_BITS);
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    let (circuit, weights) = bytes.split_first_chunk().unwrap();
+    Ok(ModelCommitment {
+        circuit: *circuit,
+        weights: WeightCommitment::decode(weights)?,
+    })
 }
 
 impl Case {

@@ -4,6 +4,7 @@
 //! and the statement claims the outputs that follow. [`rerun`] is an executor that can be told to lie.
 
 mod forged_lookup_multiplicity;
+mod forged_value;
 mod heavy_weight;
 mod other_inputs;
 mod self_hashing_model;

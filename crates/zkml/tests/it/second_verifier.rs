@@ -12,7 +12,7 @@ use assay_zkml_verify::field::{Base, Challenge, lift};
 use assay_zkml_verify::transcript::{Sponge, Verifier};
 use assay_zkml_verify::{ModelCommitment, Proof, Statement, commitment};
 use p3_challenger::{CanObserve as _, FieldChallenger as _, HashChallenger};
-use p3_field::PrimeCharacteristicRing as _;
+use p3_field::{BasedVectorSpace as _, PrimeCharacteristicRing as _, PrimeField64 as _};
 
 use crate::graphs::Numbers;
 use crate::mutate::{cases, variant};
@@ -125,22 +125,28 @@ pub(crate) fn verify(
         statement,
         places: Places::of(circuit, log(statement.rows.len())),
         talk: Talk {
-            verifier: Verifier::new(&[]),
+            verifier: Verifier::new(&[], false),
             messages: proof.messages.iter(),
         },
         witness: Vec::new(),
         weights: Vec::new(),
     };
-    *second.talk.sponge() = Sponge::new(HashChallenger::new(
-        b"assay zkml 1".to_vec(),
-        p3_blake3::Blake3 {},
-    ));
+    *second.talk.sponge() = sponge();
     second.begin(model, proof.witness)?;
     let equations = second.lookups()?;
     let products = second.equations(equations)?;
     second.products(products)?;
     second.inputs();
     let (witness_log, weights_log) = (second.places.witness, circuit.weights_log.max(10));
+    let mut claims = std::mem::take(&mut second.weights);
+    claims.push(whole(model, weights_log));
+    second.reduce(
+        "weights",
+        claims,
+        model.weights.root,
+        weights_log,
+        &proof.weights_opening,
+    )?;
     let claims = std::mem::take(&mut second.witness);
     second.reduce(
         "witness",
@@ -149,17 +155,34 @@ pub(crate) fn verify(
         witness_log,
         &proof.witness_opening,
     )?;
-    let claims = std::mem::take(&mut second.weights);
-    second.reduce(
-        "weights",
-        claims,
-        model.weights,
-        weights_log,
-        &proof.weights_opening,
-    )?;
     match second.talk.messages.next() {
         None => Ok(()),
         Some(_) => Err("length"),
+    }
+}
+
+/// The transcript's beginning: what names the protocol.
+fn sponge() -> Sponge {
+    let name = b"assay zkml 2".to_vec();
+    Sponge::new(HashChallenger::new(name, p3_blake3::Blake3 {}))
+}
+
+/// The four bytes of an element: it times 2^32, least significant first.
+fn encoded(value: Base) -> [u8; 4] {
+    let shifted = (value.as_canonical_u64() << 32) % Base::ORDER_U64;
+    (shifted as u32).to_le_bytes()
+}
+
+/// The value that the commitment to the weights has at the point that its root says.
+fn whole(model: &ModelCommitment, log: u32) -> Claim {
+    let mut own = sponge();
+    let size = blake3::derive_key("assay zkml point 1", &log.to_be_bytes());
+    own.observe(p3_symmetric::Hash::from(size));
+    own.observe(p3_symmetric::Hash::from(model.weights.root));
+    let point: Vec<Challenge> = (0..log).map(|_| own.sample_algebra_element()).collect();
+    Claim {
+        weights: (0..1usize << log).map(|place| eq(&point, place)).collect(),
+        value: model.weights.value,
     }
 }
 
@@ -184,7 +207,7 @@ fn fits(circuit: &Circuit, statement: &Statement) -> Result<(), Refusal> {
                     .iter()
                     .zip(&circuit.outputs)
                     .all(|(values, output)| {
-                        (1..=1 << output.domain.log()).contains(&values.len())
+                        values.len() == 1 << output.domain.log()
                             && values.iter().all(|v| i64::from(*v).abs() < 1 << 30)
                     })
         });
@@ -193,16 +216,18 @@ fn fits(circuit: &Circuit, statement: &Statement) -> Result<(), Refusal> {
 
 impl<'a> Second<'a> {
     fn begin(&mut self, model: &ModelCommitment, witness: [u8; 32]) -> Result<(), Refusal> {
-        let id = blake3::derive_key(
-            "assay zkml model 1",
-            &[model.circuit, model.weights].concat(),
-        );
+        // Root, a byte for the mode, and the value's five coefficients, four bytes each, least significant first.
+        let value: &[Base] = model.weights.value.as_basis_coefficients_slice();
+        let value = value.iter().flat_map(|v| encoded(*v));
+        let weights = model.weights.root.into_iter().chain([0]).chain(value);
+        let both: Vec<u8> = model.circuit.into_iter().chain(weights).collect();
+        let id = blake3::derive_key("assay zkml model 2", &both);
         let statement = self.statement.encode();
         self.talk.absorb(id);
         self.talk
             .absorb(blake3::derive_key("assay zkml statement 1", &statement));
         let roots = [
-            (self.circuit.weights_log.max(10), model.weights),
+            (self.circuit.weights_log.max(10), model.weights.root),
             (self.places.witness, witness),
         ];
         for (log, root) in roots {

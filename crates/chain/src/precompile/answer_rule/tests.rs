@@ -73,7 +73,7 @@ fn claimed(input: &Tensor, output: &Tensor) -> (Claim, Answer) {
     let (input, input_salt, input_bytes) = opened("x", input, 1);
     let (output, output_salt, output_bytes) = opened("y", output, 2);
     let claim = Claim {
-        weights: B256::ZERO,
+        weights: Bytes::new(),
         network: B256::ZERO,
         revision: B256::ZERO,
         context: B256::ZERO,

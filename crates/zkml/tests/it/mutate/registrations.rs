@@ -5,7 +5,7 @@ use assay_zkml_verify::registration::{self, Registration};
 use assay_zkml_verify::{Error, ModelCommitment};
 use p3_field::PrimeCharacteristicRing as _;
 
-use super::{Case, Class};
+use super::{COMMITMENT_BITS, Case, Class, flipped};
 use crate::graphs::Numbers;
 
 fn judge(case: &Case, registration: &Registration) -> Result<(), Error> {
@@ -135,20 +135,10 @@ fn contents(case: &Case) -> Vec<Class<'_>> {
             }
             Some(judge(case, &registration))
         }),
-        class("each bit of the commitment", 512, move |i| {
-            let mut commitment = case.model.commitment();
-            let half = if i < 256 {
-                &mut commitment.circuit
-            } else {
-                &mut commitment.weights
-            };
-            half[i % 256 / 8] ^= 1 << (i % 8);
+        class("each bit of the commitment", COMMITMENT_BITS, move |i| {
             let circuit = case.model.prepared().circuit();
-            Some(registration::verify(
-                circuit,
-                &commitment,
-                &case.registration,
-            ))
+            let judge = |commitment| registration::verify(circuit, &commitment, &case.registration);
+            Some(flipped(&case.model.commitment(), i).and_then(judge))
         }),
         class("another circuit or other weights", 34, move |i| {
             let mut circuit = case.model.prepared().circuit().clone();

@@ -1,10 +1,13 @@
 //! A valid proof, held against another statement, another circuit or another commitment.
 
 use assay_zkml_verify::circuit::{Accumulator, Circuit, Operand, Source, Term};
+use assay_zkml_verify::field::Challenge;
 use assay_zkml_verify::view::{NONE, View};
 use assay_zkml_verify::{Error, ModelCommitment, Prepared, Statement, verify};
 
-use super::{Case, Class};
+use p3_field::PrimeCharacteristicRing as _;
+
+use super::{COMMITMENT_BITS, Case, Class, flipped};
 use crate::graphs::Numbers;
 
 /// The size of the base field.
@@ -399,38 +402,31 @@ fn commitments(case: &Case) -> Vec<Class<'_>> {
     vec![
         Class {
             name: "commitment: each bit".into(),
-            count: 512,
+            count: COMMITMENT_BITS,
             attempt: Box::new(move |i| {
-                let mut commitment = case.model.commitment();
-                let half = if i < 256 {
-                    &mut commitment.circuit
-                } else {
-                    &mut commitment.weights
-                };
-                half[i % 256 / 8] ^= 1 << (i % 8);
-                Some(judge(&commitment))
+                let changed = flipped(&case.model.commitment(), i);
+                Some(changed.and_then(|commitment| judge(&commitment)))
             }),
         },
         Class {
             name: "commitment: of other weights, of zeros, swapped".into(),
-            count: 4,
+            count: 7,
             attempt: Box::new(move |i| {
-                let own = case.model.commitment();
-                Some(judge(&match i {
-                    0 => case.foreign.0.commitment(),
-                    1 => ModelCommitment {
-                        weights: [0; 32],
-                        ..own
-                    },
-                    2 => ModelCommitment {
-                        weights: own.circuit,
-                        circuit: own.weights,
-                    },
-                    _ => ModelCommitment {
-                        weights: case.proof.witness,
-                        ..own
-                    },
-                }))
+                let (own, foreign) = (case.model.commitment(), case.foreign.0.commitment());
+                let mut other = own;
+                match i {
+                    0 => other = foreign,
+                    1 => other.weights.root = [0; 32],
+                    2 => {
+                        other.weights.root = own.circuit;
+                        other.circuit = own.weights.root;
+                    }
+                    3 => other.weights.root = case.proof.witness,
+                    4 => other.weights.value = foreign.weights.value,
+                    5 => other.weights.value = Challenge::ZERO,
+                    _ => other.weights.root = foreign.weights.root,
+                }
+                Some(judge(&other))
             }),
         },
     ]

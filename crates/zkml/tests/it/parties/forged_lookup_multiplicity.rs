@@ -18,7 +18,7 @@ fn forge(index: usize, _: &[i64], columns: &mut Columns) {
 fn no_multiplicities_make_up_for_a_missing_entry() {
     let model = model(7);
     let mut claimed = statement(&model, 1);
-    let layout = Layout::new(model.prepared(), 0);
+    let layout = Layout::new(model.prepared(), 0, false);
     let honest = rerun(&model, model.weights(), &mut claimed, forge);
     let argument = honest.arguments[0][1];
     let first = model.prepared().circuit().tables[0].first;
@@ -53,7 +53,7 @@ fn no_multiplicities_make_up_for_a_missing_entry() {
 fn every_count_of_every_table_matters() {
     let model = model(7);
     let mut claimed = statement(&model, 1);
-    let layout = Layout::new(model.prepared(), 0);
+    let layout = Layout::new(model.prepared(), 0, false);
     let mut run = rerun(&model, model.weights(), &mut claimed, |_, _, _| ());
     run.count(model.prepared(), &layout);
     for table in 0..run.multiplicities.len() {

@@ -2,9 +2,11 @@
 
 use assay_zkml::{Model, register};
 use assay_zkml_verify::circuit::WEIGHT_BOUND;
-use assay_zkml_verify::commitment::{self, Opening, Placement, Scheme};
-use assay_zkml_verify::field::{Base, Challenge, eq_table, evaluate, signed};
-use assay_zkml_verify::registration::{self, Registration, TABLE_LOG, begin, entry, weights_log};
+use assay_zkml_verify::commitment::{self, Opening, Placement, Scheme, Shape};
+use assay_zkml_verify::field::{Base, Challenge, eq_table, evaluate, lift, signed};
+use assay_zkml_verify::layout::weights_shape;
+use assay_zkml_verify::registration::{self, Registration, TABLE_LOG, begin, entry};
+use assay_zkml_verify::statement::WeightCommitment;
 use assay_zkml_verify::sumcheck::quadratic;
 use assay_zkml_verify::transcript::{Prover, Sponge, Transcript, Verifier};
 use assay_zkml_verify::{Error, ModelCommitment};
@@ -26,6 +28,7 @@ const BEHIND: usize = 300;
 /// A vector committed to by the scheme alone: the prover's own type takes weights of eight bits only.
 struct Committed {
     log: u32,
+    values: Vec<Base>,
     scheme: Scheme,
     root: [u8; 32],
     opener: <Scheme as MultilinearPcs<Challenge, Sponge>>::ProverData,
@@ -38,27 +41,85 @@ impl Committed {
         let folding = scheme.folding_schedule()[0];
         let table = Table::new(RowMajorMatrix::new(values.to_vec(), values.len()));
         let witness = Placement::new_witness(vec![table], folding);
-        let (cap, opener) = scheme.commit(witness, Transcript::default().sponge()).unwrap();
+        let (cap, opener) = scheme
+            .commit(witness, Transcript::default().sponge())
+            .unwrap();
         let root = cap.roots()[0];
-        Self { log, scheme, root, opener }
+        Self {
+            log,
+            values: values.to_vec(),
+            scheme,
+            root,
+            opener,
+        }
+    }
+
+    /// What the root and the value say of weights.
+    fn commitment(&self) -> WeightCommitment {
+        let point = WeightCommitment::point(self.root, self.log);
+        WeightCommitment {
+            root: self.root,
+            hiding: false,
+            value: evaluate(self.values.iter().copied(), &point),
+        }
+    }
+
+    /// Reduces the values at these points to one, and opens the vector there.
+    fn show(&self, prover: &mut Prover, points: &[Vec<Challenge>]) -> Opening {
+        let mix = prover.transcript.challenge();
+        let mut weights = vec![Challenge::ZERO; 1 << self.log];
+        for (power, point) in mix.powers().zip(points) {
+            let own = weights.iter_mut().zip(eq_table(point));
+            own.for_each(|(sum, weight)| *sum += power * weight);
+        }
+        let mut values: Vec<Challenge> = self.values.iter().map(|v| (*v).into()).collect();
+        let mut at = Vec::new();
+        for _ in 0..self.log {
+            let half = values.len() / 2;
+            let (mut constant, mut square) = (Challenge::ZERO, Challenge::ZERO);
+            for i in 0..half {
+                constant += values[i] * weights[i];
+                square += (values[i + half] - values[i]) * (weights[i + half] - weights[i]);
+            }
+            prover.send(constant);
+            prover.send(square);
+            let r = prover.transcript.challenge();
+            for column in [&mut values, &mut weights] {
+                *column = (0..half)
+                    .map(|i| column[i] + r * (column[i + half] - column[i]))
+                    .collect();
+            }
+            at.push(r);
+        }
+        prover.send(values[0]);
+        self.open(&mut prover.transcript, &at)
     }
 
     fn open(&self, transcript: &mut Transcript, point: &[Challenge]) -> Opening {
         let at = [Point::new(point.to_vec())];
         let opener = self.opener.clone();
         let protocol = commitment::protocol(self.log);
-        self.scheme.open_at(opener, &protocol, &at, transcript.sponge()).unwrap()
+        self.scheme
+            .open_at(opener, &protocol, &at, transcript.sponge())
+            .unwrap()
     }
 }
 
 /// Proves a tree of fractions over any leaves, from the definition of its layers; returns the leaves' point.
-fn tree(prover: &mut Prover, numerators: Vec<Challenge>, denominators: Vec<Challenge>) -> Vec<Challenge> {
+fn tree(
+    prover: &mut Prover,
+    numerators: Vec<Challenge>,
+    denominators: Vec<Challenge>,
+) -> Vec<Challenge> {
     let mut layers = vec![(numerators, denominators)];
     while layers.last().unwrap().0.len() > 1 {
         let (n, d) = layers.last().unwrap();
         let half = n.len() / 2;
         let sum = |i: usize| n[i] * d[i + half] + n[i + half] * d[i];
-        let above = ((0..half).map(sum).collect(), (0..half).map(|i| d[i] * d[i + half]).collect());
+        let above = (
+            (0..half).map(sum).collect(),
+            (0..half).map(|i| d[i] * d[i + half]).collect(),
+        );
         layers.push(above);
     }
     let (n, d) = layers.pop().unwrap();
@@ -83,12 +144,16 @@ fn tree(prover: &mut Prover, numerators: Vec<Challenge>, denominators: Vec<Chall
             claim = quadratic(constant, one - constant - square, square, r);
             for column in &mut columns {
                 let half = column.len() / 2;
-                *column = (0..half).map(|i| column[i] + r * (column[i + half] - column[i])).collect();
+                *column = (0..half)
+                    .map(|i| column[i] + r * (column[i + half] - column[i]))
+                    .collect();
             }
             below.push(r);
         }
         let [n0, n1, d0, d1] = columns.map(|column| column[0]);
-        [n0, n1, d0, d1].into_iter().for_each(|value| prover.send(value));
+        [n0, n1, d0, d1]
+            .into_iter()
+            .for_each(|value| prover.send(value));
         let side = prover.transcript.challenge();
         numerator = n0 + side * (n1 - n0);
         denominator = d0 + side * (d1 - d0);
@@ -111,11 +176,18 @@ fn coefficients(
         };
         (0..half).map(place).sum()
     };
-    (sum(&|column, i| column[i]), sum(&|column, i| column[i + half] - column[i]))
+    (
+        sum(&|column, i| column[i]),
+        sum(&|column, i| column[i + half] - column[i]),
+    )
 }
 
 /// What a registrar may lie about.
 struct Lie {
+    /// The weight at [`PLACE`].
+    weight: i64,
+    /// What is added to the value of the commitment.
+    value: Challenge,
     /// How often the heavy weight is said to be looked up.
     counts: Challenge,
     /// What stands behind the table's 256 weights at [`BEHIND`], and how often it is said to be found.
@@ -125,13 +197,15 @@ struct Lie {
 fn verdict(lie: &Lie) -> Result<(), Error> {
     let model = model(7);
     let circuit = model.prepared().circuit();
-    let log = weights_log(circuit);
-    let mut weights: Vec<Base> = model.weights().iter().map(|w| signed(i64::from(*w))).collect();
-    weights[PLACE] = signed(HEAVY);
+    let shape = weights_shape(circuit, false);
     let mut counts = vec![0u32; 1 << TABLE_LOG];
-    for (_, weight) in model.weights().iter().enumerate().filter(|(i, _)| *i != PLACE) {
-        counts[(i64::from(*weight) + WEIGHT_BOUND) as usize] += 1;
+    let mut said: Vec<i64> = model.weights().iter().map(|w| i64::from(*w)).collect();
+    said[PLACE] = lie.weight;
+    let admissible = -WEIGHT_BOUND..WEIGHT_BOUND;
+    for weight in said.iter().filter(|weight| admissible.contains(weight)) {
+        counts[(weight + WEIGHT_BOUND) as usize] += 1;
     }
+    let weights: Vec<Base> = said.into_iter().map(signed).collect();
     let mut table: Vec<Base> = (0..1 << TABLE_LOG).map(entry).collect();
     if let Some(value) = lie.behind {
         table[BEHIND] = signed(value);
@@ -139,16 +213,27 @@ fn verdict(lie: &Lie) -> Result<(), Error> {
     }
     let counts: Vec<Base> = counts.into_iter().map(Base::from_u32).collect();
     let (committed, multiplicities) = (Committed::new(&weights), Committed::new(&counts));
-    let commitment = ModelCommitment { circuit: circuit.digest(), weights: committed.root };
+    let mut commitment = ModelCommitment {
+        circuit: circuit.digest(),
+        weights: committed.commitment(),
+    };
+    commitment.weights.value += lie.value;
     let mut prover = Prover::default();
-    let c = begin(&mut prover.transcript, &commitment, log, multiplicities.root).unwrap();
-    let mut ones = vec![Challenge::ONE; 1 << log];
+    let c = begin(
+        &mut prover.transcript,
+        &commitment,
+        shape,
+        multiplicities.root,
+    )
+    .unwrap();
+    let mut ones = vec![Challenge::ONE; 1 << shape.log];
     ones[PLACE] = lie.counts;
     let weight = tree(&mut prover, ones, weights.iter().map(|w| c - *w).collect());
     let found = counts.into_iter().map(Challenge::from).collect();
     let entries = tree(&mut prover, found, table.iter().map(|e| c - *e).collect());
-    let weights_opening = committed.open(&mut prover.transcript, &weight);
-    let multiplicities_opening = multiplicities.open(&mut prover.transcript, &entries);
+    let whole = WeightCommitment::point(committed.root, shape.log);
+    let weights_opening = committed.show(&mut prover, &[weight, whole]);
+    let multiplicities_opening = multiplicities.show(&mut prover, &[entries]);
     let registration = Registration {
         multiplicities: multiplicities.root,
         messages: prover.into_messages(),
@@ -161,24 +246,60 @@ fn verdict(lie: &Lie) -> Result<(), Error> {
 #[test]
 fn no_weight_leaves_eight_bits() {
     let leaves = Error::Lookup("the leaves are not weights and table");
-    let honest = Lie { counts: Challenge::ONE, behind: None };
-    assert_eq!(verdict(&honest), Err(Error::Lookup("some weight does not fit eight bits")));
-    let uncounted = Lie { counts: Challenge::ZERO, behind: None };
+    let honest = Lie {
+        weight: HEAVY,
+        value: Challenge::ZERO,
+        counts: Challenge::ONE,
+        behind: None,
+    };
+    assert_eq!(
+        verdict(&honest),
+        Err(Error::Lookup("some weight does not fit eight bits"))
+    );
+    let uncounted = Lie {
+        weight: HEAVY,
+        value: Challenge::ZERO,
+        counts: Challenge::ZERO,
+        behind: None,
+    };
     assert_eq!(verdict(&uncounted), Err(leaves.clone()));
-    let longer = Lie { counts: Challenge::ONE, behind: Some(HEAVY) };
+    let longer = Lie {
+        weight: HEAVY,
+        value: Challenge::ZERO,
+        counts: Challenge::ONE,
+        behind: Some(HEAVY),
+    };
     assert_eq!(verdict(&longer), Err(leaves));
+}
+
+/// The value that pins down the weights is theirs, or the registration is refused; nothing else is wrong with it.
+#[test]
+fn the_value_is_that_of_the_weights() {
+    let lie = |value: Challenge| Lie {
+        weight: 7,
+        value,
+        counts: Challenge::ONE,
+        behind: None,
+    };
+    assert_eq!(verdict(&lie(Challenge::ZERO)), Ok(()));
+    for value in [Challenge::ONE, lift(-5)] {
+        assert_eq!(verdict(&lie(value)), Err(Error::Claims("weights")));
+    }
 }
 
 /// Everything is shown of weights that fit, under a commitment to others.
 #[test]
 fn the_weights_are_those_committed_to() {
     let (model, foreign) = (model(7), super::model(8));
-    assert_eq!(model.prepared().circuit().weights_log, foreign.prepared().circuit().weights_log);
+    assert_eq!(
+        model.prepared().circuit().weights_log,
+        foreign.prepared().circuit().weights_log
+    );
     let disguised: Model = model.dangerous_disguise(&foreign);
     let registration = register(&disguised).unwrap();
     let circuit = disguised.prepared().circuit();
     let verdict = registration::verify(circuit, &disguised.commitment(), &registration);
-    assert!(matches!(verdict, Err(Error::Opening { what: "weights", .. })), "{verdict:?}");
+    assert_eq!(verdict, Err(Error::Claims("weights")));
 }
 
 /// The rules of a circuit are checked for the one that is registered, not for one that is shown instead.
@@ -201,14 +322,24 @@ fn an_opening_shows_one_value() {
     let point = transcript.point(10);
     let opening = committed.open(&mut transcript, &point);
     let verdict = |claimed: Challenge| {
-        let mut verifier = Verifier::new(&[]);
+        let mut verifier = Verifier::new(&[], false);
         assert_eq!(verifier.transcript.point(10), point);
-        commitment::verify(&mut verifier, "vector", committed.root, &point, claimed, &opening)
+        commitment::verify(
+            &mut verifier,
+            "vector",
+            committed.root,
+            &point,
+            claimed,
+            &opening,
+        )
     };
     let value = evaluate(values.iter().copied(), &point);
     assert_eq!(verdict(value), Ok(()));
     for other in [value + Challenge::ONE, -value, Challenge::ZERO] {
-        assert!(matches!(verdict(other), Err(Error::Opening { what: "vector", .. })));
+        assert!(matches!(
+            verdict(other),
+            Err(Error::Opening { what: "vector", .. })
+        ));
     }
 }
 
@@ -216,17 +347,35 @@ fn an_opening_shows_one_value() {
 #[test]
 fn a_registration_is_bound_to_its_model() {
     let challenge = |model: ModelCommitment, log: u32, root: [u8; 32]| {
-        begin(&mut Transcript::default(), &model, log, root).unwrap()
+        let hiding = false;
+        begin(
+            &mut Transcript::default(),
+            &model,
+            Shape { log, hiding },
+            root,
+        )
+        .unwrap()
     };
-    let own = ModelCommitment { circuit: [1; 32], weights: [2; 32] };
-    let other = |circuit, weights| ModelCommitment { circuit, weights };
+    let other = |circuit: [u8; 32], root: [u8; 32], value: i64| ModelCommitment {
+        circuit,
+        weights: WeightCommitment {
+            root,
+            hiding: false,
+            value: lift(value),
+        },
+    };
+    let own = other([1; 32], [2; 32], 7);
+    let mut hidden = own;
+    hidden.weights.hiding = true;
     let challenges = [
         challenge(own, 10, [3; 32]),
         challenge(own, 11, [3; 32]),
         challenge(own, 10, [4; 32]),
-        challenge(other([5; 32], own.weights), 10, [3; 32]),
-        challenge(other(own.circuit, [5; 32]), 10, [3; 32]),
-        challenge(other(own.weights, own.circuit), 10, [3; 32]),
+        challenge(other([5; 32], [2; 32], 7), 10, [3; 32]),
+        challenge(other([1; 32], [5; 32], 7), 10, [3; 32]),
+        challenge(other([2; 32], [1; 32], 7), 10, [3; 32]),
+        challenge(other([1; 32], [2; 32], 8), 10, [3; 32]),
+        challenge(hidden, 10, [3; 32]),
     ];
     let different: std::collections::HashSet<_> = challenges.iter().collect();
     assert_eq!(different.len(), challenges.len());

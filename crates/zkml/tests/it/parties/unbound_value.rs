@@ -6,10 +6,11 @@
 
 use assay_zkml::{Model, prove};
 use assay_zkml_verify::circuit::Wired;
-use assay_zkml_verify::claims::Claim;
+use assay_zkml_verify::claims::{Claim, Whole};
 use assay_zkml_verify::commitment::Opening;
-use assay_zkml_verify::field::{Challenge, eq_table};
-use assay_zkml_verify::layout::{Layout, Lookup};
+use assay_zkml_verify::field::{Challenge, eq, eq_table};
+use assay_zkml_verify::hidden::{Quadratic, Value};
+use assay_zkml_verify::layout::{Layout, Lookup, weights_shape};
 use assay_zkml_verify::lookup::{Hash, LeafValues, Leaves, StepValues};
 use assay_zkml_verify::protocol::{self, Ask, Claims, Equation, Product, Side};
 use assay_zkml_verify::sumcheck::quadratic;
@@ -32,7 +33,7 @@ struct Forger<'a> {
     mixes: Vec<Challenge>,
     end: Challenge,
     factors: Vec<Challenge>,
-    /// What the witness is said to open to.
+    /// What the weights are said to open to.
     vector: Challenge,
 }
 
@@ -54,7 +55,7 @@ impl Forger<'_> {
     /// A layer of the tree whose left numerator makes it follow.
     fn descend(&mut self, leaves: &mut Leaves) {
         let mix = self.prover.transcript.challenge();
-        let mut claim = leaves.numerator + mix * leaves.denominator;
+        let mut claim = leaves.numerator.known + mix * leaves.denominator.known;
         let mut below = Vec::new();
         for z in &leaves.point {
             let (constant, square) = (self.send_random(), self.send_random());
@@ -69,15 +70,21 @@ impl Forger<'_> {
             .into_iter()
             .for_each(|value| self.prover.send(value));
         let side = self.prover.transcript.challenge();
-        leaves.numerator = n0 + side * (n1 - n0);
-        leaves.denominator = d0 + side * (d1 - d0);
+        leaves.numerator = (n0 + side * (n1 - n0)).into();
+        leaves.denominator = (d0 + side * (d1 - d0)).into();
         leaves.point = std::iter::once(side).chain(below).collect();
     }
 
     /// The claims about a vector, its last message chosen so that they hold.
-    fn reduce(&mut self, claims: &[Claim], log: u32) -> Challenge {
+    fn reduce(&mut self, claims: &[Claim], whole: &Whole, log: u32) -> Challenge {
         let mix = self.prover.transcript.challenge();
-        let mut claim: Challenge = mix.powers().zip(claims).map(|(m, c)| m * c.value).sum();
+        let mut claim: Challenge = mix
+            .powers()
+            .zip(claims)
+            .map(|(m, c)| m * c.value.known)
+            .sum();
+        let beyond = mix.exp_u64(claims.len() as u64);
+        claim += beyond * whole.value.known;
         let mut point = Vec::new();
         for _ in 0..log {
             let (constant, square) = (self.send_random(), self.send_random());
@@ -92,7 +99,8 @@ impl Forger<'_> {
                 .map(|w| w.at(&point))
                 .sum::<Challenge>()
         };
-        let total: Challenge = mix.powers().zip(claims).map(|(m, c)| m * weights(c)).sum();
+        let mut total: Challenge = mix.powers().zip(claims).map(|(m, c)| m * weights(c)).sum();
+        total += beyond * eq(&whole.point, &point);
         self.send(claim * total.inverse())
     }
 }
@@ -109,8 +117,8 @@ impl Side for Forger<'_> {
     fn tree(&mut self, layout: &Layout, _: Hash) -> Result<Leaves, Error> {
         let mut leaves = Leaves {
             point: Vec::new(),
-            numerator: self.send(Challenge::ZERO),
-            denominator: self.send(Challenge::ONE),
+            numerator: self.send(Challenge::ZERO).into(),
+            denominator: self.send(Challenge::ONE).into(),
         };
         (0..layout.lookups).for_each(|_| self.descend(&mut leaves));
         Ok(leaves)
@@ -125,15 +133,15 @@ impl Side for Forger<'_> {
     ) -> Result<LeafValues, Error> {
         let circuit = self.model.prepared().circuit();
         let point = &leaves.point;
-        let (mut numerator, mut denominator) = (leaves.numerator, leaves.denominator);
+        let (mut numerator, mut denominator) = (leaves.numerator.known, leaves.denominator.known);
         let mut covered = Challenge::ZERO;
         let mut steps = Vec::new();
         for (index, step) in circuit.steps.iter().enumerate() {
             let [argument, out, remainder] = [(); 3].map(|()| self.random());
             let values = StepValues {
-                argument,
-                out,
-                remainder,
+                argument: argument.into(),
+                out: out.into(),
+                remainder: remainder.into(),
             };
             steps.push(values);
             let weight = layout.step_lookups[index].weight(point);
@@ -149,7 +157,7 @@ impl Side for Forger<'_> {
                 covered += weight;
             }
         }
-        let mut multiplicities = Vec::new();
+        let mut multiplicities: Vec<Challenge> = Vec::new();
         let mut last = Challenge::ONE;
         for (lookup, place) in layout.tables.iter().zip(&layout.table_lookups) {
             let weight = place.weight(point);
@@ -167,12 +175,12 @@ impl Side for Forger<'_> {
         denominator -= Challenge::ONE - covered;
         *multiplicities.last_mut().unwrap() -= numerator * last.inverse();
         let weight = layout.step_lookups[0].weight(point) * hash.g;
-        steps[0].argument -= denominator * weight.inverse();
+        steps[0].argument.known -= denominator * weight.inverse();
         for (values, place) in steps.iter().zip(&layout.remainder_lookups) {
-            self.prover.send(values.argument);
-            self.prover.send(values.out);
+            self.prover.send(values.argument.known);
+            self.prover.send(values.out.known);
             if place.is_some() {
-                self.prover.send(values.remainder);
+                self.prover.send(values.remainder.known);
             }
         }
         multiplicities
@@ -180,20 +188,20 @@ impl Side for Forger<'_> {
             .for_each(|value| self.prover.send(*value));
         Ok(LeafValues {
             steps,
-            multiplicities,
+            multiplicities: multiplicities.into_iter().map(Value::from).collect(),
         })
     }
 
-    fn value(&mut self, ask: Ask<'_, '_>) -> Result<Challenge, Error> {
+    fn value(&mut self, ask: Ask<'_, '_>) -> Result<Value, Error> {
         let value = match ask {
             Ask::Bias(equation) => {
                 let value = self.random();
-                self.rest = equation.value - value;
+                self.rest = equation.value.known - value;
                 value
             }
             Ask::Term(equation, term) => {
                 if equation.accumulator.bias.is_none() && std::ptr::eq(term, &equation.terms[0]) {
-                    self.rest = equation.value;
+                    self.rest = equation.value.known;
                 }
                 let value = match balances(equation, term) {
                     true => self.rest,
@@ -204,16 +212,17 @@ impl Side for Forger<'_> {
             }
             Ask::Operand(_) | Ask::Committed(_) => self.factor(),
         };
-        Ok(self.send(value))
+        Ok(self.send(value).into())
     }
 
     fn rounds(
         &mut self,
         products: &[Product<'_>],
         mix: Challenge,
-        mut claim: Challenge,
+        claim: Value,
         variables: u32,
-    ) -> Result<(Vec<Challenge>, Challenge), Error> {
+    ) -> Result<(Vec<Challenge>, Value), Error> {
+        let mut claim = claim.known;
         assert!(
             products
                 .iter()
@@ -229,15 +238,26 @@ impl Side for Forger<'_> {
         }
         self.mixes = mix.powers().take(products.len()).collect();
         self.end = claim;
-        Ok((point, claim))
+        Ok((point, claim.into()))
     }
 
-    fn hold(&mut self, holds: bool, error: impl FnOnce() -> Error) -> Result<(), Error> {
-        if holds { Ok(()) } else { Err(error()) }
+    fn zero(&mut self, value: Value, error: impl FnOnce() -> Error) -> Result<(), Error> {
+        match value.known == Challenge::ZERO {
+            true => Ok(()),
+            false => Err(error()),
+        }
     }
 
-    fn open(&mut self, layout: &Layout, claims: Claims) -> Result<(), Error> {
-        self.vector = self.reduce(&claims.witness, layout.witness);
+    fn quadratic(&mut self, q: Quadratic, error: impl FnOnce() -> Error) -> Result<(), Error> {
+        let operands: Vec<Challenge> = q.operands.iter().map(|value| value.known).collect();
+        let sum = q.form(&operands, &operands) + q.rest.known;
+        self.zero(sum.into(), error)
+    }
+
+    fn open(&mut self, _: &Layout, claims: Claims) -> Result<(), Error> {
+        let shape = weights_shape(self.model.prepared().circuit(), false);
+        let whole = self.model.commitment().whole(shape);
+        self.vector = self.reduce(&claims.weights, &whole, shape.log);
         Ok(())
     }
 }
@@ -297,13 +317,13 @@ fn a_value_chosen_after_its_challenge_opens_nothing() {
         opening.evals = vec![OpeningBatch::new(vec![vector], Vec::new())];
         opening
     };
-    for witness_opening in [
-        honest.witness_opening.clone(),
-        said(&honest.witness_opening),
+    for weights_opening in [
+        honest.weights_opening.clone(),
+        said(&honest.weights_opening),
     ] {
         let proof = Proof {
             messages: messages.clone(),
-            witness_opening,
+            weights_opening,
             ..honest.clone()
         };
         let verdict = verify(model.prepared(), &model.commitment(), &claimed, &proof);
@@ -311,7 +331,7 @@ fn a_value_chosen_after_its_challenge_opens_nothing() {
             matches!(
                 verdict,
                 Err(Error::Opening {
-                    what: "witness",
+                    what: "weights",
                     ..
                 })
             ),

@@ -1,0 +1,191 @@
+//! The mode that hides: what is computed honestly is accepted, and what is not is refused, as in the other mode.
+
+use assay_zkml::{Compiled, Error, Model, Seed, compile, dangerous_roll, prove, register, roll};
+use assay_zkml_verify::field::Challenge;
+use assay_zkml_verify::roll::Roll;
+use assay_zkml_verify::{Error as Refusal, Proof, Statement, registration, verify};
+use p3_field::PrimeCharacteristicRing as _;
+
+use crate::graphs::Growing;
+use crate::honest::SETTING;
+
+/// A model with products of both kinds, sums, and steps that drop no bits.
+fn compiled(seed: u64) -> Compiled {
+    let mut graph = Growing::new(seed);
+    let x = graph.input(&[5, 7]);
+    let h = graph.dense(x, 6);
+    let h = graph.rescale(h);
+    let again = graph.dense(h, 6);
+    let again = graph.rescale(again);
+    let sum = graph.combine(&[(again, 3), (h, -2)], true);
+    let sum = graph.rescale(sum);
+    let y = graph.contract(sum, again);
+    compile(&graph.nodes, &[y, sum]).unwrap()
+}
+
+fn model(seed: u64) -> Model {
+    let Compiled {
+        circuit, weights, ..
+    } = compiled(seed);
+    Model::hiding(circuit, weights, &Seed::random()).unwrap()
+}
+
+fn inputs(batch: i16) -> Vec<Vec<Vec<i16>>> {
+    let row = |b: i16| vec![(0..35).map(|i| (i * 31 + b * 7) % 100).collect()];
+    (0..batch).map(row).collect()
+}
+
+fn proven(model: &Model, batch: i16) -> (Statement, Proof) {
+    let (statement, proof) = prove(model, SETTING, &inputs(batch)).unwrap();
+    (statement, Proof::decode(&proof.encode()).unwrap())
+}
+
+fn verdict(model: &Model, statement: &Statement, proof: &Proof) -> Result<(), Refusal> {
+    verify(model.prepared(), &model.commitment(), statement, proof)
+}
+
+#[test]
+fn hidden_runs_are_proven_as_open_ones_are() {
+    for batch in [1, 3] {
+        let model = model(5);
+        let (statement, proof) = proven(&model, batch);
+        assert_eq!(verdict(&model, &statement, &proof), Ok(()));
+        let Compiled {
+            circuit, weights, ..
+        } = compiled(5);
+        let open = Model::new(circuit, weights).unwrap();
+        let (same, _) = prove(&open, SETTING, &inputs(batch)).unwrap();
+        assert_eq!(same, statement);
+        assert_ne!(open.commitment().id(), model.commitment().id());
+    }
+}
+
+#[test]
+fn two_proofs_of_one_run_share_nothing() {
+    let model = model(6);
+    let (one, two) = (proven(&model, 1).1, proven(&model, 1).1);
+    assert_ne!(one.witness, two.witness);
+    let same = one
+        .messages
+        .iter()
+        .zip(&two.messages)
+        .filter(|(a, b)| a == b);
+    assert_eq!(same.count(), 0);
+}
+
+#[test]
+fn every_message_changed_is_refused() {
+    let model = model(7);
+    let (statement, proof) = proven(&model, 1);
+    for index in 0..proof.messages.len() {
+        let mut changed = proof.clone();
+        changed.messages[index] += Challenge::ONE;
+        let verdict = verdict(&model, &statement, &changed);
+        assert!(
+            verdict.is_err(),
+            "message {index} of {}",
+            proof.messages.len()
+        );
+    }
+    for (what, change) in CHANGES {
+        let (mut statement, mut proof) = (statement.clone(), proof.clone());
+        change(&mut statement, &mut proof);
+        assert!(verdict(&model, &statement, &proof).is_err(), "{what}");
+    }
+}
+
+type Change = fn(&mut Statement, &mut Proof);
+
+const CHANGES: [(&str, Change); 8] = [
+    ("an output", |s, _| s.rows[0].outputs[0][0] += 1),
+    ("an input", |s, _| s.rows[0].inputs[0][0] ^= 1),
+    ("the context", |s, _| s.context[0] ^= 1),
+    ("the witness' root", |_, p| p.witness[3] ^= 1),
+    ("a message too few", |_, p| {
+        p.messages.truncate(p.messages.len() - 1)
+    }),
+    ("a message too many", |_, p| {
+        p.messages.push(Challenge::ZERO)
+    }),
+    ("openings exchanged", |_, p| {
+        std::mem::swap(&mut p.witness_opening, &mut p.weights_opening);
+    }),
+    ("all messages zero", |_, p| p.messages.fill(Challenge::ZERO)),
+];
+
+#[test]
+fn modes_never_mix() {
+    let hidden = model(8);
+    let Compiled {
+        circuit, weights, ..
+    } = compiled(8);
+    let open = Model::new(circuit, weights).unwrap();
+    let (statement, of_hidden) = proven(&hidden, 1);
+    let (_, of_open) = proven(&open, 1);
+    assert!(verdict(&open, &statement, &of_hidden).is_err());
+    assert!(verdict(&hidden, &statement, &of_open).is_err());
+    let mut disguised = hidden.commitment();
+    disguised.weights.hiding = false;
+    assert!(verify(hidden.prepared(), &disguised, &statement, &of_hidden).is_err());
+}
+
+#[test]
+fn hidden_weights_are_registered() {
+    let model = model(9);
+    let circuit = model.prepared().circuit();
+    let shown = register(&model).unwrap();
+    let verdict = |shown: &_| registration::verify(circuit, &model.commitment(), shown);
+    assert_eq!(verdict(&shown), Ok(()));
+    for index in 0..shown.messages.len() {
+        let mut changed = shown.clone();
+        changed.messages[index] += Challenge::TWO;
+        assert!(verdict(&changed).is_err(), "message {index}");
+    }
+}
+
+#[test]
+fn a_commitment_is_renewed_for_the_same_weights_only() {
+    let before = model(10);
+    let left = before.openings_left().unwrap();
+    let (after, shown) = roll(&before, &Seed::random()).unwrap();
+    assert_eq!(before.openings_left(), Some(left - 1));
+    assert_eq!(after.openings_left(), Some(left - 1));
+    let circuit = before.prepared().circuit();
+    let (first, second) = (before.commitment(), after.commitment());
+    let check = |a, b, shown: &Roll| assay_zkml_verify::roll::verify(circuit, a, b, shown);
+    let shown = Roll::decode(&shown.encode()).unwrap();
+    assert_eq!(check(&first, &second, &shown), Ok(()));
+    assert!(check(&second, &first, &shown).is_err());
+    assert!(check(&first, &first, &shown).is_err());
+    for index in 0..shown.messages.len() {
+        let mut changed = shown.clone();
+        changed.messages[index] += Challenge::ONE;
+        assert!(check(&first, &second, &changed).is_err(), "message {index}");
+    }
+    // One weight that differs.
+    let Compiled {
+        circuit: own,
+        mut weights,
+        ..
+    } = compiled(10);
+    weights[0] ^= 1;
+    let other = Model::hiding(own, weights, &Seed::random()).unwrap();
+    let lie = dangerous_roll(&before, &other).unwrap();
+    let verdict = check(&first, &other.commitment(), &lie);
+    assert_eq!(verdict, Err(Refusal::Claims("weights")));
+}
+
+#[test]
+fn the_budget_is_not_exceeded() {
+    let model = model(11);
+    model.count_openings(model.openings_left().unwrap() - 1);
+    let (statement, proof) = proven(&model, 1);
+    assert_eq!(verdict(&model, &statement, &proof), Ok(()));
+    for attempt in [
+        prove(&model, SETTING, &inputs(1)).err(),
+        register(&model).err(),
+        roll(&model, &Seed::random()).err(),
+    ] {
+        assert!(matches!(attempt, Some(Error::Budget(_))), "{attempt:?}");
+    }
+}
