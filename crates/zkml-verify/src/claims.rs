@@ -11,7 +11,7 @@ use p3_field::{BasedVectorSpace, PrimeCharacteristicRing as _};
 use crate::Error;
 use crate::commitment::Shape;
 use crate::field::{Base, Challenge, eq, eq_table, signed};
-use crate::hidden::Value;
+use crate::hidden::{self, Value};
 use crate::layout::Block;
 use crate::transcript::Verifier;
 use crate::view::NONE;
@@ -254,6 +254,23 @@ pub fn verify(
         verifier.zero(rest, || Error::Claims(what))?;
     }
     commitment::verify(verifier, what, root, &point, vector, opening)
+}
+
+/// Ends a protocol: settles what was padded and opens the weights, then the vector that holds the pads.
+///
+/// # Errors
+/// As [`verify`].
+pub fn conclude(
+    verifier: &mut Verifier<'_>,
+    (about_weights, mut weights): (&[Claim], Opened<'_>),
+    (mut about_own, own): (Vec<Claim>, Opened<'_>),
+) -> Result<(), Error> {
+    hidden::settle(verifier)?;
+    let mask = hidden::mask(verifier, weights.shape, |_| Challenge::ZERO)?;
+    weights.whole.extend(mask);
+    verify(verifier, about_weights, weights)?;
+    about_own.extend(hidden::zeros(verifier));
+    verify(verifier, &about_own, own)
 }
 
 /// `start, start base, start base^2, ...`

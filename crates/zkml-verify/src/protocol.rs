@@ -13,9 +13,9 @@
 use p3_field::PrimeCharacteristicRing as _;
 
 use crate::circuit::{Accumulator, BIAS_LIMBS, Prepared, Wire, Wired};
-use crate::claims::{Claim, Inner, Weights, scaled};
+use crate::claims::{self, Claim, Inner, Opened, Weights, scaled};
 use crate::field::{Challenge, eq, lift};
-use crate::hidden::{self, Debts, Quadratic, Value};
+use crate::hidden::{Debts, Quadratic, Value};
 use crate::layout::{Block, Layout, weights_shape};
 use crate::lookup::{Hash, LeafValues, Leaves};
 use crate::proof::Proof;
@@ -637,27 +637,21 @@ impl Side for Checking<'_> {
         self.verifier.quadratic(q, error)
     }
 
-    fn open(&mut self, layout: &Layout, mut claims: Claims) -> Result<(), Error> {
+    fn open(&mut self, layout: &Layout, claims: Claims) -> Result<(), Error> {
         let Some(proof) = self.proof else {
             self.left = Some(claims);
             return Ok(());
         };
-        let verifier = &mut self.verifier;
-        hidden::settle(verifier)?;
         let shape = weights_shape(self.prepared.circuit(), self.model.weights.hiding);
-        let mut whole = vec![self.model.whole(shape)];
-        whole.extend(hidden::mask(verifier, shape, |_| Challenge::ZERO)?);
-        let opened = crate::claims::Opened {
+        let weights = Opened {
             what: "weights",
             root: self.model.weights.root,
             shape,
-            whole,
+            whole: vec![self.model.whole(shape)],
             pads: None,
             opening: &proof.weights_opening,
         };
-        crate::claims::verify(verifier, &claims.weights, opened)?;
-        claims.witness.extend(hidden::zeros(verifier));
-        let opened = crate::claims::Opened {
+        let witness = Opened {
             what: "witness",
             root: self.witness,
             shape: layout.witness,
@@ -665,6 +659,7 @@ impl Side for Checking<'_> {
             pads: layout.pads,
             opening: &proof.witness_opening,
         };
-        crate::claims::verify(verifier, &claims.witness, opened)
+        let about_weights = (claims.weights.as_slice(), weights);
+        claims::conclude(&mut self.verifier, about_weights, (claims.witness, witness))
     }
 }

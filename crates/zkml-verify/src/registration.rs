@@ -11,7 +11,7 @@ use crate::circuit::{Circuit, WEIGHT_BOUND};
 use crate::claims::{self, Claim, Opened, PAD, Weights};
 use crate::commitment::{self, Opening, Shape};
 use crate::field::{Base, Challenge, evaluate, signed};
-use crate::hidden::{self, Quadratic, Value};
+use crate::hidden::{Quadratic, Value};
 use crate::layout::{Block, HIDDEN_LEAST_LOG, LEAST_LOG, tree_pads, weights_shape};
 use crate::lookup;
 use crate::statement::ModelCommitment;
@@ -172,21 +172,15 @@ pub fn verify(
     let root = registration.multiplicities;
     let c = begin(&mut verifier.transcript, model, shape, root)?;
     let left = trees(verifier, c, shape.log)?;
-    hidden::settle(verifier)?;
-    let mut whole = vec![model.whole(shape)];
-    whole.extend(hidden::mask(verifier, shape, |_| Challenge::ZERO)?);
-    let opened = Opened {
+    let weights = Opened {
         what: "weights",
         root: model.weights.root,
         shape,
-        whole,
+        whole: vec![model.whole(shape)],
         pads: None,
         opening: &registration.weights_opening,
     };
-    claims::verify(verifier, &[left.weights], opened)?;
-    let mut about_counts = vec![left.multiplicities];
-    about_counts.extend(hidden::zeros(verifier));
-    let opened = Opened {
+    let counts = Opened {
         what: "multiplicities",
         root,
         shape: counts,
@@ -194,6 +188,7 @@ pub fn verify(
         pads,
         opening: &registration.multiplicities_opening,
     };
-    claims::verify(verifier, &about_counts, opened)?;
+    let about_counts = (vec![left.multiplicities], counts);
+    claims::conclude(verifier, (&[left.weights], weights), about_counts)?;
     verifier.finish()
 }

@@ -98,7 +98,7 @@ def binaries(root):
     return [m["executable"] for m in messages if m.get("executable") and m.get("profile", {}).get("test")]
 
 
-SLOW = ["second_verifier", "random_graphs"]
+SLOW = ["second_verifier", "random_graphs", "leakage"]
 
 
 def killers(root, tests, mutant):

@@ -19,14 +19,19 @@ impl std::fmt::Debug for Seed {
 }
 
 impl Seed {
-    /// A fresh one, from the operating system.
-    pub fn random() -> Self {
-        Self(rand::random())
-    }
-
-    /// One that is kept by the caller, who must not use it twice.
+    /// From 32 random bytes, which the caller keeps and uses for nothing else.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// Another one that follows from it, for one use: what is the same is hidden alike, and nothing else is.
+    pub(crate) fn derive(&self, label: &str, use_of: &[&[u8]]) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key(label);
+        hasher.update(&self.0);
+        use_of.iter().for_each(|part| {
+            hasher.update(part);
+        });
+        Self(*hasher.finalize().as_bytes())
     }
 
     /// Elements of the base field, uniform and independent, as many as are taken; for each label others.
@@ -64,7 +69,8 @@ pub(crate) fn pads(elements: &[Base]) -> Vec<Challenge> {
 /// The prover where it settles what it padded.
 pub(crate) struct Settling<'a> {
     pub(crate) prover: &'a mut Prover,
-    pub(crate) debts: Debts,
+    /// Nothing where messages are in the clear.
+    pub(crate) debts: Option<Debts>,
 }
 
 impl Voice for Settling<'_> {
@@ -73,12 +79,12 @@ impl Voice for Settling<'_> {
     }
 
     fn debts(&mut self) -> Option<&mut Debts> {
-        Some(&mut self.debts)
+        self.debts.as_mut()
     }
 
     fn padded(&mut self, says: impl FnOnce(&[Challenge]) -> Challenge) -> Result<Value, Error> {
         let value = says(self.prover.pads());
-        let index = self.debts.pad();
+        let index = self.debts.as_mut().map_or(0, Debts::pad);
         let pad = self.prover.pads().get(index as usize).copied();
         let sent = value + pad.unwrap_or_default();
         self.prover.send_clear(sent);

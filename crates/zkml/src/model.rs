@@ -127,8 +127,15 @@ pub struct Model {
     pub(crate) committed: Committed,
     /// The committed weights, with all that hides them, at the point that follows from the root.
     value: Challenge,
-    /// Openings that were made and may be made, where weights are hidden.
-    budget: Option<Arc<Budget>>,
+    /// What hides the weights, where they are hidden.
+    hidden: Option<Hidden>,
+}
+
+/// What hides weights, and openings that were made and may be made.
+#[derive(Clone)]
+struct Hidden {
+    seed: Seed,
+    budget: Arc<Budget>,
 }
 
 /// How often hidden weights may be opened before they have to be committed to anew.
@@ -136,6 +143,15 @@ pub struct Model {
 struct Budget {
     most: usize,
     made: AtomicUsize,
+}
+
+impl Budget {
+    fn of(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            made: AtomicUsize::new(0),
+        })
+    }
 }
 
 impl Model {
@@ -169,11 +185,11 @@ impl Model {
         let values = weights.iter().map(|w| signed(i64::from(*w))).collect();
         let committed = Committed::new("weights", values, shape, seed)?;
         let point = WeightCommitment::point(committed.root, shape.committed_log());
-        let budget = match seed {
-            Some(_) => Some(Arc::new(Budget {
-                most: shape.budget("weights")?,
-                made: AtomicUsize::new(0),
-            })),
+        let hidden = match seed {
+            Some(seed) => Some(Hidden {
+                seed: seed.clone(),
+                budget: Budget::of(shape.budget("weights")?),
+            }),
             None => None,
         };
         Ok(Self {
@@ -181,7 +197,7 @@ impl Model {
             prepared,
             weights,
             committed,
-            budget,
+            hidden,
         })
     }
 
@@ -207,7 +223,7 @@ impl Model {
 
     /// Openings of the weights that are left; nothing where they are not hidden and none are counted.
     pub fn openings_left(&self) -> Option<usize> {
-        let budget = self.budget.as_ref()?;
+        let Hidden { budget, .. } = self.hidden.as_ref()?;
         Some(
             budget
                 .most
@@ -215,29 +231,34 @@ impl Model {
         )
     }
 
-    /// Takes one opening from the budget, before anything of it is sent.
+    /// Takes one opening from the budget, before anything of it is sent, and derives the seed for it from its number and from
+    /// what it is of; nothing where nothing is hidden.
     ///
     /// # Errors
     /// [`Error::Budget`] if none is left.
-    pub(crate) fn spend(&self) -> Result<(), Error> {
-        let Some(budget) = &self.budget else {
-            return Ok(());
+    pub(crate) fn spend(&self, of: &[u8]) -> Result<Option<Seed>, Error> {
+        let Some(Hidden { seed, budget }) = &self.hidden else {
+            return Ok(None);
         };
         let one_more = |made| (made < budget.most).then_some(made + 1);
         let spent = (budget.made).fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
-        spent.map(drop).map_err(|_| Error::Budget(budget.most))
+        let number = spent.map_err(|_| Error::Budget(budget.most))?;
+        let number = (number as u64).to_be_bytes();
+        Ok(Some(seed.derive("assay zkml opening 1", &[&number, of])))
     }
 
     /// Counts openings that were made elsewhere, by another process with the same seed.
     pub fn count_openings(&self, made: usize) {
-        if let Some(budget) = &self.budget {
+        if let Some(Hidden { budget, .. }) = &self.hidden {
             budget.made.fetch_add(made, Ordering::SeqCst);
         }
     }
 
-    /// The model with its openings not counted any more: what a build that leaks would do.
+    /// The model with openings without end: what a build that leaks would do.
     pub fn dangerous_without_budget(mut self) -> Self {
-        self.budget = None;
+        if let Some(hidden) = &mut self.hidden {
+            hidden.budget = Budget::of(usize::MAX);
+        }
         self
     }
 

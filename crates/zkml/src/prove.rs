@@ -4,7 +4,7 @@ use assay_zkml_verify::Statement;
 use assay_zkml_verify::circuit::{Prepared, Wire, Wired};
 use assay_zkml_verify::commitment::Opening;
 use assay_zkml_verify::field::{Base, Challenge, eq_table, lift, signed};
-use assay_zkml_verify::hidden::{self, Debts, Quadratic, Value};
+use assay_zkml_verify::hidden::{Quadratic, Value};
 use assay_zkml_verify::layout::{Block, Layout, Lookup};
 use assay_zkml_verify::lookup::{Hash, LeafValues, Leaves, StepValues};
 use assay_zkml_verify::proof::Proof;
@@ -18,9 +18,10 @@ use crate::column::{
     Column, LANES, Lanes as _, Packed, PackedBase, Registers, dot, pair_sum, with_lanes,
 };
 use crate::execute::{Execution, bias, execute, read};
-use crate::hide::{self, Seed, Settling};
+use crate::hide::{self, Seed};
 use crate::model::{Committed, Model};
-use crate::{Error, fractions, reduce};
+use crate::reduce::{self, Own};
+use crate::{Error, fractions};
 
 /// What a proof is bound to, beside the model and the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +94,8 @@ pub fn dangerous_prove(
     statement: &Statement,
     execution: Execution,
 ) -> Result<Proof, Error> {
-    dangerous_prove_with(model, statement, execution, &Seed::random())
+    let seed = model.spend(&statement.encode())?;
+    finish(model, statement, execution, seed.as_ref())
 }
 
 /// The same with random elements from a seed: who uses one twice gives the witness away, and with it weights.
@@ -103,10 +105,19 @@ pub fn dangerous_prove(
 pub fn dangerous_prove_with(
     model: &Model,
     statement: &Statement,
-    mut execution: Execution,
+    execution: Execution,
     seed: &Seed,
 ) -> Result<Proof, Error> {
-    model.spend()?;
+    model.spend(&[])?;
+    finish(model, statement, execution, Some(seed))
+}
+
+fn finish(
+    model: &Model,
+    statement: &Statement,
+    mut execution: Execution,
+    seed: Option<&Seed>,
+) -> Result<Proof, Error> {
     let hiding = model.committed.shape.hiding;
     let layout = Layout::new(&model.prepared, statement.batch_log(), hiding);
     if execution.multiplicities.is_empty() {
@@ -119,13 +130,13 @@ pub fn dangerous_prove_with(
         statement,
         execution,
         columns: Columns::default(),
-        witness: Committed::new("witness", values, layout.witness, Some(seed))?,
+        witness: Committed::new("witness", values, layout.witness, seed)?,
         pending: VecDeque::new(),
         finals: VecDeque::new(),
         openings: None,
     };
     protocol::run(&mut side, &model.prepared, &model.commitment(), statement)?;
-    let (witness_opening, weights_opening) = side.openings.ok_or(Error::Unfinished)?;
+    let [weights_opening, witness_opening] = side.openings.ok_or(Error::Unfinished)?;
     Ok(Proof {
         witness: side.witness.root,
         messages: side.prover.into_messages(),
@@ -148,12 +159,16 @@ pub fn dangerous_witness(
     let layout = Layout::new(&model.prepared, statement.batch_log(), hiding);
     let mut execution = execution.clone();
     execution.count(&model.prepared, &layout);
-    let (values, _) = witness(&layout, &execution, seed);
+    let (values, _) = witness(&layout, &execution, Some(seed));
     Ok(Committed::new("witness", values, layout.witness, Some(seed))?.values)
 }
 
 /// The committed witness: every column in its place, and the pads.
-fn witness(layout: &Layout, execution: &Execution, seed: &Seed) -> (Vec<Base>, Vec<Challenge>) {
+fn witness(
+    layout: &Layout,
+    execution: &Execution,
+    seed: Option<&Seed>,
+) -> (Vec<Base>, Vec<Challenge>) {
     let mut vector = vec![Base::ZERO; 1 << layout.witness.log];
     let mut put = |block: &Block, values: &mut dyn Iterator<Item = Base>| {
         let place = vector.iter_mut().skip(block.offset).take(1 << block.log);
@@ -177,7 +192,7 @@ fn witness(layout: &Layout, execution: &Execution, seed: &Seed) -> (Vec<Base>, V
             &mut counts.iter().map(|count| Base::from_u32(*count)),
         );
     }
-    let Some(block) = layout.pads else {
+    let (Some(block), Some(seed)) = (layout.pads, seed) else {
         return (vector, Vec::new());
     };
     put(&block, &mut seed.elements("assay zkml pads 1"));
@@ -214,7 +229,8 @@ struct Proving<'a> {
     pending: VecDeque<Vectors>,
     /// The factors at the end of the rounds, in the order in which they will be asked for.
     finals: VecDeque<Challenge>,
-    openings: Option<(Opening, Opening)>,
+    /// Of the weights, and of the witness.
+    openings: Option<[Opening; 2]>,
 }
 
 type Refusal = assay_zkml_verify::Error;
@@ -357,56 +373,40 @@ impl Side for Proving<'_> {
     }
 
     fn open(&mut self, layout: &Layout, mut claims: Claims) -> Result<(), Refusal> {
-        let commitment = self.model.commitment();
-        let mut debts = Debts::default();
+        let mut debts = None;
         if layout.pads.is_some() {
             // What the verifier is left with, now that messages have pads.
-            (debts, claims) = protocol::overhear(
+            let heard = protocol::overhear(
                 &self.model.prepared,
-                &commitment,
+                &self.model.commitment(),
                 self.statement,
                 self.witness.root,
                 self.prover.messages(),
             )?;
+            (debts, claims) = (Some(heard.0), heard.1);
         }
+        let own = Own {
+            what: "witness",
+            vector: &self.witness,
+            claims: claims.witness,
+            pads: layout.pads,
+        };
         let prover = &mut self.prover;
-        let mut settling = Settling { prover, debts };
-        if layout.pads.is_some() {
-            hidden::settle(&mut settling)?;
-        }
-        let committed = &self.model.committed;
-        let mut whole = vec![commitment.whole(committed.shape)];
-        if layout.pads.is_some() {
-            let at = |point: &[Challenge]| committed.whole_at(point);
-            whole.extend(hidden::mask(&mut settling, committed.shape, at)?);
-        }
-        let prover = &mut settling.prover;
-        let weights = reduce::reduce(prover, "weights", &claims.weights, committed, whole, None);
-        let (weights, rest) = weights.map_err(failed("weights"))?;
-        hidden::owe(&mut settling, rest);
-        if let Some(block) = layout.pads {
-            settling.debts.fit(block)?;
-            claims.witness.extend(hidden::zeros(&mut settling));
-        }
-        let prover = &mut settling.prover;
-        let (none, witness) = (Vec::new(), &self.witness);
-        let own = reduce::reduce(
-            prover,
-            "witness",
-            &claims.witness,
-            witness,
-            none,
-            layout.pads,
-        );
-        self.openings = Some((own.map_err(failed("witness"))?.0, weights));
+        let openings = reduce::conclude(prover, debts, self.model, &claims.weights, own);
+        self.openings = Some(openings.map_err(refusal)?);
         Ok(())
     }
 }
 
-fn failed(what: &'static str) -> impl FnOnce(Error) -> Refusal {
-    move |error| Refusal::Opening {
-        what,
-        reason: error.to_string(),
+/// The protocol's errors are the verifier's.
+fn refusal(error: Error) -> Refusal {
+    match error {
+        Error::Verify(refusal) => refusal,
+        Error::Commitment { what, reason } => Refusal::Opening { what, reason },
+        other => Refusal::Opening {
+            what: "proof",
+            reason: other.to_string(),
+        },
     }
 }
 

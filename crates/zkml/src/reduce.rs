@@ -5,7 +5,7 @@ use assay_zkml_verify::claims::{
 };
 use assay_zkml_verify::commitment::{Opening, Shape};
 use assay_zkml_verify::field::{Base, Challenge, eq_table};
-use assay_zkml_verify::hidden::Value;
+use assay_zkml_verify::hidden::{self, Debts, Value};
 use assay_zkml_verify::layout::Block;
 use assay_zkml_verify::sumcheck::quadratic_round;
 use assay_zkml_verify::transcript::Prover;
@@ -13,15 +13,16 @@ use assay_zkml_verify::view::NONE;
 use p3_field::{PackedFieldExtension as _, PackedValue as _, PrimeCharacteristicRing as _};
 use rayon::prelude::*;
 
-use crate::Error;
 use crate::column::{
     Column, LANES, Lanes as _, Packed, PackedBase, Registers, Single, pair_sum, with_lanes,
 };
+use crate::hide::Settling;
 use crate::model::Committed;
+use crate::{Error, Model};
 
 /// Reduces claims about a vector to one point, and opens it there. `whole` is what is known besides of all that is committed
 /// to, `pads` where the vector holds those of the proof. Returns what the verifier is left with, which has to be zero.
-pub(crate) fn reduce(
+fn reduce(
     prover: &mut Prover,
     what: &'static str,
     claims: &[Claim],
@@ -52,6 +53,42 @@ pub(crate) fn reduce(
     let rest = end - Value::from(weight * value);
     let opening = vector.open(what, &mut prover.transcript, &point)?;
     Ok((opening, rest))
+}
+
+/// A vector with what is claimed about it, and where it holds the pads of the proof.
+pub(crate) struct Own<'a> {
+    pub(crate) what: &'static str,
+    pub(crate) vector: &'a Committed,
+    pub(crate) claims: Vec<Claim>,
+    pub(crate) pads: Option<Block>,
+}
+
+/// Ends a protocol: settles what was padded and opens the weights, then the vector that holds the pads.
+pub(crate) fn conclude(
+    prover: &mut Prover,
+    debts: Option<Debts>,
+    model: &Model,
+    about_weights: &[Claim],
+    mut own: Own<'_>,
+) -> Result<[Opening; 2], Error> {
+    let weights = &model.committed;
+    let mut settling = Settling { prover, debts };
+    hidden::settle(&mut settling)?;
+    let at = |point: &[Challenge]| weights.whole_at(point);
+    let mask = hidden::mask(&mut settling, weights.shape, at)?;
+    let mut whole = vec![model.commitment().whole(weights.shape)];
+    whole.extend(mask);
+    let prover = &mut settling.prover;
+    let (first, rest) = reduce(prover, "weights", about_weights, weights, whole, None)?;
+    hidden::owe(&mut settling, rest);
+    if let (Some(block), Some(debts)) = (own.pads, &settling.debts) {
+        debts.fit(block)?;
+    }
+    own.claims.extend(hidden::zeros(&mut settling));
+    let prover = &mut settling.prover;
+    let known = Vec::new();
+    let (second, _) = reduce(prover, own.what, &own.claims, own.vector, known, own.pads)?;
+    Ok([first, second])
 }
 
 /// Evaluates a hidden vector, with what hides it, at points that were not opened before.

@@ -2,7 +2,6 @@
 
 use assay_zkml_verify::circuit::WEIGHT_BOUND;
 use assay_zkml_verify::field::{Base, Challenge};
-use assay_zkml_verify::hidden;
 use assay_zkml_verify::registration::{
     self, Registration, TABLE_LOG, begin, entry, multiplicities,
 };
@@ -10,31 +9,31 @@ use assay_zkml_verify::transcript::{Prover, Verifier};
 use p3_field::PrimeCharacteristicRing as _;
 
 use crate::column::Column;
-use crate::hide::{self, Seed, Settling};
+use crate::hide;
 use crate::model::Committed;
-use crate::{Error, Model, fractions, reduce};
+use crate::reduce::{self, Own};
+use crate::{Error, Model, fractions};
 
 /// Proves that a model's weights are in range; `assay_zkml_verify::registration::verify` checks it.
 ///
 /// # Errors
 /// [`Error::Commitment`]; [`Error::Budget`] where weights are hidden and no opening is left.
 pub fn register(model: &Model) -> Result<Registration, Error> {
-    model.spend()?;
+    let seed = model.spend(b"registration")?;
     let weights = &model.committed;
     let (shape, pads) = multiplicities(weights.shape);
     let counts = counts(model);
     let mut vector = counts.clone();
     vector.resize(1 << shape.log, Base::ZERO);
-    let seed = Seed::random();
     let mut prover = Prover::default();
-    if let Some(block) = pads {
+    if let (Some(block), Some(seed)) = (pads, &seed) {
         let own = &mut vector[block.offset..][..1 << block.log];
         own.iter_mut()
             .zip(seed.elements("assay zkml pads 1"))
             .for_each(|(to, from)| *to = from);
         prover = Prover::hiding(hide::pads(own));
     }
-    let committed = Committed::new("multiplicities", vector, shape, Some(&seed))?;
+    let committed = Committed::new("multiplicities", vector, shape, seed.as_ref())?;
     let commitment = model.commitment();
     let transcript = &mut prover.transcript;
     let c = begin(transcript, &commitment, weights.shape, committed.root)?;
@@ -50,38 +49,17 @@ pub fn register(model: &Model) -> Result<Registration, Error> {
     )?;
     let left = registration::trees(&mut verifier, c, weights.shape.log)?;
     let debts = verifier.debts.take();
-    let prover = &mut prover;
-    let mut settling = Settling {
-        prover,
-        debts: debts.unwrap_or_default(),
-    };
-    let mut whole = vec![commitment.whole(weights.shape)];
-    if pads.is_some() {
-        hidden::settle(&mut settling)?;
-        let at = |point: &[Challenge]| weights.whole_at(point);
-        whole.extend(hidden::mask(&mut settling, weights.shape, at)?);
-    }
-    let (about_weights, mut about_counts) = ([left.weights], vec![left.multiplicities]);
-    let prover = &mut settling.prover;
-    let (weights_opening, rest) =
-        reduce::reduce(prover, "weights", &about_weights, weights, whole, None)?;
-    hidden::owe(&mut settling, rest);
-    if let Some(block) = pads {
-        settling.debts.fit(block)?;
-        about_counts.extend(hidden::zeros(&mut settling));
-    }
-    let prover = &mut settling.prover;
-    let (multiplicities_opening, _) = reduce::reduce(
-        prover,
-        "multiplicities",
-        &about_counts,
-        &committed,
-        Vec::new(),
+    let own = Own {
+        what: "multiplicities",
+        vector: &committed,
+        claims: vec![left.multiplicities],
         pads,
-    )?;
+    };
+    let openings = reduce::conclude(&mut prover, debts, model, &[left.weights], own)?;
+    let [weights_opening, multiplicities_opening] = openings;
     Ok(Registration {
         multiplicities: committed.root,
-        messages: std::mem::take(settling.prover).into_messages(),
+        messages: prover.into_messages(),
         weights_opening,
         multiplicities_opening,
     })

@@ -32,8 +32,8 @@ pub fn dangerous_roll(before: &Model, after: &Model) -> Result<Roll, Error> {
     let models = [before.commitment(), after.commitment()];
     let [first, second] = &models;
     let compared = begin(&mut prover.transcript, shape, [first, second])?;
-    before.spend()?;
-    after.spend()?;
+    before.spend(&[])?;
+    after.spend(&[])?;
     let mut wholes = models.map(|model| vec![model.whole(shape)]);
     for (vector, whole) in vectors.into_iter().zip(&mut wholes) {
         fresh(&mut prover, vector, whole);

@@ -1,7 +1,11 @@
 //! The mode that hides: what is computed honestly is accepted, and what is not is refused, as in the other mode.
 
-use assay_zkml::{Compiled, Error, Model, Seed, compile, dangerous_roll, prove, register, roll};
+use assay_zkml::{
+    Compiled, Error, Model, Seed, Setting, compile, dangerous_roll, prove, register, roll,
+};
+use assay_zkml_verify::commitment::Shape;
 use assay_zkml_verify::field::Challenge;
+use assay_zkml_verify::layout::HIDDEN_LEAST_LOG;
 use assay_zkml_verify::roll::Roll;
 use assay_zkml_verify::{Error as Refusal, Proof, Statement, registration, verify};
 use p3_field::PrimeCharacteristicRing as _;
@@ -27,7 +31,7 @@ fn model(seed: u64) -> Model {
     let Compiled {
         circuit, weights, ..
     } = compiled(seed);
-    Model::hiding(circuit, weights, &Seed::random()).unwrap()
+    Model::hiding(circuit, weights, &Seed::from_bytes(rand::random())).unwrap()
 }
 
 fn inputs(batch: i16) -> Vec<Vec<Vec<i16>>> {
@@ -147,7 +151,7 @@ fn hidden_weights_are_registered() {
 fn a_commitment_is_renewed_for_the_same_weights_only() {
     let before = model(10);
     let left = before.openings_left().unwrap();
-    let (after, shown) = roll(&before, &Seed::random()).unwrap();
+    let (after, shown) = roll(&before, &Seed::from_bytes(rand::random())).unwrap();
     assert_eq!(before.openings_left(), Some(left - 1));
     assert_eq!(after.openings_left(), Some(left - 1));
     let circuit = before.prepared().circuit();
@@ -169,10 +173,38 @@ fn a_commitment_is_renewed_for_the_same_weights_only() {
         ..
     } = compiled(10);
     weights[0] ^= 1;
-    let other = Model::hiding(own, weights, &Seed::random()).unwrap();
+    let other = Model::hiding(own, weights, &Seed::from_bytes(rand::random())).unwrap();
     let lie = dangerous_roll(&before, &other).unwrap();
     let verdict = check(&first, &other.commitment(), &lie);
     assert_eq!(verdict, Err(Refusal::Claims("weights")));
+}
+
+#[test]
+fn budgets_are_those_that_are_documented() {
+    let budget = |log| Shape { log, hiding: true }.budget("weights").unwrap();
+    assert_eq!((budget(16), budget(20)), (16, 95));
+    assert!((HIDDEN_LEAST_LOG..=23).all(|log| budget(log) > 0));
+}
+
+#[test]
+fn a_seed_hides_two_statements_in_two_ways_and_one_in_one() {
+    let Compiled {
+        circuit, weights, ..
+    } = compiled(12);
+    let model = || Model::hiding(circuit.clone(), weights.clone(), &Seed::from_bytes([4; 32]));
+    let (first, again) = (model().unwrap(), model().unwrap());
+    let proof = |model, context| {
+        let setting = Setting {
+            context: [context; 32],
+            ..SETTING
+        };
+        prove(model, setting, &inputs(1)).unwrap().1
+    };
+    let (one, same) = (proof(&first, 1), proof(&again, 1));
+    assert_eq!(one.encode(), same.encode());
+    let lost_count = model().unwrap();
+    assert_ne!(proof(&lost_count, 2).witness, one.witness);
+    assert_ne!(proof(&first, 1).witness, one.witness);
 }
 
 #[test]
@@ -184,7 +216,7 @@ fn the_budget_is_not_exceeded() {
     for attempt in [
         prove(&model, SETTING, &inputs(1)).err(),
         register(&model).err(),
-        roll(&model, &Seed::random()).err(),
+        roll(&model, &Seed::from_bytes(rand::random())).err(),
     ] {
         assert!(matches!(attempt, Some(Error::Budget(_))), "{attempt:?}");
     }

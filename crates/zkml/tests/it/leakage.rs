@@ -169,7 +169,7 @@ fn a_build_that_counts_no_openings_gives_its_weights_away() {
     let Compiled {
         circuit, weights, ..
     } = model_to_hide();
-    let honest = Model::hiding(circuit, weights, &Seed::random()).unwrap();
+    let honest = Model::hiding(circuit, weights, &Seed::from_bytes(rand::random())).unwrap();
     let budget = honest.openings_left().unwrap();
     let part = Part::of(weights_shape(honest.prepared().circuit(), true));
     let leaky = honest.dangerous_without_budget();
@@ -197,7 +197,7 @@ fn commitments_renewed_in_time_give_nothing_away() {
     let Compiled {
         circuit, weights, ..
     } = model_to_hide();
-    let mut model = Model::hiding(circuit, weights, &Seed::random()).unwrap();
+    let mut model = Model::hiding(circuit, weights, &Seed::from_bytes(rand::random())).unwrap();
     let budget = model.openings_left().unwrap();
     let part = Part::of(weights_shape(model.prepared().circuit(), true));
     let mut pooled = Points::new();
@@ -211,7 +211,7 @@ fn commitments_renewed_in_time_give_nothing_away() {
         fits_any_weights(part, &points);
         pooled.extend(points);
         (proofs, epochs) = (proofs + seen.len(), epochs + 1);
-        model = model.recommit(&Seed::random()).unwrap();
+        model = model.recommit(&Seed::from_bytes(rand::random())).unwrap();
     }
     let read = part.interpolate(&pooled).unwrap();
     let secret = first_weights(&model, part);
@@ -248,7 +248,7 @@ fn reused_mask() {
     let Compiled {
         circuit, weights, ..
     } = model_to_hide();
-    let model = Model::hiding(circuit, weights, &Seed::random()).unwrap();
+    let model = Model::hiding(circuit, weights, &Seed::from_bytes(rand::random())).unwrap();
     let model = model.dangerous_without_budget();
     let layout = Layout::new(model.prepared(), 0, true);
     let part = Part::of(layout.witness);
@@ -276,7 +276,7 @@ fn reused_mask() {
         let (vector, proof) = proof_of(context, &one);
         roots.insert(proof.witness);
         Positions::of(part, &vector).read(&proof.witness_opening, &mut leaked);
-        let (vector, proof) = proof_of(context, &Seed::random());
+        let (vector, proof) = proof_of(context, &Seed::from_bytes(rand::random()));
         Positions::of(part, &vector).read(&proof.witness_opening, &mut kept);
         if leaked.len() >= part.coefficients && kept.len() >= part.coefficients {
             // Whoever keeps roots notices the reuse: one witness, committed to again.
