@@ -16,7 +16,7 @@ use assay_chain::{
     spec::{PROOFS, SETTLEMENT},
 };
 use assay_inference::{Tensor, npy};
-use assay_receipt::{Commitment, Field, ReceiptId, SaltSeed, SignedReceipt, commit};
+use assay_receipt::{Commitment, Field, SaltSeed, SignedReceipt, commit};
 use assay_tensor::quant::{InputSpec, OutputSpec, Range, Reading};
 use assay_zkml::{Model, Setting, prove, register};
 use assay_zkml_verify::Row;
@@ -144,13 +144,7 @@ async fn an_answer_is_proven_only_with_its_own_tensors() {
     let chain = LocalChain::start().await;
     let ([publisher, other, _], key) = (Wallet::all(), Wallet::new(77).key);
     prepare(&chain, &publisher, &key, &[REVISION]).await;
-    let mut stream = Stream {
-        chain: &chain,
-        key: &key,
-        revision: REVISION,
-        next: 0,
-        head: ReceiptId::ZERO,
-    };
+    let mut stream = Stream::new(&chain, &key, REVISION);
     let model = model(12, 8);
     let registration = registerModelCall {
         revision: B256::from(*REVISION.as_bytes()),

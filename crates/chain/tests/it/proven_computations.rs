@@ -10,7 +10,7 @@ use assay_chain::{
     precompile::proofs::{PROOF_GAS, ProofRefused, verifyProofCall},
     spec::{PROOF_VERIFIER, PROOFS, TRANSACTION_GAS_LIMIT},
 };
-use assay_receipt::{ReceiptId, RevisionId, SignedReceipt};
+use assay_receipt::{RevisionId, SignedReceipt};
 use assay_tensor::quant::{Matrix, Node, Op, Range, Table, ValueId};
 use assay_zkml::{Compiled, Model, Setting, compile, prove, register};
 use assay_zkml_verify::{Proof, Row, Statement, registration::Registration, verify};
@@ -215,13 +215,7 @@ async fn a_computation_is_proven_on_chain_and_nothing_else_is() {
     let chain = LocalChain::start().await;
     let ([publisher, other, _], key) = (Wallet::all(), Wallet::new(77).key);
     prepare(&chain, &publisher, &key, &[REVISION]).await;
-    let mut stream = Stream {
-        chain: &chain,
-        key: &key,
-        revision: REVISION,
-        next: 0,
-        head: ReceiptId::ZERO,
-    };
+    let mut stream = Stream::new(&chain, &key, REVISION);
     let revision = B256::from(*REVISION.as_bytes());
     let model = model(12, 8);
     let (early, early_at) = settled(&mut stream, &other).await;

@@ -85,7 +85,18 @@ pub(crate) struct Stream<'a> {
     pub(crate) head: ReceiptId,
 }
 
-impl Stream<'_> {
+impl<'a> Stream<'a> {
+    /// From its beginning.
+    pub(crate) const fn new(chain: &'a LocalChain, key: &'a NodeKey, revision: RevisionId) -> Self {
+        Self {
+            chain,
+            key,
+            revision,
+            next: 0,
+            head: ReceiptId::ZERO,
+        }
+    }
+
     fn receipts(&mut self, count: u64) -> Vec<SignedReceipt> {
         (0..count).map(|_| self.receipt()).collect()
     }
@@ -176,13 +187,7 @@ async fn every_settled_receipt_has_a_proof_that_verifies_offline() {
         RevisionId::from_bytes([2; 32]),
     ];
     prepare(&chain, &operator, &key, &revisions).await;
-    let stream = |revision| Stream {
-        chain: &chain,
-        key: &key,
-        revision,
-        next: 0,
-        head: ReceiptId::ZERO,
-    };
+    let stream = |revision| Stream::new(&chain, &key, revision);
     let [mut one, mut two] = revisions.map(stream);
     let mut settled = [one.receipts(3), two.receipts(2)].concat();
     let first = settle(&chain, &payer, settled.clone()).await;
@@ -234,13 +239,7 @@ async fn a_proof_does_not_survive_a_flipped_bit() {
     let ([operator, ..], key) = (Wallet::all(), Wallet::new(77).key);
     let revision = RevisionId::from_bytes([1; 32]);
     prepare(&chain, &operator, &key, &[revision]).await;
-    let mut stream = Stream {
-        chain: &chain,
-        key: &key,
-        revision,
-        next: 0,
-        head: ReceiptId::ZERO,
-    };
+    let mut stream = Stream::new(&chain, &key, revision);
     settle(&chain, &operator, stream.receipts(4)).await;
     let good = proof(&chain, json!([key.address(), revision, 2])).await;
     light::verify(&chain.network, &good).unwrap();
