@@ -97,7 +97,7 @@ impl CommitmentFile {
     pub fn mode(&self) -> &'static str {
         match WeightCommitment::decode(&self.weights) {
             Ok(weights) if weights.hiding => {
-                "zero-knowledge: weights are hidden, inputs and outputs are not"
+                "zero-knowledge: made to hide weights, not inputs and outputs (docs/zkml.md)"
             }
             _ => "succinct: nothing is claimed to be hidden",
         }
@@ -268,7 +268,7 @@ impl Summary<'_> {
                 if self.mode == "succinct" {
                     "nothing"
                 } else {
-                    "the weights, not inputs and outputs"
+                    "weights, if openings are counted; not inputs and outputs"
                 }
             ),
         ));

@@ -1,6 +1,6 @@
 //! The verdict on one proof file: pure, so that it is the same with the network on and off.
 
-use assay_zkml_verify::security::soundness;
+use assay_zkml_verify::security::{Soundness, soundness};
 use assay_zkml_verify::{ModelCommitment, Prepared, Proof, Row, Statement as Proven, verify};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
@@ -52,15 +52,16 @@ fn check(
     verify(prepared, model, &statement, &proof).map_err(|error| error.to_string())?;
     let soundness = soundness(prepared, statement.batch_log(), model.weights.hiding)
         .map_err(|error| error.to_string())?;
-    Ok(proven(
-        &file,
-        commitment,
-        soundness.bits,
-        soundness.conservative_bits,
-    ))
+    Ok(proven(&file, commitment, &soundness, model.weights.hiding))
 }
 
-fn proven(file: &ProofFile, commitment: &CommitmentFile, bits: f64, conservative: f64) -> Report {
+fn proven(
+    file: &ProofFile,
+    commitment: &CommitmentFile,
+    soundness: &Soundness,
+    hiding: bool,
+) -> Report {
+    let (bits, conservative) = (soundness.bits, soundness.conservative_bits);
     let says = |about, says: String| Statement { about, says };
     Report {
         status: Status::Verified,
@@ -80,8 +81,9 @@ fn proven(file: &ProofFile, commitment: &CommitmentFile, bits: f64, conservative
             says("the answer", "whether it is any good: a wrong model is proven as easily as a right one".into()),
             says("the float model", "the quantised model is proven; how far they agree was measured by its publisher".into()),
             says("real numbers", "that the integers were made from a client's input, and what they stand for".into()),
-            says("secrecy", match commitment.mode().starts_with("zero") {
-                true => "that inputs, outputs or the circuit are hidden; weights are, for as many openings as their owner may make".into(),
+            says("secrecy", match hiding {
+                true => "that the weights stay hidden: that takes a seed that was random and an owner who counts openings, and for several \
+                         openings rests on an argument that is not a proof; inputs, outputs and the circuit are public".into(),
                 false => "this mode is succinct: it claims to hide neither weights nor inputs".into(),
             }),
             says("the commitment", "that it is the one of the published revision: it is as good as where the file came from".into()),
