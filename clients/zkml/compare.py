@@ -11,7 +11,7 @@ EZKL's figures are those of ezkl_bench.py. Ours are a JSON list with an object f
     prove_cpu_s       CPU seconds of all threads for the whole proof, whatever the batch
     verify_ms         CPU milliseconds of one verification
     proof_bytes       encoded length
-    peak_rss_mb       peak memory of the proving process
+    peak_mb       peak memory of the proving process
     quantised_accuracy, float_accuracy
                       on the held-out rows of the revision, between 0 and 1; the same for every row of a model
 
@@ -39,11 +39,11 @@ PROVE_S = {
 BATCH_S = {("digits-mlp784", "succinct", 32): 0.004}
 VERIFY_MS = 10
 PROOF_BYTES = {"succinct": 200_000, "zero-knowledge": 400_000}
-PEAK_RSS_MB = 500
+PEAK_MB = 500
 # Percentage points of accuracy that quantisation may cost.
 ACCURACY_POINTS = 1.0
 # Figures that these goals are about.
-JUDGED = ["prove_cpu_s", "verify_ms", "proof_bytes", "peak_rss_mb", "quantised_accuracy", "float_accuracy"]
+JUDGED = ["prove_cpu_s", "verify_ms", "proof_bytes", "peak_mb", "quantised_accuracy", "float_accuracy"]
 
 
 def ratio(theirs, ours):
@@ -129,10 +129,10 @@ def memory(models, ezkl, rows):
     for model in models:
         theirs, cells = ezkl.get(model, {}), []
         for mode in MODES:
-            ours = chosen(rows, model, mode).get("peak_rss_mb")
-            cells += [number(ours), times(ratio(theirs.get("peak_rss_mb"), ours))]
+            ours = chosen(rows, model, mode).get("peak_mb")
+            cells += [number(ours), times(ratio(theirs.get("peak_mb"), ours))]
         key = theirs_cell(theirs, "proving_key_bytes", lambda v: ABSENT if v is None else number(v / 1e6))
-        lines.append([model, theirs_cell(theirs, "peak_rss_mb"), key, *cells])
+        lines.append([model, theirs_cell(theirs, "peak_mb"), key, *cells])
     return table(["model", "EZKL, MB", "its proving key, MB", *[c for m in MODES for c in (f"{m}, MB", "times less")]], lines)
 
 
@@ -168,7 +168,7 @@ def everything(rows):
     lines = []
     for row in sorted(rows, key=order):
         measured = [number(row.get("prove_cpu_s")), number(each_s(row)), number(row.get("verify_ms"))]
-        sizes = [kilobytes(row.get("proof_bytes")), number(row.get("peak_rss_mb"))]
+        sizes = [kilobytes(row.get("proof_bytes")), number(row.get("peak_mb"))]
         lines.append([row["model"], row["mode"], row["simd"], str(row.get("batch", ABSENT)), *measured, *sizes])
     head = ["model", "mode", "simd", "batch", "prove, CPU s", "for each, CPU s", "verify, ms", "proof, KB", "peak, MB"]
     return table(head, lines)
@@ -191,7 +191,7 @@ def goals(models, rows):
             missed += over(f"{name} prove s", row.get("prove_cpu_s"), PROVE_S[model][mode]) if model in PROVE_S else []
             missed += over(f"{name} verify ms", row.get("verify_ms"), VERIFY_MS)
             missed += over(f"{name} proof bytes", row.get("proof_bytes"), PROOF_BYTES[mode])
-            missed += over(f"{name} peak MB", row.get("peak_rss_mb"), PEAK_RSS_MB)
+            missed += over(f"{name} peak MB", row.get("peak_mb"), PEAK_MB)
             missed += over(f"{name} accuracy points", points_lost(row), ACCURACY_POINTS)
             absent = [key for key in JUDGED if row.get(key) is None]
             open_goals += [f"{name} {key}" for key in absent] if row else [name]

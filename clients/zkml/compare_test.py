@@ -15,7 +15,7 @@ def ours(**changed):
     """A measurement in which every goal is met."""
     row = {
         "model": "risk-logreg", "mode": "succinct", "simd": "avx512", "batch": 1, "prove_cpu_s": 0.01, "verify_ms": 2.0,
-        "proof_bytes": 50_000, "peak_rss_mb": 100.0, "quantised_accuracy": 0.84, "float_accuracy": 0.845,
+        "proof_bytes": 50_000, "peak_mb": 100.0, "quantised_accuracy": 0.84, "float_accuracy": 0.845,
     }
     return {**row, **changed}
 
@@ -23,7 +23,7 @@ def ours(**changed):
 def theirs(**changed):
     """A model that EZKL proved."""
     entry = {
-        "model": "risk-logreg", "failed": None, "prove_cpu_s": 16.0, "verify_cpu_ms": 80.0, "peak_rss_mb": 800.0,
+        "model": "risk-logreg", "failed": None, "prove_cpu_s": 16.0, "verify_cpu_ms": 80.0, "peak_mb": 800.0,
         "proof_bytes": 3648, "proving_key_bytes": 327_000_000,
         "accuracy": {"rows": 100, "quantised": 0.85, "float": 0.84, "agreement": 1.0, "max_error": 0.01},
     }
@@ -114,12 +114,12 @@ class Text(unittest.TestCase):
 
 class Goals(unittest.TestCase):
     def test_a_goal_met_exactly_is_met(self):
-        row = ours(prove_cpu_s=0.02, verify_ms=10, proof_bytes=200_000, peak_rss_mb=500)
+        row = ours(prove_cpu_s=0.02, verify_ms=10, proof_bytes=200_000, peak_mb=500)
         self.assertEqual(compare.goals(["risk-logreg"], [row])[0], [])
 
     def test_each_miss_is_named(self):
         for changed in [
-            {"prove_cpu_s": 0.021}, {"verify_ms": 10.1}, {"proof_bytes": 200_001}, {"peak_rss_mb": 501}, {"quantised_accuracy": 0.83},
+            {"prove_cpu_s": 0.021}, {"verify_ms": 10.1}, {"proof_bytes": 200_001}, {"peak_mb": 501}, {"quantised_accuracy": 0.83},
         ]:
             self.assertEqual(len(compare.goals(["risk-logreg"], [ours(**changed)])[0]), 1, changed)
 

@@ -5,14 +5,15 @@
 Settings, calibration, compilation, a structured reference string made here, setup, witness, proof and verification, each
 in a process of its own, so that its peak memory is its own. Weights are `fixed` (the verification key is the model's
 identity), inputs and outputs public. CPU seconds are user and system time of all threads from after the imports to the
-end of the call into EZKL, its loading of keys included; peak memory is that of the process. The EVM verifier is left
+end of the call into EZKL, its loading of keys included; peak memory is that of the process, what it has in swap included. The EVM verifier is left
 out: EZKL downloads a compiler for it. A model that needs more memory than there is stays in the result with the stage
-and the reason (`failed`), and what was measured before. The large models take up to 20 GB and a quarter of an hour.
+and the reason (`failed`), and what was measured before. The large models take up to 24 GB, of memory and swap together,
+and a quarter of an hour.
 
 An object a model:
 
-    {"model", "logrows", "rows_of_circuit", "scales", "stages": {STAGE: {"cpu_s", "wall_s", "peak_rss_mb"}},
-     "prove_cpu_s", "setup_cpu_s", "verify_cpu_ms", "verify_wall_ms", "peak_rss_mb", "proof_bytes",
+    {"model", "logrows", "rows_of_circuit", "scales", "stages": {STAGE: {"cpu_s", "wall_s", "peak_mb"}},
+     "prove_cpu_s", "setup_cpu_s", "verify_cpu_ms", "verify_wall_ms", "peak_mb", "proof_bytes",
      "proving_key_bytes", "verification_key_bytes",
      "accuracy": {"rows", "quantised", "float", "agreement", "max_error"}, "failed": null or {"stage", "reason"}}
 """
@@ -162,22 +163,30 @@ class Failed(Exception):
     """A stage that did not end well, with the reason in words."""
 
 
+def kilobytes(file, *names):
+    """The sum of what a file of `name: number kB` has under these names; 0 if the file is gone."""
+    try:
+        lines = pathlib.Path(file).read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = dict(line.split(":", 1) for line in lines if ":" in line)
+    return sum(int(found[name].split()[0]) for name in names if name in found)
+
+
 def available_mb():
-    """Memory that can still be had without taking it from others."""
-    for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) // 1024
-    return sys.maxsize
+    """Memory and swap that can still be had without taking it from others."""
+    return kilobytes("/proc/meminfo", "MemAvailable", "SwapFree") // 1024
 
 
 def wait(process, deadline):
-    """Waits for the end of a child; returns its usage, and why it was ended early or None."""
-    stopped = None
+    """Waits for the end of a child; returns its usage, its peak of memory and swap in MB, and why it was ended early or None."""
+    stopped, peak = None, 0
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         if pid:
             process.returncode = os.waitstatus_to_exitcode(status)
-            return usage, stopped
+            return usage, round(max(peak, usage.ru_maxrss) / 1024, 1), stopped
+        peak = max(peak, kilobytes(f"/proc/{process.pid}/status", "VmRSS", "VmSwap"))
         if stopped is None and available_mb() < RESERVE_MB:
             stopped = f"out of memory: stopped when the machine had {RESERVE_MB} MB left"
         if stopped is None and time.monotonic() > deadline:
@@ -206,10 +215,10 @@ def run_stage(stage, options, timeout):
     environment = {**os.environ, "EZKL_REPO_PATH": options["work"]}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen([sys.executable, __file__, "--child", asked], stdout=log, stderr=log, env=environment)
-        usage, stopped = wait(process, time.monotonic() + timeout)
+        usage, peak, stopped = wait(process, time.monotonic() + timeout)
         log.seek(0)
         said = log.read().decode(errors="replace")
-    figures = {"peak_rss_mb": round(usage.ru_maxrss / 1024, 1)}
+    figures = {"peak_mb": peak}
     if stopped or process.returncode or not report.exists():
         figures["cpu_s"] = round(usage.ru_utime + usage.ru_stime, 3)
         return figures, None, stopped or why(process.returncode, said)
@@ -234,7 +243,7 @@ def gather(stage, result, work, found):
     elif stage == "prove":
         proof = json.loads((work / "proof.json").read_text())
         result["prove_cpu_s"] = result["stages"]["prove"]["cpu_s"]
-        result["peak_rss_mb"] = result["stages"]["prove"]["peak_rss_mb"]
+        result["peak_mb"] = result["stages"]["prove"]["peak_mb"]
         result["proof_bytes"] = (len(proof["hex_proof"]) - 2) // 2 if proof.get("hex_proof") else len(proof["proof"])
     elif stage == "verify":
         result.update(found)

@@ -83,7 +83,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "quoted_verify_ms": quote.verify_s * 1e3,
         "quoted_memory_mb": quote.memory_bytes / 1e6,
         "reference_s": reference_s,
-        "peak_rss_mb": peak_mb(),
+        "peak_mb": peak_mb(),
         "quantised_accuracy": quality.quantised_accuracy,
         "float_accuracy": quality.float_accuracy,
     });
