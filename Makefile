@@ -7,7 +7,7 @@ CLAIM := source scripts/environment.sh && claim_target
 export CARGO_BUILD_JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-zkml models vectors contracts clean-local
+.PHONY: help demo test check bench bench-zkml abuse-zkml models vectors contracts clean-local
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,6 +32,9 @@ bench: ## Run every benchmark of the workspace; ARGS="tensor" runs those of that
 
 bench-zkml: ## Measure proofs beside EZKL's, about half an hour; ARGS="risk-logreg" measures one model
 	@scripts/bench_zkml.sh $(ARGS)
+
+abuse-zkml: ## Attack the verifier of proofs and the tests that attack it, with counts; about an hour
+	@scripts/abuse_zkml.sh $(ARGS)
 
 models: ## Train the models again and write their reference outputs
 	@scripts/models.sh

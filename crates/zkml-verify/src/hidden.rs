@@ -321,3 +321,135 @@ pub fn zeros(voice: &mut impl Voice) -> Vec<Claim> {
     };
     zeros.unwrap_or_default().into_iter().map(claim).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::lift;
+
+    /// A prover that knows its pads and may lie about one message in the clear.
+    struct Speaker {
+        transcript: Transcript,
+        debts: Option<Debts>,
+        pads: Vec<Challenge>,
+        /// Says the first message in the clear, from the challenge under which it is said.
+        shown: Option<Box<dyn Fn(Challenge) -> Challenge>>,
+        /// What is added to the first two padded messages.
+        added: Vec<Challenge>,
+    }
+
+    impl Speaker {
+        /// Holds a product of two values to be a third, each padded.
+        fn new([x, y, z]: [i64; 3]) -> Self {
+            let pads: Vec<Challenge> = (0..64).map(|i| lift(i * i + 91)).collect();
+            let mut debts = Debts::default();
+            let [x, y, z] = [x, y, z].map(|value| {
+                let index = debts.pad();
+                Value::padded(lift(value) + pads[index as usize], index)
+            });
+            debts.quadratics.push(Quadratic {
+                operands: vec![x, y],
+                terms: vec![(Challenge::ONE, 0, 1)],
+                rest: Value::default() - z,
+            });
+            Self {
+                transcript: Transcript::default(),
+                debts: Some(debts),
+                pads,
+                shown: None,
+                added: Vec::new(),
+            }
+        }
+
+        /// Settles; returns what is owed, and is zero of an honest prover.
+        fn owed(mut self) -> Vec<Challenge> {
+            settle(&mut self).unwrap();
+            let zeros = self.debts.unwrap().zeros;
+            zeros.iter().map(|zero| zero.reveal(&self.pads)).collect()
+        }
+    }
+
+    impl Voice for Speaker {
+        fn transcript(&mut self) -> &mut Transcript {
+            &mut self.transcript
+        }
+
+        fn debts(&mut self) -> Option<&mut Debts> {
+            self.debts.as_mut()
+        }
+
+        fn padded(&mut self, says: impl FnOnce(&[Challenge]) -> Challenge) -> Result<Value, Error> {
+            let lie = self.added.pop().unwrap_or_default();
+            let index = self.debts.as_mut().unwrap().pad();
+            let sent = says(&self.pads) + lie + self.pads[index as usize];
+            self.transcript.element(sent);
+            Ok(Value::padded(sent, index))
+        }
+
+        fn clear(
+            &mut self,
+            says: impl FnOnce(&[Challenge]) -> Challenge,
+        ) -> Result<Challenge, Error> {
+            let honest = says(&self.pads);
+            let lie = self.shown.take();
+            let value = lie.map_or(honest, |lie| lie(honest));
+            self.transcript.element(value);
+            Ok(value)
+        }
+    }
+
+    const TRUE: [i64; 3] = [6, 7, 42];
+    const FALSE: [i64; 3] = [6, 7, 43];
+
+    #[test]
+    fn nothing_is_owed_of_what_holds_and_something_of_what_does_not() {
+        let zero = |value: &Challenge| *value == Challenge::ZERO;
+        assert!(Speaker::new(TRUE).owed().iter().all(zero));
+        let owed = Speaker::new(FALSE).owed();
+        // What is shown is right, and the equation is not.
+        assert_eq!(
+            owed.iter().map(zero).collect::<Vec<_>>(),
+            [true, true, false]
+        );
+    }
+
+    /// The operand that would make the mixed equation hold, shown instead of the right one: it is owed, too.
+    #[test]
+    fn an_operand_chosen_after_the_challenge_is_owed() {
+        let mut speaker = Speaker::new(FALSE);
+        // The equation is off by `42 - 43`, and linear in the first operand with the second one as shown: `y + D b`. The pads
+        // of the two operands' masks are those of indices 3 and 4.
+        let (y, b) = (lift(7), speaker.pads[4]);
+        let a = speaker.pads[3];
+        speaker.shown = Some(Box::new(move |honest| {
+            let d = (honest - lift(6)) * p3_field::Field::inverse(&a);
+            honest + p3_field::Field::inverse(&(y + d * b))
+        }));
+        let owed: Vec<bool> = speaker
+            .owed()
+            .iter()
+            .map(|value| *value == Challenge::ZERO)
+            .collect();
+        assert_eq!(owed, [false, true, true]);
+    }
+
+    #[test]
+    fn what_was_said_before_the_challenge_does_not_follow_from_it() {
+        for added in [vec![Challenge::ONE], vec![Challenge::ONE, Challenge::ZERO]] {
+            let mut speaker = Speaker::new(FALSE);
+            speaker.added = added;
+            assert_ne!(*speaker.owed().last().unwrap(), Challenge::ZERO);
+        }
+    }
+
+    #[test]
+    fn pads_that_are_not_committed_to_are_refused() {
+        let block = Block { offset: 0, log: 4 };
+        let used = |next| Debts {
+            next,
+            ..Debts::default()
+        };
+        assert_eq!(used(3).fit(block), Ok(()));
+        assert_eq!(used(4).fit(block), Err(Error::Length("more")));
+    }
+}

@@ -275,6 +275,13 @@ impl Model {
         self
     }
 
+    /// The same model with this added to the value of its commitment, which its weights then do not have: what a publisher
+    /// would prove with who has prepared two vectors for one root. No verifier accepts it.
+    pub fn dangerous_value(mut self, more: Challenge) -> Self {
+        self.value += more;
+        self
+    }
+
     /// The model's identity in proofs.
     pub fn commitment(&self) -> ModelCommitment {
         ModelCommitment {

@@ -5,9 +5,12 @@ use assay_zkml::{
 };
 use assay_zkml_verify::commitment::Shape;
 use assay_zkml_verify::field::Challenge;
-use assay_zkml_verify::layout::HIDDEN_LEAST_LOG;
-use assay_zkml_verify::roll::Roll;
-use assay_zkml_verify::{Error as Refusal, Proof, Statement, registration, verify};
+use assay_zkml_verify::layout::{HIDDEN_LEAST_LOG, weights_shape};
+use assay_zkml_verify::roll::{Roll, begin};
+use assay_zkml_verify::transcript::Transcript;
+use assay_zkml_verify::{
+    Error as Refusal, ModelCommitment, Proof, Statement, registration, verify,
+};
 use p3_field::PrimeCharacteristicRing as _;
 
 use crate::graphs::Growing;
@@ -177,6 +180,46 @@ fn a_commitment_is_renewed_for_the_same_weights_only() {
     let lie = dangerous_roll(&before, &other).unwrap();
     let verdict = check(&first, &other.commitment(), &lie);
     assert_eq!(verdict, Err(Refusal::Claims("weights")));
+}
+
+/// The point at which two commitments are compared depends on all of both.
+#[test]
+fn a_renewal_is_bound_to_both_commitments() {
+    let own = model(13);
+    let shape = weights_shape(own.prepared().circuit(), true);
+    let next = own.recommit(&Seed::from_bytes(rand::random())).unwrap();
+    let pair = [own.commitment(), next.commitment()];
+    let point = |[first, second]: [&ModelCommitment; 2]| {
+        begin(&mut Transcript::default(), shape, [first, second])
+    };
+    let before = point([&pair[0], &pair[1]]).unwrap();
+    assert_eq!(before.len(), shape.log as usize);
+    type Change = fn(&mut ModelCommitment);
+    let changes: [Change; 2] = [
+        |m| m.weights.root[5] ^= 1,
+        |m| m.weights.value += Challenge::ONE,
+    ];
+    for (index, change) in [
+        (0, changes[0]),
+        (0, changes[1]),
+        (1, changes[0]),
+        (1, changes[1]),
+    ] {
+        let mut changed = pair;
+        change(&mut changed[index]);
+        let after = point([&changed[0], &changed[1]]).unwrap();
+        assert!(before.iter().zip(&after).all(|(old, new)| old != new));
+    }
+    assert_ne!(before, point([&pair[1], &pair[0]]).unwrap());
+    for index in 0..2 {
+        let (mut open, mut other) = (pair, pair);
+        open[index].weights.hiding = false;
+        other[index].circuit[0] ^= 1;
+        for refused in [open, other] {
+            let verdict = point([&refused[0], &refused[1]]);
+            assert!(matches!(verdict, Err(Refusal::Model(_))), "{verdict:?}");
+        }
+    }
 }
 
 #[test]

@@ -7,6 +7,8 @@
 mod proofs;
 #[path = "mutate/registrations.rs"]
 mod registrations;
+#[path = "mutate/rolls.rs"]
+mod rolls;
 #[path = "mutate/surroundings.rs"]
 mod surroundings;
 
@@ -14,8 +16,10 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use assay_tensor::quant::{ValueId, Window};
-use assay_zkml::{Model, Setting, compile, prove, register};
+use assay_zkml::{Model, Seed, Setting, compile, prove, register, roll};
+use assay_zkml_verify::circuit::Circuit;
 use assay_zkml_verify::registration::Registration;
+use assay_zkml_verify::roll::Roll;
 use assay_zkml_verify::statement::WeightCommitment;
 use assay_zkml_verify::{Error, ModelCommitment, Proof, Statement, verify};
 use rayon::prelude::*;
@@ -41,6 +45,27 @@ pub(crate) struct Case {
     pub(crate) registration: Registration,
     /// Of the same circuit with other weights.
     pub(crate) foreign: (Model, Registration),
+    /// A renewal of the model's commitment, where its weights are hidden.
+    pub(crate) renewal: Option<(ModelCommitment, Roll)>,
+}
+
+/// The mode of a case's models.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Succinct,
+    ZeroKnowledge,
+}
+
+impl Mode {
+    /// A model of this mode; two of the same circuit and mode are hidden by different seeds.
+    fn model(self, circuit: Circuit, weights: Vec<i8>, seed: u8) -> Model {
+        match self {
+            Self::Succinct => Model::new(circuit, weights).unwrap(),
+            Self::ZeroKnowledge => {
+                Model::hiding(circuit, weights, &Seed::from_bytes([seed; 32])).unwrap()
+            }
+        }
+    }
 }
 
 /// Attempts of one kind. `None` where the mutation changes nothing.
@@ -142,13 +167,14 @@ impl Case {
         name: &'static str,
         grow: fn(u64) -> (Growing, Vec<ValueId>),
         batch: usize,
+        mode: Mode,
     ) -> Self {
         let (graph, outputs) = grow(1);
         let compiled = compile(&graph.nodes, &outputs).unwrap();
         let mut weights = compiled.weights.clone();
-        let model = Model::new(compiled.circuit.clone(), compiled.weights).unwrap();
+        let model = mode.model(compiled.circuit.clone(), compiled.weights, 1);
         weights[0] ^= 1;
-        let foreign = Model::new(compiled.circuit, weights).unwrap();
+        let foreign = mode.model(compiled.circuit, weights, 2);
         let mut numbers = Numbers(7);
         let mut inputs = || -> Vec<Vec<Vec<i16>>> {
             let lens = model
@@ -174,6 +200,10 @@ impl Case {
             other: prove(&model, BOUND_TO, &inputs()).unwrap(),
             registration: register(&model).unwrap(),
             foreign: (foreign.clone(), register(&foreign).unwrap()),
+            renewal: (mode == Mode::ZeroKnowledge).then(|| {
+                let (next, renewal) = roll(&model, &Seed::from_bytes([3; 32])).unwrap();
+                (next.commitment(), renewal)
+            }),
             model,
         };
         assert_eq!(case.judge(&case.proof), Ok(()));
@@ -215,16 +245,20 @@ impl Case {
         let mut classes = proofs::classes(self);
         classes.extend(surroundings::classes(self));
         classes.extend(registrations::classes(self));
+        if let Some((next, renewal)) = &self.renewal {
+            classes.extend(rolls::classes(self, next, renewal));
+        }
         classes
     }
 }
 
-/// The cases: dense layers, an image, attention.
+/// The cases: dense layers, an image, attention; and dense layers hidden.
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::new("perceptron", perceptron, 1),
-        Case::new("image", image, 1),
-        Case::new("attention", attention, 2),
+        Case::new("perceptron", perceptron, 1, Mode::Succinct),
+        Case::new("image", image, 1, Mode::Succinct),
+        Case::new("attention", attention, 2, Mode::Succinct),
+        Case::new("hidden", perceptron, 1, Mode::ZeroKnowledge),
     ]
 }
 

@@ -16,7 +16,7 @@ mod wrong_rescale;
 mod wrong_weights;
 
 use assay_tensor::quant::ValueId;
-use assay_zkml::{Execution, Model, compile, dangerous_prove, execute};
+use assay_zkml::{Execution, Model, Seed, compile, dangerous_prove, execute};
 use assay_zkml_verify::circuit::{Accumulator, BIAS_LIMBS, Prepared, Wire, Wired};
 use assay_zkml_verify::view::NONE;
 use assay_zkml_verify::{Error, Row, Statement, verify};
@@ -192,8 +192,22 @@ fn read(run: &Execution, operand: &[Wire], inference: usize, batch: usize, at: u
         .sum()
 }
 
-/// What the verifier says to a proof of this execution.
+/// What the verifier says to a proof of this execution. The same execution is proven with hidden weights, too, where all that
+/// is padded is settled at the end: what is refused here for any reason has to be refused there as a claim about the witness.
 pub(crate) fn judged(model: &Model, statement: &Statement, run: Execution) -> Result<(), Error> {
+    let hidden = model.recommit(&Seed::from_bytes([5; 32])).unwrap();
+    let other = verdict(&hidden, statement, run.clone());
+    let verdict = verdict(model, statement, run);
+    let expected = match verdict {
+        Ok(()) => Ok(()),
+        Err(_) => Err(Error::Claims("witness")),
+    };
+    assert_eq!(other, expected, "hidden; in the clear it is {verdict:?}");
+    verdict
+}
+
+/// What the verifier says to a model's proof of this execution.
+pub(crate) fn verdict(model: &Model, statement: &Statement, run: Execution) -> Result<(), Error> {
     let proof = dangerous_prove(model, statement, run).unwrap();
     verify(model.prepared(), &model.commitment(), statement, &proof)
 }

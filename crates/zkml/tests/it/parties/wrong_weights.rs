@@ -1,9 +1,9 @@
 //! Answers with other weights than those that it committed to.
 
-use assay_zkml::{Model, compile, dangerous_prove};
+use assay_zkml::{Model, Seed, compile, dangerous_prove};
 use assay_zkml_verify::{Error, verify};
 
-use super::{graph, judged, model, rerun, statement};
+use super::{graph, judged, model, rerun, statement, verdict};
 
 /// The model with one weight changed.
 fn other() -> Model {
@@ -36,16 +36,28 @@ fn the_proof_is_of_another_model() {
     assert!(matches!(verdict(&model), Err(Error::Lookup(_))));
 }
 
-/// Everything is of the other weights, the transcript has the committed ones: only the value at the root's point can tell.
+/// Everything is of the other weights, the transcript has the committed ones: only the value at the root's point can tell; where
+/// it is padded, and settled last, the opening of the root comes first.
 #[test]
 fn the_proof_is_of_other_weights_under_the_same_commitment() {
-    let model = model(7);
-    let other = other().dangerous_disguise(&model);
-    assert_eq!(other.commitment(), model.commitment());
-    let mut statement = statement(&model, 1);
-    let run = rerun(&other, other.weights(), &mut statement, |_, _, _| ());
-    assert_eq!(
-        judged(&other, &statement, run),
-        Err(Error::Claims("weights"))
+    let hidden = |model: Model, n| model.recommit(&Seed::from_bytes([n; 32])).unwrap();
+    let lie = |own: Model, other: Model| {
+        let disguised = other.dangerous_disguise(&own);
+        assert_eq!(disguised.commitment(), own.commitment());
+        let mut statement = statement(&own, 1);
+        let run = rerun(
+            &disguised,
+            disguised.weights(),
+            &mut statement,
+            |_, _, _| (),
+        );
+        verdict(&disguised, &statement, run)
+    };
+    assert_eq!(lie(model(7), other()), Err(Error::Claims("weights")));
+    let verdict = lie(hidden(model(7), 1), hidden(other(), 2));
+    let what = "weights";
+    assert!(
+        matches!(verdict, Err(Error::Opening { what: found, .. }) if found == what),
+        "{verdict:?}"
     );
 }
