@@ -19,7 +19,9 @@ use p3_matrix::dense::RowMajorMatrix;
 use p3_multilinear_util::point::Point;
 use p3_sumcheck::PrescribedPointPcs as _;
 use p3_sumcheck::layout::{Layout as _, Table};
-use p3_symmetric::{CompressionFunctionFromHasher, CryptographicHasher, SerializingHasher};
+use p3_symmetric::{
+    CompressionFunctionFromHasher, CryptographicHasher, MerkleCap, SerializingHasher,
+};
 use p3_whir::parameters::WhirConfig;
 use p3_whir::pcs::prover::WhirProver;
 
@@ -27,7 +29,7 @@ use crate::graphs::Numbers;
 
 /// Hashes the state and nothing that was absorbed since.
 #[derive(Clone)]
-struct Deaf;
+pub(crate) struct Deaf;
 
 impl CryptographicHasher<u8, [u8; 32]> for Deaf {
     fn hash_iter<I: IntoIterator<Item = u8>>(&self, input: I) -> [u8; 32] {
@@ -40,10 +42,12 @@ impl CryptographicHasher<u8, [u8; 32]> for Deaf {
     }
 }
 
-type Sponge = SerializingChallenger32<Base, HashChallenger<u8, Deaf, 32>>;
-type Scheme = WhirProver<Challenge, Base, Radix2DFTSmallBatch<Base>, Trees, Sponge, Placement>;
+pub(crate) type Sponge = SerializingChallenger32<Base, HashChallenger<u8, Deaf, 32>>;
+pub(crate) type Scheme =
+    WhirProver<Challenge, Base, Radix2DFTSmallBatch<Base>, Trees, Sponge, Placement>;
 
-fn scheme(log: u32, level: usize) -> Scheme {
+/// The scheme with another level of security: fewer queries.
+pub(crate) fn scheme(log: u32, level: usize) -> Scheme {
     let mut parameters = parameters(log);
     parameters.security_level = level;
     let config = WhirConfig::new_with_initial_claims(log as usize, parameters, 1).unwrap();
@@ -56,10 +60,29 @@ fn scheme(log: u32, level: usize) -> Scheme {
     )
 }
 
+/// A sponge whose challenges are fixed, whatever it hears.
+pub(crate) fn deaf() -> Sponge {
+    Sponge::new(HashChallenger::new(vec![7; 32], Deaf))
+}
+
+type Opener = <Scheme as p3_commit::MultilinearPcs<Challenge, Sponge>>::ProverData;
+
+/// Commits to a vector.
+pub(crate) fn commit(
+    scheme: &Scheme,
+    vector: &[Base],
+    sponge: &mut Sponge,
+) -> (MerkleCap<Base, [u8; 32]>, Opener) {
+    let table = Table::new(RowMajorMatrix::new(vector.to_vec(), vector.len()));
+    let log = vector.len().trailing_zeros();
+    let witness = Placement::new_witness(vec![table], folding(log));
+    scheme.commit(witness, sponge).unwrap()
+}
+
 /// All that some openings of one vector show, as elements of the base field. `claims` are weights on the hidden part.
 fn view(scheme: &Scheme, shape: Shape, vector: &[Base], claims: &[Vec<Challenge>]) -> Vec<Base> {
     let log = shape.committed_log();
-    let mut sponge = Sponge::new(HashChallenger::new(vec![7; 32], Deaf));
+    let mut sponge = deaf();
     let mut shown = Vec::new();
     for claim in claims {
         let mut weights = vec![Challenge::ZERO; vector.len()];
@@ -80,9 +103,7 @@ fn view(scheme: &Scheme, shape: Shape, vector: &[Base], claims: &[Vec<Challenge>
         }
         let at = rounds(&mut sponge, vector, weights, &mut messages);
         shown.extend(messages.iter().flat_map(flat));
-        let table = Table::new(RowMajorMatrix::new(vector.to_vec(), vector.len()));
-        let witness = Placement::new_witness(vec![table], folding(log));
-        let (_, opener) = scheme.commit(witness, &mut sponge).unwrap();
+        let (_, opener) = commit(scheme, vector, &mut sponge);
         let points = [Point::new(at)];
         let opening = scheme.open_at(opener, &protocol(log), &points, &mut sponge);
         elements(&opening.unwrap(), &mut shown);
@@ -90,20 +111,20 @@ fn view(scheme: &Scheme, shape: Shape, vector: &[Base], claims: &[Vec<Challenge>
     shown
 }
 
-fn point(sponge: &mut Sponge, log: u32) -> Vec<Challenge> {
+pub(crate) fn point(sponge: &mut Sponge, log: u32) -> Vec<Challenge> {
     (0..log).map(|_| sponge.sample_algebra_element()).collect()
 }
 
-fn inner(weights: &[Challenge], vector: &[Base]) -> Challenge {
+pub(crate) fn inner(weights: &[Challenge], vector: &[Base]) -> Challenge {
     weights.iter().zip(vector).map(|(w, v)| *w * *v).sum()
 }
 
-fn flat(value: &Challenge) -> Vec<Base> {
+pub(crate) fn flat(value: &Challenge) -> Vec<Base> {
     value.as_basis_coefficients_slice().to_vec()
 }
 
 /// The sumcheck of a reduction, written from its description.
-fn rounds(
+pub(crate) fn rounds(
     sponge: &mut Sponge,
     vector: &[Base],
     mut weights: Vec<Challenge>,
@@ -134,7 +155,7 @@ fn rounds(
 }
 
 /// The field elements of an opening; digests are not among them.
-fn elements(opening: &Opening, shown: &mut Vec<Base>) {
+pub(crate) fn elements(opening: &Opening, shown: &mut Vec<Base>) {
     fn walk(value: &serde_json::Value, shown: &mut Vec<Base>) {
         match value {
             serde_json::Value::Number(number) => {
@@ -156,11 +177,16 @@ fn elements(opening: &Opening, shown: &mut Vec<Base>) {
 
 /// Rows that were found to be independent, each with a leading one.
 #[derive(Default)]
-struct Echelon(Vec<(usize, Vec<Base>)>);
+pub(crate) struct Echelon(Vec<(usize, Vec<Base>)>);
 
 impl Echelon {
+    /// Independent rows so far.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether the row is independent of those before.
-    fn insert(&mut self, mut row: Vec<Base>) -> bool {
+    pub(crate) fn insert(&mut self, mut row: Vec<Base>) -> bool {
         type Packed = <Base as Field>::Packing;
         row.resize(row.len().next_multiple_of(Packed::WIDTH), Base::ZERO);
         for (lead, other) in &self.0 {
@@ -203,7 +229,7 @@ pub(crate) fn facts(log: u32, level: usize, openings: usize) -> (usize, usize) {
                 misses += 1;
             }
         }
-        found.0.len()
+        found.len()
     };
     let (all, random) = (rank(true), rank(false));
     (all, all - random)

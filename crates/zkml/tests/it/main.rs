@@ -13,3 +13,4 @@ mod mutations;
 mod parties;
 mod random_graphs;
 mod second_verifier;
+mod simulator;
