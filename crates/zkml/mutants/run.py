@@ -61,7 +61,8 @@ def scratch(root):
     """A workspace of three crates with every check removable, and the groups of checks that fit in one build."""
     for crate in ("tensor", "zkml", "zkml-verify"):
         shutil.copytree(CRATES / crate, root / "crates" / crate, dirs_exist_ok=True)
-    shutil.copytree(CRATES.parent / "vectors" / "zkml", root / "vectors" / "zkml", dirs_exist_ok=True)
+    for folder in ("vectors/zkml", "models"):
+        shutil.copytree(CRATES.parent / folder, root / folder, dirs_exist_ok=True)
     manifest = (CRATES.parent / "Cargo.toml").read_text()
     members = 'members = ["crates/tensor", "crates/zkml", "crates/zkml-verify"]'
     manifest = re.sub(r"members = \[[^\]]*\]", members, manifest, count=1)
