@@ -371,7 +371,7 @@ async fn a_node_proves_what_it_promised_and_goes_on_after_what_it_cannot() {
         let block = proofs::proven_at(rpc, answer.receipt_id).await.unwrap();
         assert_eq!(block, None);
     }
-    let waiting = folder.path().join("node/proofs");
+    let waiting = folder.path().join("log/proofs");
     trigger.stop();
     running.finished().await.unwrap();
     assert_eq!(std::fs::read_dir(waiting).unwrap().count(), 0);

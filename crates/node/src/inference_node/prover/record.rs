@@ -330,7 +330,10 @@ pub(super) mod tests {
         assert_eq!(refused(&with(83, 255)), "it is cut off");
         assert_eq!(refused(&with(84, 0xff)), "a name in it is no text");
         let other = "its receipt is not of this network";
-        assert_eq!(refused(&with(body.len() - 70, 1)), other);
+        assert_eq!(
+            refused(&with(body.len() - SIGNED_RECEIPT_BYTES + 1, 2)),
+            other
+        );
     }
 
     #[test]
