@@ -22,6 +22,26 @@ struct Answer {
     bytes output;
 }
 
+struct Claims {
+    bytes weights;
+    bytes32 network;
+    bytes32 revision;
+    bytes32 context;
+    bytes32[] inputs;
+    bytes32[] outputs;
+}
+
+struct Answers {
+    bytes circuit;
+    bytes rows;
+    bytes proof;
+    bytes rule;
+    bytes32[] inputSalts;
+    bytes inputs;
+    bytes32[] outputSalts;
+    bytes outputs;
+}
+
 /// Stands where validators have the proof verifier, so that the rules of Proofs can be tested on a chain that has no such
 /// precompile. The circuit says what it answers: its first byte is 0 to return the rest as the model id, 1 to refuse
 /// with the next byte as the reason. A proof has to be keccak256 of all that a real one is bound to; of an answer's, the
@@ -59,6 +79,25 @@ contract MockProofVerifier {
         bytes32 bound = keccak256(abi.encode(claimed, keccak256(answer.rows), keccak256(answer.rule), openings));
         if (keccak256(answer.proof) != keccak256(abi.encode(bound))) revert ProofRefused(7);
         return _answer(answer.circuit);
+    }
+
+    function verifyAnswers(Claims calldata claims, Answers calldata answers) external pure returns (bytes32) {
+        bytes32 openings = keccak256(
+            abi.encode(answers.inputSalts, keccak256(answers.inputs), answers.outputSalts, keccak256(answers.outputs))
+        );
+        bytes32 claimed = keccak256(
+            abi.encode(
+                keccak256(claims.weights),
+                claims.network,
+                claims.revision,
+                claims.context,
+                claims.inputs,
+                claims.outputs
+            )
+        );
+        bytes32 bound = keccak256(abi.encode(claimed, keccak256(answers.rows), keccak256(answers.rule), openings));
+        if (keccak256(answers.proof) != keccak256(abi.encode(bound))) revert ProofRefused(7);
+        return _answer(answers.circuit);
     }
 
     function _answer(bytes calldata circuit) private pure returns (bytes32) {

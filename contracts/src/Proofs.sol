@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {Receipt} from "./AssayReceipts.sol";
 import {MODEL_REGISTRY, PROOF_VERIFIER, SETTLEMENT} from "./Genesis.sol";
 import {ModelRegistry} from "./ModelRegistry.sol";
-import {Answer, Claim, IProofVerifier} from "./interfaces/IProofVerifier.sol";
+import {Answer, Answers, Claim, Claims, IProofVerifier} from "./interfaces/IProofVerifier.sol";
 import {IProofs} from "./interfaces/IProofs.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
 
@@ -49,6 +49,9 @@ contract Proofs is IProofs {
         bytes32[] path;
     }
 
+    /// Most receipts whose answers are proven in one call.
+    uint256 public constant MAX_ANSWERS = 16;
+
     /// Slot 0: revision => model.
     mapping(bytes32 revision => Model) public models;
     /// Slot 1: receipt id => keccak256 of the rows => the first block in which this computation was proven.
@@ -85,6 +88,12 @@ contract Proofs is IProofs {
     error OtherRule(bytes32 registered, bytes32 got);
     /// The receipt names parameters or was streamed; no proof speaks of either.
     error NotProvable(bytes32 receiptId);
+    /// One call proves the answers of 1 to MAX_ANSWERS receipts.
+    error BadCount(uint256 receipts);
+    /// The receipts of one call are of one revision.
+    error OtherRevision(bytes32 first, bytes32 got);
+    /// The receipts of one call are different ones.
+    error Twice(bytes32 receiptId);
 
     /// Registers the model of `revision`: first come, for good. Reverts with ProofRefused(reason) from the precompile
     /// where the circuit breaks its rules or the weights are not shown to be in range. The rule is kept as it is; a rule that is none proves
@@ -143,12 +152,8 @@ contract Proofs is IProofs {
     function proveAnswer(Place calldata place, uint256 randomBlock, Answer calldata answer) external {
         Receipt calldata receipt = place.receipt;
         Model memory model = models[receipt.revision];
-        (bytes32 id, uint256 settledAt) =
-            _settled(receipt, place.signature, place.index, place.count, place.path);
-        _checkOrder(model, receipt.revision, settledAt, randomBlock);
-        bytes32 ruleHash = keccak256(answer.rule);
-        if (ruleHash != model.ruleHash) revert OtherRule(model.ruleHash, ruleHash);
-        if (receipt.parameters != bytes32(0) || receipt.stream != bytes32(0)) revert NotProvable(id);
+        bytes32 id = _provable(model, place, randomBlock);
+        _checkRule(model, answer.rule);
         Claim memory claim = Claim({
             weights: model.weights,
             network: ISettlement(SETTLEMENT).networkId(),
@@ -159,9 +164,38 @@ contract Proofs is IProofs {
         });
         bytes32 proven = IProofVerifier(PROOF_VERIFIER).verifyAnswer(claim, answer);
         if (proven != model.id) revert OtherModel(model.id, proven);
-        if (answerProvenAt[id] != 0) return;
-        answerProvenAt[id] = block.number;
-        emit AnswerProven(id, proven);
+        _recordAnswer(id, proven);
+    }
+
+    /// As `proveAnswer` for several receipts of one revision with one proof, whose n-th row is the n-th receipt's answer.
+    /// The proof's context is `contextOfAll(receiptIds, randomBlock)`. All are proven or none.
+    function proveAnswers(Place[] calldata places, uint256 randomBlock, Answers calldata answers) external {
+        uint256 count = places.length;
+        if (count == 0 || count > MAX_ANSWERS) revert BadCount(count);
+        bytes32 revision = places[0].receipt.revision;
+        Model memory model = models[revision];
+        bytes32[] memory ids = new bytes32[](count);
+        Claims memory claims;
+        claims.inputs = new bytes32[](count);
+        claims.outputs = new bytes32[](count);
+        for (uint256 i = 0; i < count; i++) {
+            Receipt calldata receipt = places[i].receipt;
+            if (receipt.revision != revision) revert OtherRevision(revision, receipt.revision);
+            ids[i] = _provable(model, places[i], randomBlock);
+            for (uint256 j = 0; j < i; j++) {
+                if (ids[j] == ids[i]) revert Twice(ids[i]);
+            }
+            claims.inputs[i] = receipt.input;
+            claims.outputs[i] = receipt.output;
+        }
+        _checkRule(model, answers.rule);
+        claims.weights = model.weights;
+        claims.network = ISettlement(SETTLEMENT).networkId();
+        claims.revision = revision;
+        claims.context = contextOfAll(ids, randomBlock);
+        bytes32 proven = IProofVerifier(PROOF_VERIFIER).verifyAnswers(claims, answers);
+        if (proven != model.id) revert OtherModel(model.id, proven);
+        for (uint256 i = 0; i < count; i++) _recordAnswer(ids[i], proven);
     }
 
     /// What a proof for a receipt is bound to, with the randomness of a block that is one of the last 256.
@@ -169,6 +203,33 @@ contract Proofs is IProofs {
         bytes32 random = blockhash(randomBlock);
         if (random == bytes32(0)) revert RandomBlockUnknown(randomBlock);
         return keccak256(abi.encode(receiptId, random));
+    }
+
+    /// As `contextOf` for a proof of several receipts, in their order; no context of one is one of several.
+    function contextOfAll(bytes32[] memory receiptIds, uint256 randomBlock) public view returns (bytes32) {
+        bytes32 random = blockhash(randomBlock);
+        if (random == bytes32(0)) revert RandomBlockUnknown(randomBlock);
+        return keccak256(abi.encode(receiptIds, random));
+    }
+
+    /// The id of a receipt whose answer may be proven with the model.
+    function _provable(Model memory model, Place calldata place, uint256 randomBlock) private view returns (bytes32 id) {
+        Receipt calldata receipt = place.receipt;
+        uint256 settledAt;
+        (id, settledAt) = _settled(receipt, place.signature, place.index, place.count, place.path);
+        _checkOrder(model, receipt.revision, settledAt, randomBlock);
+        if (receipt.parameters != bytes32(0) || receipt.stream != bytes32(0)) revert NotProvable(id);
+    }
+
+    function _checkRule(Model memory model, bytes calldata rule) private pure {
+        bytes32 ruleHash = keccak256(rule);
+        if (ruleHash != model.ruleHash) revert OtherRule(model.ruleHash, ruleHash);
+    }
+
+    function _recordAnswer(bytes32 id, bytes32 modelId) private {
+        if (answerProvenAt[id] != 0) return;
+        answerProvenAt[id] = block.number;
+        emit AnswerProven(id, modelId);
     }
 
     function _settled(

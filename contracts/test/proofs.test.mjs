@@ -43,7 +43,8 @@ async function settle(changes = {}) {
   const message = receipt(nodeA, changes);
   const id = receiptId(message);
   const root = batchRoot(nodeA.address, [id]);
-  const span = { revision: message.revision, firstSequence: 0n, count: 1, previous: zeroHash, last: id };
+  const { revision, sequence: firstSequence, previous } = message;
+  const span = { revision, firstSequence, count: 1, previous, last: id };
   const bytes = verifierReturns("verifyBatch", [nodeA.address, root, 1, [span]]);
   const { blockNumber } = await chain.settlement.send(bob, "settle", bytes);
   return { place: [message, await signReceipt(nodeA, message), 0, 1, []], id, blockNumber };
@@ -217,4 +218,100 @@ test("a receipt with parameters, or of a stream, is not proven", async () => {
     await chain.rewind();
     await register();
   }
+});
+
+/** Settles `count` receipts of nodeA, each in a batch of its own. */
+async function settleSeveral(count) {
+  const all = [];
+  for (let at = 0; at < count; at++) {
+    const changes = { sequence: BigInt(at), previous: all.at(-1)?.id ?? zeroHash, output: digest(`output ${at}`) };
+    all.push(await settle(changes));
+  }
+  return all;
+}
+
+/** The answers with what the mock takes for their one proof, with any part of the claims or the rule replaced. */
+async function answersFor(settled, randomBlock, changes = {}) {
+  const { hash } = await chain.client.getBlock({ blockNumber: randomBlock });
+  const context = keccak256(encode("bytes32[], bytes32", settled.map(({ id }) => id), hash));
+  const commitments = (name) => settled.map(({ place: [message] }) => message[name]);
+  const claims = { weights: WEIGHTS, network: NETWORK_ID, revision: REVISION, context };
+  const said = { ...claims, inputs: commitments("input"), outputs: commitments("output"), rule: RULE, ...changes };
+  const salts = settled.map((_, at) => digest(`salt ${at}`));
+  const opened = { inputSalts: salts, inputs: "0x0102", outputSalts: salts, outputs: "0x0304" };
+  const openings = keccak256(
+    encode("bytes32[], bytes32, bytes32[], bytes32", salts, keccak256(opened.inputs), salts, keccak256(opened.outputs)),
+  );
+  const { weights, network, revision, inputs, outputs } = said;
+  const types = "bytes32, bytes32, bytes32, bytes32, bytes32[], bytes32[]";
+  const claimed = keccak256(encode(types, keccak256(weights), network, revision, said.context, inputs, outputs));
+  const proof = keccak256(concat([claimed, keccak256(ROWS), keccak256(said.rule), openings]));
+  return { circuit: CIRCUIT, rows: ROWS, proof, rule: said.rule, ...opened };
+}
+
+const placesOf = (settled) => settled.map(({ place }) => placeOf(place));
+
+test("the answers of several receipts are proven at once, each of them once", async () => {
+  await register();
+  const settled = await settleSeveral(3);
+  const at = await laterBlock();
+  const [first, ...rest] = settled;
+  await chain.proofs.send(bob, "proveAnswer", placeOf(first.place), at, await answerFor(first, at));
+  const mined = await chain.proofs.send(bob, "proveAnswers", placesOf(settled), at, await answersFor(settled, at));
+  const said = rest.map(({ id }) => ({ receiptId: id, modelId: MODEL }));
+  assert.deepEqual(await chain.proofs.events(mined, "AnswerProven"), said);
+  for (const { place, id } of settled) {
+    assert.deepEqual(await chain.settlement.read("verifyReceipt", ...place), [4, id]);
+  }
+});
+
+test("one proof is for these receipts in this order, and for nothing else", async () => {
+  await register();
+  const settled = await settleSeveral(2);
+  const at = await laterBlock();
+  const good = await answersFor(settled, at);
+  const refused = (error, receipts, answers) =>
+    chain.proofs.refuses(bob, error, "proveAnswers", placesOf(receipts), at, answers);
+  for (const part of ["weights", "network", "revision", "context"]) {
+    await refused(["ProofRefused", 7], settled, await answersFor(settled, at, { [part]: digest("other") }));
+  }
+  const other = [digest("other"), digest("another")];
+  await refused(["ProofRefused", 7], settled, await answersFor(settled, at, { inputs: other }));
+  await refused(["ProofRefused", 7], settled, await answersFor(settled, at, { outputs: other }));
+  await refused(["ProofRefused", 7], [...settled].reverse(), good);
+  await refused(["ProofRefused", 7], settled.slice(0, 1), good);
+  await refused(["Twice", settled[0].id], [settled[0], settled[0]], good);
+  await refused(["BadCount", 0n], [], good);
+  await refused(["BadCount", 17n], Array(17).fill(settled[0]), good);
+  const rule = toHex("other rule");
+  const ruled = await answersFor(settled, at, { rule });
+  await refused(["OtherRule", keccak256(RULE), keccak256(rule)], settled, ruled);
+  const foreign = concat(["0x00", other[0]]);
+  await refused(["OtherModel", MODEL, other[0]], settled, { ...good, circuit: foreign });
+  for (const { id } of settled) assert.equal(await chain.proofs.read("answerProvenAt", id), 0n);
+});
+
+test("one receipt that may not be proven keeps the others of its call from it", async () => {
+  await register();
+  const [settled] = await settleSeveral(1);
+  const refused = async (changes, error) => {
+    const after = changes.revision ? {} : { sequence: 1n, previous: settled.id };
+    const both = [settled, await settle({ ...after, ...changes })];
+    const at = await laterBlock();
+    const args = [placesOf(both), at, await answersFor(both, at)];
+    await chain.proofs.refuses(bob, error(both[1]), "proveAnswers", ...args);
+    assert.equal(await chain.proofs.read("answerProvenAt", settled.id), 0n);
+  };
+  const revision = digest("another revision");
+  await refused({ revision }, () => ["OtherRevision", REVISION, revision]);
+  await refused({ parameters: digest("parameters") }, ({ id }) => ["NotProvable", id]);
+});
+
+test("several answers wait for the model and the random block as one does", async () => {
+  const settled = await settleSeveral(2);
+  const at = await laterBlock();
+  const args = ["proveAnswers", placesOf(settled), at, await answersFor(settled, at)];
+  await chain.proofs.refuses(bob, ["NotRegistered", REVISION], ...args);
+  const { blockNumber } = await register();
+  await chain.proofs.refuses(bob, ["RegisteredTooLate", blockNumber, settled[0].blockNumber], ...args);
 });

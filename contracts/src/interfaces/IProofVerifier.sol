@@ -24,6 +24,30 @@ struct Answer {
     bytes output;
 }
 
+/// What several answers are held against.
+struct Claims {
+    bytes weights;
+    bytes32 network;
+    bytes32 revision;
+    bytes32 context;
+    /// The receipts' commitments.
+    bytes32[] inputs;
+    bytes32[] outputs;
+}
+
+/// Several answers with their one proof, a row each. The tensors are as in an answer, all inputs of one length and all
+/// outputs of one length, behind each other.
+struct Answers {
+    bytes circuit;
+    bytes rows;
+    bytes proof;
+    bytes rule;
+    bytes32[] inputSalts;
+    bytes inputs;
+    bytes32[] outputSalts;
+    bytes outputs;
+}
+
 /// The precompile at PROOF_VERIFIER: proofs of inferences, checked natively by every validator. It reads no state.
 ///
 /// Every call costs 200,000 gas and 8 for each byte of its data, and 4 for each unit of work that the circuit's
@@ -60,4 +84,8 @@ interface IProofVerifier {
     /// rule's names; the input is quantised by the rule to the rows' inputs; and the rows' outputs stand, by the rule, for
     /// exactly the bytes of the output.
     function verifyAnswer(Claim calldata claim, Answer calldata answer) external view returns (bytes32 modelId);
+
+    /// As `verifyAnswer` for several receipts with one proof: the n-th commitments are opened by the n-th salts and tensors
+    /// and are those of the n-th row. There are as many rows as commitments of each kind, and no other ones.
+    function verifyAnswers(Claims calldata claims, Answers calldata answers) external view returns (bytes32 modelId);
 }

@@ -55,6 +55,7 @@ pub async fn ask(gateway: &Gateway, network: &Network, asking: Asking<'_>) -> Re
         nonce: Some(rand::random::<u128>().to_string()),
         rung: asking.rung,
         deadline_ms: asking.deadline_ms,
+        prove_within_ms: None,
         // The very bytes that the receipt commits to.
         outputs: Some(OutputForm::Npy),
     };

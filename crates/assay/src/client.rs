@@ -149,7 +149,9 @@ impl Gateway {
                 .and_then(|report| report.evidence);
             match evidence {
                 Some(report) if report.state == ProofState::Proven => return Ok(report),
-                Some(report) if report.state == ProofState::Failed => {
+                Some(report)
+                    if matches!(report.state, ProofState::Failed | ProofState::Cancelled) =>
+                {
                     let reason = report.reason.unwrap_or_default();
                     let complaint =
                         Complaint::failed(format!("the answer was not proven: {reason}"));

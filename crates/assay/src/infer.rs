@@ -186,12 +186,7 @@ fn evidence_rows(evidence: &ProofReport, compute_us: u64) -> Vec<(String, String
     );
     let mut rows = vec![("verdict".to_owned(), verdict)];
     if let (Some(prove_us), Some(bytes)) = (evidence.prove_us, evidence.proof_bytes) {
-        let times = prove_us / compute_us.max(1);
-        let cost = format!(
-            "{} ms for {bytes} bytes, {times} times the inference's {compute_us} us (elapsed time, as the node says)",
-            prove_us / 1_000
-        );
-        rows.push(("proving".to_owned(), cost));
+        rows.push(("proving".to_owned(), proving(evidence, prove_us, bytes)));
     }
     if compute_us < RERUN_US {
         let note = format!(
@@ -200,6 +195,21 @@ fn evidence_rows(evidence: &ProofReport, compute_us: u64) -> Vec<(String, String
         rows.push(("note".to_owned(), note));
     }
     rows
+}
+
+/// What the proof took, as the node says: CPU time is compared with CPU time only.
+fn proving(evidence: &ProofReport, prove_us: u64, bytes: u64) -> String {
+    let mut text = format!("{bytes} bytes after {} ms", prove_us / 1_000);
+    if let Some(answers) = evidence.answers.filter(|answers| *answers > 1) {
+        text += &format!(", for {answers} answers together");
+    }
+    if let Some(cpu_us) = evidence.prove_cpu_us {
+        text += &format!("; {} ms of CPU time", cpu_us / 1_000);
+    }
+    if let (Some(times), Some(infer_us)) = (evidence.overhead(), evidence.infer_cpu_us) {
+        text += &format!(", for each answer {times} times the inference's {infer_us} us of it");
+    }
+    text + " (as the node says)"
 }
 
 /// A value on one line, with its end left out where it is long.

@@ -28,6 +28,8 @@ pub const INFER_PATH: &str = "/assay/v1/infer";
 pub const MODELS_PATH: &str = "/assay/v1/models";
 /// Path under which receipts lie, followed by `/{id}`; see [`ReceiptReport`].
 pub const RECEIPTS_PATH: &str = "/assay/v1/receipts";
+/// What follows the path of a receipt where its proof is cancelled, with an [`Opening`].
+pub const CANCEL_PATH: &str = "/cancel";
 /// Path of [`NetworkReport`].
 pub const NETWORK_PATH: &str = "/assay/v1/network";
 /// Path of the OpenAPI document.
@@ -46,6 +48,8 @@ pub const DEFAULT_DEADLINE_MS: u64 = 30_000;
 pub const MIN_DEADLINE_MS: u64 = 10_000;
 /// Latest deadline in milliseconds.
 pub const MAX_DEADLINE_MS: u64 = 600_000;
+/// Shortest and longest time within which proving may be asked to begin, milliseconds.
+pub const PROVE_WITHIN_MS: std::ops::RangeInclusive<u64> = 1_000..=86_400_000;
 /// Rungs of evidence that this version of the network offers.
 pub const OFFERED_RUNGS: [Rung; 2] = [Rung::Signed, Rung::Proven];
 
@@ -78,6 +82,10 @@ pub struct InferRequest {
     /// Milliseconds from now until the receipt has to be settled; default 30,000, 10,000 to 600,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
+    /// With the rung `proven`: milliseconds from now within which proving has to begin, 1,000 to 86,400,000; afterwards
+    /// the answer is not proven. If absent, it is proven whenever its turn comes, earlier deadlines of settlement first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prove_within_ms: Option<u64>,
     /// Form of the outputs, `json` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<OutputForm>,
@@ -258,9 +266,21 @@ pub struct ProofReport {
     /// Height of the block whose validators accepted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<u64>,
-    /// Time that proving took, in microseconds on all of the node's cores, beside `computeUs` of the receipt.
+    /// Its place among those that wait for their turn; 1 is the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u32>,
+    /// Answers in the one proof; what follows of proving is for all of them together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<u32>,
+    /// Time that proving took by the clock, microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prove_us: Option<u64>,
+    /// CPU time of proving, of all of its threads together, microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prove_cpu_us: Option<u64>,
+    /// CPU time of this answer's inference, microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub infer_cpu_us: Option<u64>,
     /// Bytes of the proof.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof_bytes: Option<u64>,
@@ -270,8 +290,10 @@ pub struct ProofReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ProofState {
-    /// It waits for its turn, for settlement, or for a block after that.
+    /// It waits for its turn.
     Queued,
+    /// Its turn has come: it waits for its receipt to settle, or for a block after that.
+    Settling,
     /// It is being made.
     Proving,
     /// It was handed to the chain.
@@ -280,6 +302,8 @@ pub enum ProofState {
     Proven,
     /// There will be none.
     Failed,
+    /// There will be none: who asked for it does not want it any more.
+    Cancelled,
 }
 
 impl ProofReport {
@@ -289,9 +313,19 @@ impl ProofReport {
             state,
             reason: None,
             block: None,
+            position: None,
+            answers: None,
             prove_us: None,
+            prove_cpu_us: None,
+            infer_cpu_us: None,
             proof_bytes: None,
         }
+    }
+
+    /// CPU time of proving this answer, a share of its proof's, in times of its inference's.
+    pub fn overhead(&self) -> Option<u64> {
+        let share = self.prove_cpu_us?.checked_div(self.answers?.into())?;
+        share.checked_div(self.infer_cpu_us?)
     }
 
     /// The report of a proof that will not be made.
@@ -417,5 +451,16 @@ mod tests {
         ] {
             assert!(serde_json::from_str::<InferRequest>(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_overhead_is_of_cpu_time_and_shared_by_the_answers_of_a_proof() {
+        let mut report = ProofReport::of(ProofState::Proven);
+        assert_eq!(report.overhead(), None);
+        (report.prove_us, report.prove_cpu_us) = (Some(1), Some(8_000));
+        (report.answers, report.infer_cpu_us) = (Some(4), Some(20));
+        assert_eq!(report.overhead(), Some(100));
+        report.infer_cpu_us = Some(0);
+        assert_eq!(report.overhead(), None);
     }
 }

@@ -20,6 +20,8 @@ use tokio::time::timeout;
 
 /// A body must be here within this time after its headers.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Most bytes of an opening in JSON.
+pub const MAX_OPENING_BYTES: usize = 1_024;
 /// A longer body is parsed on a thread of its own, so that others do not wait for it.
 const LONG_BODY: usize = 64 * 1024;
 

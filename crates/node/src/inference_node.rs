@@ -115,7 +115,7 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
         &metrics,
         (settling, nonces.clone()),
     );
-    let prover = Arc::new(Prover::default());
+    let prover = Arc::new(Prover::open(models.engines(), &config.data, domain)?);
     let link = Link {
         network: network.clone(),
         rpc: rpc.clone(),

@@ -13,6 +13,7 @@ pub mod api;
 pub mod clock;
 pub mod config;
 pub mod consumer;
+pub mod cpu;
 pub mod error;
 pub mod files;
 pub mod gateway;

@@ -23,6 +23,7 @@ use utoipa::OpenApi;
         handlers::infer,
         handlers::models,
         handlers::receipt,
+        handlers::cancel,
         handlers::network,
         handlers::health
     ),

@@ -7,11 +7,7 @@ use crate::{
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::{SolCall as _, sol};
-use assay_chain::{
-    light::ReceiptProof,
-    precompile::{answer_rule::Rule, proofs::Answer as Proven},
-    spec::PROOFS,
-};
+use assay_chain::{light::ReceiptProof, precompile::answer_rule::Rule, spec::PROOFS};
 use assay_inference::{QuantisedEngine, Revision, provable::CALIBRATION_FILE};
 use assay_receipt::{ReceiptId, RevisionId, SignedReceipt};
 
@@ -31,9 +27,15 @@ sol! {
             bytes circuit; bytes rows; bytes proof; bytes rule;
             bytes32 inputSalt; bytes input; bytes32 outputSalt; bytes output;
         }
+        struct Answers {
+            bytes circuit; bytes rows; bytes proof; bytes rule;
+            bytes32[] inputSalts; bytes inputs; bytes32[] outputSalts; bytes outputs;
+        }
         function models(bytes32 revision) external view returns (bytes32 id, bytes weights, uint256 registeredAt, bytes32 ruleHash);
         function registerModel(bytes32 revision, bytes circuit, bytes weights, bytes registration, bytes rule) external;
         function proveAnswer(Place place, uint256 randomBlock, Answer answer) external;
+        function proveAnswers(Place[] places, uint256 randomBlock, Answers answers) external;
+        function contextOfAll(bytes32[] receiptIds, uint256 randomBlock) external view returns (bytes32);
         function contextOf(bytes32 receiptId, uint256 randomBlock) external view returns (bytes32);
         function answerProvenAt(bytes32 receiptId) external view returns (uint256);
     }
@@ -44,6 +46,9 @@ sol! {
         function latestOutput() external view returns (bytes32);
     }
 }
+
+/// Most receipts whose answers one call proves: `MAX_ANSWERS` of the contract.
+pub const MAX_ANSWERS: usize = 16;
 
 /// The engine whose answers can be proven, if the revision has rows to quantise it by and its model can be.
 pub fn engine_of(revision: &Revision) -> Option<QuantisedEngine> {
@@ -134,47 +139,115 @@ pub async fn proven_at(rpc: &RpcClient, id: ReceiptId) -> Result<Option<u64>, Rp
     Ok((block != 0).then_some(block))
 }
 
-/// What a proof for the receipt has to be bound to.
+/// What a proof for these receipts, in this order, has to be bound to.
 ///
 /// # Errors
 /// [`RpcError`] if the chain cannot be asked, or does not know the block's hash.
-pub async fn context_of(rpc: &RpcClient, id: ReceiptId, block: u64) -> Result<[u8; 32], RpcError> {
-    let call = Proofs::contextOfCall {
-        receiptId: B256::from(*id.as_bytes()),
-        randomBlock: U256::from(block),
+pub async fn context_of(
+    rpc: &RpcClient,
+    ids: &[ReceiptId],
+    block: u64,
+) -> Result<[u8; 32], RpcError> {
+    let random_block = U256::from(block);
+    if let [id] = ids {
+        let call = Proofs::contextOfCall {
+            receiptId: B256::from(*id.as_bytes()),
+            randomBlock: random_block,
+        };
+        return Ok(rpc.view(PROOFS, &call).await?.0);
+    }
+    let call = Proofs::contextOfAllCall {
+        receiptIds: ids.iter().map(|id| B256::from(*id.as_bytes())).collect(),
+        randomBlock: random_block,
     };
     Ok(rpc.view(PROOFS, &call).await?.0)
 }
 
-/// The call that records a proven answer.
-pub fn prove_call(
-    signed: &SignedReceipt,
-    place: &ReceiptProof,
-    random_block: u64,
-    answer: Proven,
-) -> Bytes {
-    let path = &place.batch.path;
-    let call = Proofs::proveAnswerCall {
-        place: Proofs::Place {
-            receipt: words(signed),
-            signature: signed.signature.as_bytes().to_vec().into(),
-            index: path.index,
-            count: path.size,
-            path: path.siblings.clone(),
-        },
-        randomBlock: U256::from(random_block),
-        answer: Proofs::Answer {
-            circuit: answer.circuit,
-            rows: answer.rows,
-            proof: answer.proof,
-            rule: answer.rule,
-            inputSalt: answer.inputSalt,
-            input: answer.input,
-            outputSalt: answer.outputSalt,
-            output: answer.output,
-        },
+/// A settled receipt and where it settled.
+#[derive(Debug, Clone, Copy)]
+pub struct Settled<'a> {
+    /// The receipt.
+    pub signed: &'a SignedReceipt,
+    /// Its place.
+    pub place: &'a ReceiptProof,
+}
+
+/// The tensors of an answer in their canonical bytes, each after the salt of its commitment.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// Of the one input.
+    pub input: (B256, Bytes),
+    /// Of the one output.
+    pub output: (B256, Bytes),
+}
+
+/// Answers with their one proof, each of which has one of its rows.
+#[derive(Debug, Clone)]
+pub struct Proven {
+    /// The circuit's description.
+    pub circuit: Bytes,
+    /// The rows.
+    pub rows: Bytes,
+    /// The proof.
+    pub proof: Bytes,
+    /// The rule that binds tensors to integers.
+    pub rule: Bytes,
+    /// The tensors of each answer, in the order of the rows.
+    pub opened: Vec<Opened>,
+}
+
+/// The call that records proven answers, of as many receipts as rows.
+pub fn prove_call(receipts: &[Settled<'_>], random_block: u64, proven: Proven) -> Bytes {
+    let random_block = U256::from(random_block);
+    let mut places: Vec<Proofs::Place> = receipts.iter().map(place).collect();
+    if let ([opened], 1) = (proven.opened.as_slice(), places.len()) {
+        let call = Proofs::proveAnswerCall {
+            place: places.remove(0),
+            randomBlock: random_block,
+            answer: Proofs::Answer {
+                circuit: proven.circuit,
+                rows: proven.rows,
+                proof: proven.proof,
+                rule: proven.rule,
+                inputSalt: opened.input.0,
+                input: opened.input.1.clone(),
+                outputSalt: opened.output.0,
+                output: opened.output.1.clone(),
+            },
+        };
+        return call.abi_encode().into();
+    }
+    let joined = |of: fn(&Opened) -> &Bytes| -> Bytes {
+        let pieces: Vec<&[u8]> = proven.opened.iter().map(|one| of(one).as_ref()).collect();
+        pieces.concat().into()
+    };
+    let answers = Proofs::Answers {
+        inputSalts: proven.opened.iter().map(|one| one.input.0).collect(),
+        inputs: joined(|one| &one.input.1),
+        outputSalts: proven.opened.iter().map(|one| one.output.0).collect(),
+        outputs: joined(|one| &one.output.1),
+        circuit: proven.circuit,
+        rows: proven.rows,
+        proof: proven.proof,
+        rule: proven.rule,
+    };
+    let call = Proofs::proveAnswersCall {
+        places,
+        randomBlock: random_block,
+        answers,
     };
     call.abi_encode().into()
+}
+
+fn place(settled: &Settled<'_>) -> Proofs::Place {
+    let path = &settled.place.batch.path;
+    Proofs::Place {
+        receipt: words(settled.signed),
+        signature: settled.signed.signature.as_bytes().to_vec().into(),
+        index: path.index,
+        count: path.size,
+        path: path.siblings.clone(),
+    }
 }
 
 pub(crate) fn words(signed: &SignedReceipt) -> Receipt {

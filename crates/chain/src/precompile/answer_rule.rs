@@ -7,7 +7,7 @@
 //!
 //! Models of one input and one output; a receipt may hold several inferences, one for each entry of the leading axis.
 
-use super::proofs::{Answer, Claim};
+use super::proofs::{Answer, Answers, Claim, Claims};
 use alloy_primitives::{B256, Bytes};
 use alloy_sol_types::{SolValue as _, sol};
 use assay_receipt::{Disclosure, InclusionPath};
@@ -178,11 +178,49 @@ impl Rule {
     /// # Errors
     /// [`Unbound`].
     pub fn check(&self, claim: &Claim, answer: &Answer, rows: &[Row]) -> Result<(), Unbound> {
-        let (input, output) = (&self.input.name, &self.output.name);
-        opens(input, &answer.input, answer.inputSalt, claim.input)?;
-        opens(output, &answer.output, answer.outputSalt, claim.output)?;
+        let opened = |commitment, salt, bytes: &Bytes| Opened {
+            commitment,
+            salt,
+            bytes: bytes.clone(),
+        };
+        let input = opened(claim.input, answer.inputSalt, &answer.input);
+        let output = opened(claim.output, answer.outputSalt, &answer.output);
+        self.check_opened(&input, &output, rows)
+    }
+
+    /// As [`Self::check`] for several receipts, each of which has one of the rows.
+    ///
+    /// # Errors
+    /// [`Unbound`]; of the rows, where there is not one of everything for each.
+    pub fn check_each(
+        &self,
+        claims: &Claims,
+        answers: &Answers,
+        rows: &[Row],
+    ) -> Result<(), Unbound> {
+        let inputs = each(
+            &claims.inputs,
+            &answers.inputSalts,
+            &answers.inputs,
+            rows.len(),
+        )?;
+        let outputs = each(
+            &claims.outputs,
+            &answers.outputSalts,
+            &answers.outputs,
+            rows.len(),
+        )?;
+        for ((input, output), row) in inputs.zip(outputs).zip(rows) {
+            self.check_opened(&input, &output, std::slice::from_ref(row))?;
+        }
+        Ok(())
+    }
+
+    fn check_opened(&self, input: &Opened, output: &Opened, rows: &[Row]) -> Result<(), Unbound> {
+        input.opens(&self.input.name)?;
+        output.opens(&self.output.name)?;
         let size = self.input.shape.iter().product();
-        let reals = floats(&answer.input, &shape_of(rows, &self.input.shape))?;
+        let reals = floats(&input.bytes, &shape_of(rows, &self.input.shape))?;
         if reals.len() != rows.len().saturating_mul(size) {
             return Err(Unbound::Rows("the input has another size"));
         }
@@ -198,7 +236,7 @@ impl Rule {
                 return Err(Unbound::Rows("the input is quantised to other integers"));
             }
         }
-        if self.output_of(rows)? != answer.output {
+        if self.output_of(rows)? != output.bytes {
             return Err(Unbound::Rows(
                 "the output is not the one that the integers stand for",
             ));
@@ -227,20 +265,50 @@ fn shape_of(rows: &[Row], one: &[usize]) -> Vec<usize> {
     [&[rows.len()], one].concat()
 }
 
-/// That `commitment` is one to this single field.
-fn opens(name: &str, bytes: &Bytes, salt: B256, commitment: B256) -> Result<(), Unbound> {
-    let field = Disclosure {
-        name: name.to_owned(),
-        bytes: bytes.clone(),
-        salt,
-        path: InclusionPath {
-            index: 0,
-            size: 1,
-            siblings: Vec::new(),
-        },
-    };
-    let opened = field.verify(&commitment.into());
-    opened.map_err(|_| Unbound::Opening("it does not open the receipt's commitment"))
+/// A tensor in its canonical bytes, with the salt that is said to open a commitment to it.
+struct Opened {
+    commitment: B256,
+    salt: B256,
+    bytes: Bytes,
+}
+
+impl Opened {
+    /// That the commitment is one to this single field.
+    fn opens(&self, name: &str) -> Result<(), Unbound> {
+        let field = Disclosure {
+            name: name.to_owned(),
+            bytes: self.bytes.clone(),
+            salt: self.salt,
+            path: InclusionPath {
+                index: 0,
+                size: 1,
+                siblings: Vec::new(),
+            },
+        };
+        let opened = field.verify(&self.commitment.into());
+        opened.map_err(|_| Unbound::Opening("it does not open the receipt's commitment"))
+    }
+}
+
+/// The tensors of `count` receipts, which lie behind each other and, of one shape, have one length.
+fn each<'a>(
+    commitments: &'a [B256],
+    salts: &'a [B256],
+    tensors: &'a Bytes,
+    count: usize,
+) -> Result<impl Iterator<Item = Opened> + 'a, Unbound> {
+    let length = tensors.len().checked_div(count).unwrap_or_default();
+    let whole = length > 0 && length.checked_mul(count) == Some(tensors.len());
+    if !whole || commitments.len() != count || salts.len() != count {
+        return Err(Unbound::Rows("there is not one tensor for each row"));
+    }
+    let pieces = tensors.chunks(length).map(|piece| tensors.slice_ref(piece));
+    let opened = commitments.iter().zip(salts).zip(pieces);
+    Ok(opened.map(|((commitment, salt), bytes)| Opened {
+        commitment: *commitment,
+        salt: *salt,
+        bytes,
+    }))
 }
 
 /// The numbers of a canonical tensor of this shape.

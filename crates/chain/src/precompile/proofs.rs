@@ -27,6 +27,8 @@ sol! {
     function verifyProof(bytes circuit, bytes weights, bytes32 network, bytes32 revision, bytes32 context, bytes rows, bytes proof) external view returns (bytes32 modelId);
     /// As `verifyProof`, and that the rows are those of the tensors under two commitments; reverts with `ProofRefused`.
     function verifyAnswer(Claim claim, Answer answer) external view returns (bytes32 modelId);
+    /// As `verifyAnswer` for several receipts, one row of one proof each; reverts with `ProofRefused`.
+    function verifyAnswers(Claims claims, Answers answers) external view returns (bytes32 modelId);
 
     /// What an answer is held against.
     #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +37,15 @@ sol! {
     /// An answer with its proof; the tensors in their canonical bytes.
     #[derive(Debug, PartialEq, Eq)]
     struct Answer { bytes circuit; bytes rows; bytes proof; bytes rule; bytes32 inputSalt; bytes input; bytes32 outputSalt; bytes output; }
+
+    /// What several answers are held against.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Claims { bytes weights; bytes32 network; bytes32 revision; bytes32 context; bytes32[] inputs; bytes32[] outputs; }
+
+    /// Several answers with their one proof; the tensors, all of one length, behind each other. No array of tensors: many
+    /// entries of one could stand for the same bytes, which decoding would copy.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Answers { bytes circuit; bytes rows; bytes proof; bytes rule; bytes32[] inputSalts; bytes inputs; bytes32[] outputSalts; bytes outputs; }
 
     /// Refused; `reason` is a code of this precompile (`IProofVerifier`).
     error ProofRefused(uint8 reason);
@@ -131,6 +142,7 @@ fn dispatch(input: PrecompileInput<'_>) -> PrecompileResult {
         verifyRegistrationCall::SELECTOR => check(&mut meter, data, check_registration),
         verifyProofCall::SELECTOR => check(&mut meter, data, check_proof),
         verifyAnswerCall::SELECTOR => check(&mut meter, data, check_answer),
+        verifyAnswersCall::SELECTOR => check(&mut meter, data, check_answers),
         _ => meter
             .charge(BASE_GAS)
             .and(Err(Refused::Reason(UNDECODABLE))),
@@ -182,6 +194,22 @@ fn check_answer(meter: &mut Meter, call: verifyAnswerCall) -> Result<[u8; 32], R
         context: claim.context,
         rows: answer.rows,
         proof: answer.proof,
+    };
+    check_proof(meter, proof)
+}
+
+fn check_answers(meter: &mut Meter, call: verifyAnswersCall) -> Result<[u8; 32], Refused> {
+    let verifyAnswersCall { claims, answers } = call;
+    let rows = Row::decode_all(&answers.rows)?;
+    Rule::decode(&answers.rule)?.check_each(&claims, &answers, &rows)?;
+    let proof = verifyProofCall {
+        circuit: answers.circuit,
+        weights: claims.weights,
+        network: claims.network,
+        revision: claims.revision,
+        context: claims.context,
+        rows: answers.rows,
+        proof: answers.proof,
     };
     check_proof(meter, proof)
 }

@@ -5,6 +5,7 @@ mod light_contract;
 mod local_chain;
 mod mempool;
 mod proven_answers;
+mod proven_batches;
 mod proven_computations;
 mod rpc_blocks;
 mod rpc_contract;

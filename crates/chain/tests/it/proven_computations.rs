@@ -28,7 +28,10 @@ sol! {
     struct Place { Receipt receipt; bytes signature; uint32 index; uint32 count; bytes32[] path; }
     struct Answer { bytes circuit; bytes rows; bytes proof; bytes rule; bytes32 inputSalt; bytes input; bytes32 outputSalt; bytes output; }
     function registerModel(bytes32 revision, bytes circuit, bytes weights, bytes registration, bytes rule) external;
+    struct Answers { bytes circuit; bytes rows; bytes proof; bytes rule; bytes32[] inputSalts; bytes inputs; bytes32[] outputSalts; bytes outputs; }
     function proveAnswer(Place place, uint256 randomBlock, Answer answer) external;
+    function proveAnswers(Place[] places, uint256 randomBlock, Answers answers) external;
+    function contextOfAll(bytes32[] receiptIds, uint256 randomBlock) external view returns (bytes32);
     function answerProvenAt(bytes32 receiptId) external view returns (uint256);
     function verifyReceipt(Receipt receipt, bytes signature, uint32 index, uint32 count, bytes32[] path) external view returns (uint8 rung, bytes32 id);
     function prove(
@@ -45,6 +48,9 @@ sol! {
     error RandomBlockTooEarly(uint256 randomBlock, uint256 settledAt);
     error RandomBlockUnknown(uint256 randomBlock);
     error OtherRule(bytes32 registered, bytes32 got);
+    error BadCount(uint256 receipts);
+    error OtherRevision(bytes32 first, bytes32 got);
+    error Twice(bytes32 receiptId);
 }
 
 pub(crate) const REVISION: RevisionId = RevisionId::from_bytes([1; 32]);

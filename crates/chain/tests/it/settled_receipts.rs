@@ -164,7 +164,7 @@ pub(crate) async fn settle(
 }
 
 /// Asks for a proof until there is one: its block may be certified a moment after it is final.
-async fn proof(chain: &LocalChain, params: Value) -> ReceiptProof {
+pub(crate) async fn proof(chain: &LocalChain, params: Value) -> ReceiptProof {
     let mut tip = chain.shelf.tip();
     loop {
         let proof = chain.get("assay_receiptProof", params.clone()).await;

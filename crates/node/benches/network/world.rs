@@ -80,6 +80,7 @@ impl World {
             nonce: None,
             rung: None,
             deadline_ms: None,
+            prove_within_ms: None,
             outputs: None,
         })
     }

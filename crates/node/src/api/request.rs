@@ -1,7 +1,10 @@
 //! Reading the fields of a request: names, nonces, rungs, deadlines, parameters.
 
 use crate::{
-    api::{DEFAULT_DEADLINE_MS, InferRequest, MAX_DEADLINE_MS, MIN_DEADLINE_MS, OFFERED_RUNGS},
+    api::{
+        DEFAULT_DEADLINE_MS, InferRequest, MAX_DEADLINE_MS, MIN_DEADLINE_MS, OFFERED_RUNGS,
+        PROVE_WITHIN_MS,
+    },
     problem::{Kind, Problem},
 };
 use alloy_primitives::{Address, keccak256};
@@ -237,6 +240,26 @@ impl InferRequest {
         })
     }
 
+    /// Nanoseconds from the request to the time by which proving has to begin, where the client says one.
+    ///
+    /// # Errors
+    /// [`Kind::BadDeadline`] outside of [`PROVE_WITHIN_MS`] and for another rung than `proven`.
+    pub fn prove_within_ns(&self) -> Result<Option<u64>, Problem> {
+        let Some(within) = self.prove_within_ms else {
+            return Ok(None);
+        };
+        if self.rung()? != Rung::Proven {
+            let detail = "prove_within_ms is for the rung `proven` only";
+            return Err(Problem::new(Kind::BadDeadline, detail));
+        }
+        if !PROVE_WITHIN_MS.contains(&within) {
+            let (least, most) = (PROVE_WITHIN_MS.start(), PROVE_WITHIN_MS.end());
+            let detail = format!("prove_within_ms is {within}; {least} to {most} are possible");
+            return Err(Problem::new(Kind::BadDeadline, detail));
+        }
+        Ok(Some(within.saturating_mul(1_000_000)))
+    }
+
     /// Nanoseconds from the request to the deadline of its settlement.
     ///
     /// # Errors
@@ -357,6 +380,19 @@ mod tests {
                 Some(Kind::BadDeadline),
                 "{bad}"
             );
+        }
+    }
+
+    #[test]
+    fn a_time_to_prove_within_is_bounded_and_for_proofs_only() {
+        let read = |rung: &str, ms: u64| {
+            request(json!({"rung": rung, "prove_within_ms": ms})).prove_within_ns()
+        };
+        assert_eq!(request(json!({})).prove_within_ns().unwrap(), None);
+        assert_eq!(read("proven", 1_000).unwrap(), Some(1_000_000_000));
+        for (rung, bad) in [("proven", 999), ("proven", 86_400_001), ("signed", 1_000)] {
+            let problem = read(rung, bad).unwrap_err();
+            assert_eq!(problem.kind(), Some(Kind::BadDeadline), "{rung} {bad}");
         }
     }
 

@@ -2,8 +2,8 @@
 
 use crate::{
     api::{
-        INFER_PATH, InferRequest, InferResponse, MODELS_PATH, ModelList, RECEIPTS_PATH,
-        ReceiptReport,
+        CANCEL_PATH, INFER_PATH, InferRequest, InferResponse, MODELS_PATH, ModelList, Opening,
+        ProofReport, RECEIPTS_PATH, ReceiptReport,
     },
     gateway::endpoint::Reach,
     http,
@@ -132,6 +132,30 @@ impl Asker {
         let query = if with_proof { "?proof=1" } else { "" };
         self.fetch(&format!("{endpoint}{RECEIPTS_PATH}/{id}{query}"))
             .await
+    }
+
+    /// Tells the node at `endpoint` to cancel the proof of a receipt; gives what it says.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn cancel(
+        &self,
+        endpoint: &str,
+        id: &ReceiptId,
+        opening: &Opening,
+    ) -> Result<Result<ProofReport, Problem>, String> {
+        let url = format!("{endpoint}{RECEIPTS_PATH}/{id}{CANCEL_PATH}");
+        let post = self.http.post(url).timeout(PROBE_TIMEOUT);
+        let sent = post.json(opening).send().await;
+        let (status, body) = match read(sent, self.lookups.text(MAX_LOOKUP_BYTES)).await {
+            Ok(reply) => reply,
+            Err(Unread::Node(reason) | Unread::Us(reason)) => return Err(reason),
+        };
+        let said = match status.is_success() {
+            true => serde_json::from_slice(body.as_bytes()).map(Ok),
+            false => serde_json::from_slice(body.as_bytes()).map(Err),
+        };
+        said.map_err(|error| error.to_string())
     }
 
     async fn fetch<T: DeserializeOwned>(&self, url: &str) -> Result<Option<T>, String> {

@@ -1,7 +1,7 @@
 //! Where a receipt stands: from its node, from any node, or from the chain.
 
 use crate::{
-    api::{ProofReport, ProofState, ReceiptReport},
+    api::{Opening, ProofReport, ProofState, ReceiptReport},
     clock::now_ns,
     gateway::Gateway,
     problem::{Kind, Problem},
@@ -74,6 +74,30 @@ impl Gateway {
             let detail = format!("no node that answers now knows receipt {id}");
             Problem::new(Kind::UnknownReceipt, detail)
         })
+    }
+
+    /// Tells the receipt's own node, and no other, to cancel its proof.
+    ///
+    /// # Errors
+    /// What the node says; [`Kind::UnknownReceipt`] for a receipt that nobody knows, [`Kind::BadGateway`] where its node
+    /// does not answer.
+    pub(super) async fn cancel(
+        &self,
+        id: ReceiptId,
+        opening: &Opening,
+    ) -> Result<ProofReport, Problem> {
+        let node = self.receipt(id, false).await?.receipt.receipt.node;
+        let endpoints = self.directory.live_endpoints(Some(node));
+        let own = endpoints.first().filter(|(first, _)| *first == node);
+        let silent = |reason: String| {
+            let detail = format!("the node of {id} cannot be asked: {reason}");
+            Problem::new(Kind::BadGateway, detail)
+        };
+        let (_, endpoint) = own.ok_or_else(|| silent("it does not answer".into()))?;
+        self.asker
+            .cancel(endpoint, &id, opening)
+            .await
+            .map_err(silent)?
     }
 
     /// What a node says of the receipt, if it is about this receipt, with nothing in it that cannot be checked.

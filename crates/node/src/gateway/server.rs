@@ -2,9 +2,9 @@
 
 use crate::{
     api::{
-        HEALTH_PATH, Health, HealthStatus, INFER_PATH, InferRequest, InferResponse, METRICS_PATH,
-        MODELS_PATH, ModelList, NETWORK_PATH, NetworkReport, OPENAPI_PATH, RECEIPTS_PATH,
-        ReceiptReport,
+        CANCEL_PATH, HEALTH_PATH, Health, HealthStatus, INFER_PATH, InferRequest, InferResponse,
+        METRICS_PATH, MODELS_PATH, ModelList, NETWORK_PATH, NetworkReport, OPENAPI_PATH, Opening,
+        ProofReport, RECEIPTS_PATH, ReceiptReport,
     },
     gateway::{DRAIN_TIMEOUT, Gateway},
     http,
@@ -42,6 +42,10 @@ fn router(gateway: Arc<Gateway>) -> Router {
         .route(INFER_PATH, post(infer))
         .route(MODELS_PATH, get(models))
         .route(&format!("{RECEIPTS_PATH}/{{id}}"), get(receipt))
+        .route(
+            &format!("{RECEIPTS_PATH}/{{id}}{CANCEL_PATH}"),
+            post(cancel),
+        )
         .route(NETWORK_PATH, get(network))
         .route(OPENAPI_PATH, get(document))
         .route(HEALTH_PATH, get(health))
@@ -152,6 +156,30 @@ pub(crate) async fn receipt(
     let id = http::receipt_id(&id)?;
     let with_proof = http::wants_proof(query.as_deref())?;
     gateway.receipt(id, with_proof).await.map(Json)
+}
+
+/// Cancel the proof of an answer that waits to be proven. Who has the answer's opening may.
+#[utoipa::path(
+    post, path = "/assay/v1/receipts/{id}/cancel", request_body = Opening,
+    params(("id" = String, Path, description = "Id of the receipt: 0x and 64 hex digits")),
+    responses(
+        (status = 200, body = ProofReport),
+        (status = 404, description = "No such proof waits", body = Problem, content_type = "application/problem+json"),
+        (status = "4XX", description = "Another opening, or it is too late", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "The receipt's node does not answer", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn cancel(
+    State(gateway): Shared,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Json<ProofReport>, Problem> {
+    gateway.lookups.admit(client.ip())?;
+    let id = http::receipt_id(&id)?;
+    let most = http::MAX_OPENING_BYTES;
+    let (opening, _room) = http::read_json::<Opening>(request, most, &gateway.bodies).await?;
+    gateway.cancel(id, &opening).await.map(Json)
 }
 
 /// Describe the network: what a light client has to know, and who answers now.

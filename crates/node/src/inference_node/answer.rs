@@ -3,8 +3,9 @@
 use crate::{
     api::{InferRequest, InferResponse, Opening, OutputForm, Parameters, UsageReport, tensors},
     clock::now_ns,
+    cpu,
     error::Error,
-    inference_node::{Node, Served, prover::Job},
+    inference_node::{Node, Served, prover::Promise},
     limits::{Place, TURN_PATIENCE},
     problem::{Kind, Problem},
     writer::Draft,
@@ -68,6 +69,7 @@ struct Asked {
     nonce: u128,
     rung: Rung,
     deadline_ns: u64,
+    prove_by_ns: Option<u64>,
     opening: Opening,
 }
 
@@ -79,6 +81,8 @@ struct Computed {
     usage: Usage,
     ended: Instant,
     engine: EngineId,
+    /// CPU time of the thread that ran the engine.
+    cpu: Duration,
     /// Inputs and outputs of an answer that is to be proven.
     tensors: Option<(NamedTensors, NamedTensors)>,
 }
@@ -183,15 +187,17 @@ impl Node {
             .append(draft)
             .await
             .map_err(|error| not_durable(&error))?;
-        if let (Some((inputs, outputs)), Some(engine)) = (computed.tensors, &model.provable) {
-            self.prover.push(Job {
+        if let Some((inputs, outputs)) = computed.tensors {
+            let promise = Promise {
                 signed: durable.signed.clone(),
                 id: durable.id,
-                engine: engine.clone(),
                 inputs,
                 outputs,
                 opening: asked.opening.clone(),
-            });
+                infer_cpu: computed.cpu,
+                prove_by_ns: asked.prove_by_ns,
+            };
+            self.prover.push(promise).await;
         }
         Ok(InferResponse {
             outputs: computed.outputs,
@@ -252,6 +258,9 @@ impl Asked {
             nonce: request.nonce()?.unwrap_or_else(|| rng.random()),
             rung: request.rung()?,
             deadline_ns: arrival.ns.saturating_add(request.deadline_ns()?),
+            prove_by_ns: request
+                .prove_within_ns()?
+                .map(|within| arrival.ns.saturating_add(within)),
             seed: request.seed.unwrap_or(0),
             form: request.outputs.unwrap_or_default(),
             inputs: request.inputs,
@@ -269,11 +278,11 @@ impl Asked {
         let inputs = tensors::read(&self.inputs, &model.entry.inputs, limits.input_elements)?;
         let input = tensors::commit(&inputs, &self.opening.input)?;
         let engine = model.engine_for(self.rung)?;
-        let started = Instant::now();
+        let (started, cpu) = (Instant::now(), cpu::of_thread());
         let outputs = engine
             .run(&inputs, limits, cancel)
             .map_err(|error| engine_problem(&error))?;
-        let ended = Instant::now();
+        let (ended, cpu) = (Instant::now(), cpu::of_thread().saturating_sub(cpu));
         let compute_us = ended.saturating_duration_since(started).as_micros();
         Ok(Computed {
             input,
@@ -286,6 +295,7 @@ impl Asked {
             },
             ended,
             engine: engine.id(),
+            cpu,
             tensors: (self.rung == Rung::Proven).then_some((inputs, outputs)),
         })
     }

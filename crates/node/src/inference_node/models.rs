@@ -148,6 +148,14 @@ impl Models {
         all
     }
 
+    /// The engines whose answers can be proven.
+    pub(super) fn engines(&self) -> BTreeMap<RevisionId, Arc<QuantisedEngine>> {
+        let provable = |(revision, served): (&RevisionId, &Arc<Served>)| {
+            Some((*revision, served.provable.clone()?))
+        };
+        self.revisions.iter().filter_map(provable).collect()
+    }
+
     /// The revision that `name` stands for.
     ///
     /// # Errors

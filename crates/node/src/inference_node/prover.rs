@@ -1,64 +1,65 @@
-//! The prover: behind the answers that were promised with a proof, one at a time, the earliest deadline first.
+//! The prover: behind the answers that were promised with a proof, the earliest deadline first.
 //!
-//! A job waits until its receipt has settled and a block after that is final, proves under that block's hash, and hands the
-//! proof to the chain. A job that fails says why and makes room for the next. The queue is in memory: what waits when a
-//! node stops is not proven.
+//! A job waits on disk until its turn, then until its receipt has settled and a block after that is final. It is proven
+//! under that block's hash, in one proof with what of its revision waited beside it, and the proof goes to the chain. A job
+//! that fails says why and makes room for the next.
+
+mod link;
+mod queue;
+mod record;
+
+pub(super) use link::Link;
+pub(super) use queue::Uncancelled;
 
 use crate::{
     api::{Opening, ProofReport, ProofState},
+    clock::now_ns,
+    cpu::{Spent, Workers},
     error::Error,
-    proofs,
-    rpc_client::RpcClient,
+    proofs::{self, MAX_ANSWERS, Opened, Settled},
     shutdown::Shutdown,
-    wallet::{Action, Nonces, Wallet, confirm},
 };
 use alloy_primitives::{B256, Bytes};
-use assay_chain::{
-    light::{self, Network, ReceiptProof},
-    precompile::proofs::Answer,
-    spec::PROOFS,
-};
+use assay_chain::{light::ReceiptProof, precompile::proofs::WORK_GAS, spec::TRANSACTION_GAS_LIMIT};
 use assay_inference::{NamedTensors, QuantisedEngine, npy};
-use assay_receipt::{Field, ReceiptId, SaltSeed, SignedReceipt};
+use assay_receipt::{Domain, Field, ReceiptId, RevisionId, SaltSeed, SignedReceipt};
 use assay_zkml::Setting;
 use assay_zkml_verify::Row;
+use futures::future::join_all;
+use queue::{Jobs, Ticket};
+use record::{Job, Named, Records};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::sync::Notify;
 
-/// Most jobs that wait, each with its tensors; beyond it a node takes no question that wants a proof.
-pub(super) const MAX_WAITING: usize = 64;
-/// Most finished jobs whose outcome is remembered; what was proven, the chain remembers.
-const MAX_REMEMBERED: usize = 4_096;
-/// A receipt that has not settled within this time holds the queue up no longer.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks at the chain.
-const POLL: Duration = Duration::from_millis(100);
+/// Of a transaction's gas, what a circuit's work may take in one proof; the rest pays for the data.
+const WORK_GAS_LIMIT: u64 = TRANSACTION_GAS_LIMIT / 2;
 
-/// An answer to prove.
-pub(super) struct Job {
+/// The engines of the revisions whose answers a node proves.
+pub(super) type Engines = BTreeMap<RevisionId, Arc<QuantisedEngine>>;
+
+/// An answer that was promised with a proof.
+pub(super) struct Promise {
     pub(super) signed: SignedReceipt,
     pub(super) id: ReceiptId,
-    pub(super) engine: Arc<QuantisedEngine>,
     pub(super) inputs: NamedTensors,
     pub(super) outputs: NamedTensors,
     pub(super) opening: Opening,
-}
-
-#[derive(Default)]
-struct Jobs {
-    waiting: Vec<Job>,
-    reports: BTreeMap<ReceiptId, ProofReport>,
-    /// Ids of `reports`, the oldest first.
-    order: VecDeque<ReceiptId>,
+    /// CPU time of the inference.
+    pub(super) infer_cpu: Duration,
+    /// When proving has to have begun, Unix ns.
+    pub(super) prove_by_ns: Option<u64>,
 }
 
 /// What waits to be proven, and what became of it.
-#[derive(Default)]
 pub(super) struct Prover {
+    engines: Engines,
+    records: Records,
+    workers: Workers,
     jobs: Mutex<Jobs>,
     arrived: Notify,
 }
@@ -69,101 +70,262 @@ impl std::fmt::Debug for Prover {
     }
 }
 
-/// The chain as the prover needs it.
-pub(super) struct Link {
-    pub(super) network: Network,
-    pub(super) rpc: RpcClient,
-    pub(super) wallet: Wallet,
-    pub(super) nonces: Nonces,
+/// A job whose receipt has settled.
+struct Ready {
+    job: Job,
+    place: ReceiptProof,
+    height: u64,
+}
+
+/// A proof of several answers, with what it took.
+struct Proof {
+    answers: proofs::Proven,
+    spent: Spent,
 }
 
 impl Prover {
-    /// Whether another job finds room.
-    pub(super) fn has_room(&self) -> bool {
-        self.jobs().waiting.len() < MAX_WAITING
+    /// A prover with what an earlier one left in the node's data folder.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the disk refuses, [`Error::System`] without threads.
+    pub(super) fn open(engines: Engines, data: &Path, domain: Domain) -> Result<Self, Error> {
+        let records = Records::open(data, domain)?;
+        let mut jobs = Jobs::default();
+        for job in records.restore()? {
+            jobs.insert(Ticket::from(&job));
+        }
+        Ok(Self {
+            engines,
+            records,
+            workers: Workers::start()?,
+            jobs: Mutex::new(jobs),
+            arrived: Notify::new(),
+        })
     }
 
-    /// Takes a job, or says in its report that there was no room.
-    pub(super) fn push(&self, job: Job) {
-        let mut jobs = self.jobs();
-        let full = jobs.waiting.len() >= MAX_WAITING;
-        let report = match full {
-            true => ProofReport::failed("too many proofs wait at this node"),
-            false => ProofReport::of(ProofState::Queued),
-        };
-        jobs.note(job.id, report);
-        if !full {
-            jobs.waiting.push(job);
-            self.arrived.notify_one();
+    /// Whether another job finds room.
+    pub(super) fn has_room(&self) -> bool {
+        self.jobs().has_room()
+    }
+
+    /// Takes a job, which is on disk when this returns, or says in its report why not.
+    pub(super) async fn push(self: &Arc<Self>, promise: Promise) {
+        let (id, prover) = (promise.id, self.clone());
+        let kept = tokio::task::spawn_blocking(move || prover.keep(promise));
+        let kept = kept.await.unwrap_or(Err(Error::PartEnded("the prover")));
+        if let Err(error) = kept {
+            tracing::warn!(%id, %error, "an answer will not be proven");
+            let report = ProofReport::failed(&error.to_string());
+            self.jobs().note(id, report);
         }
+    }
+
+    fn keep(&self, promise: Promise) -> Result<(), Error> {
+        let unprovable = |reason: &str| Err(Error::Unprovable(reason.into()));
+        let job = Job {
+            input: Named::one(&promise.inputs)?,
+            output: Named::one(&promise.outputs)?,
+            signed: promise.signed,
+            id: promise.id,
+            opening: promise.opening,
+            infer_cpu_us: micros(promise.infer_cpu),
+            prove_by_ns: promise.prove_by_ns,
+        };
+        if !job.fits() {
+            return unprovable("its tensors are longer than a transaction");
+        }
+        if !self.has_room() {
+            return unprovable("too many proofs wait at this node");
+        }
+        let kept = self.records.keep(&job);
+        kept.map_err(|source| Error::System {
+            what: "keeping what is to be proven",
+            source,
+        })?;
+        self.jobs().insert(Ticket::from(&job));
+        self.arrived.notify_one();
+        Ok(())
     }
 
     /// What became of a job; `None` if there was none, or long ago.
     pub(super) fn report(&self, id: &ReceiptId) -> Option<ProofReport> {
-        self.jobs().reports.get(id).cloned()
+        self.jobs().report(id)
     }
 
-    /// Proves what comes, until `shutdown`.
+    /// Takes a job out that has not begun, for whoever has its opening.
+    pub(super) fn cancel(
+        &self,
+        id: &ReceiptId,
+        opening: &Opening,
+    ) -> Result<ProofReport, Uncancelled> {
+        let report = self.jobs().cancel(id, opening)?;
+        self.records.remove(id);
+        Ok(report)
+    }
+
+    /// Proves what comes, until `shutdown`; what is not proven by then stays on disk.
     pub(super) async fn run(self: Arc<Self>, link: Link, shutdown: Shutdown) {
         while !shutdown.is_requested() {
-            let Some(job) = self.jobs().take() else {
-                tokio::select! {
-                    () = self.arrived.notified() => {}
-                    () = shutdown.requested() => {}
+            let batch = self.jobs().take(|revision| self.most_of(revision));
+            let proving = async {
+                match batch.is_empty() {
+                    true => self.arrived.notified().await,
+                    false => self.serve(&link, batch).await,
                 }
-                continue;
             };
-            let id = job.id;
-            let done = tokio::select! {
-                done = self.prove(&link, Arc::new(job)) => done,
+            tokio::select! {
+                () = proving => {}
                 () = shutdown.requested() => return,
-            };
-            if let Err(error) = done {
-                tracing::warn!(%id, %error, "an answer was not proven");
-                self.update(id, |report| {
-                    report.state = ProofState::Failed;
-                    report.reason = Some(error.to_string());
-                });
             }
         }
     }
 
-    async fn prove(&self, link: &Link, job: Arc<Job>) -> Result<(), Error> {
-        let id = job.id;
-        let (place, settled_at) = link.settled(&job).await?;
-        // Its hash is in the state of the blocks after it.
-        let random = settled_at.saturating_add(1);
-        link.reach(random.saturating_add(1)).await?;
-        let context = proofs::context_of(&link.rpc, id, random).await?;
-        self.update(id, |report| report.state = ProofState::Proving);
-        let setting = Setting {
-            network: *link.network.id().as_bytes(),
-            revision: *job.signed.receipt.revision.as_bytes(),
-            context,
+    /// Most answers of a revision in one proof: what the contract takes and a transaction's gas pays for.
+    fn most_of(&self, revision: &RevisionId) -> usize {
+        let Some(engine) = self.engines.get(revision) else {
+            return 1;
         };
-        let work = job.clone();
-        let proven = tokio::task::spawn_blocking(move || work.prove(setting));
-        let (answer, took) = proven
+        let circuit = engine.provable().model().prepared().circuit();
+        let pays = |log: &u32| WORK_GAS.saturating_mul(circuit.work(*log)) <= WORK_GAS_LIMIT;
+        let logs = (0..=MAX_ANSWERS.ilog2()).rev();
+        logs.into_iter().find(pays).map_or(1, |log| 1 << log)
+    }
+
+    /// Sees a batch through; each of it is proven or has its reason when this returns.
+    async fn serve(self: &Arc<Self>, link: &Link, batch: Vec<Ticket>) {
+        let settled = batch.iter().map(|ticket| self.settled(link, ticket));
+        let settled = join_all(settled).await;
+        let now_ns = now_ns();
+        let begun = self.jobs().begin();
+        let mut ready = Vec::new();
+        for (ticket, settled) in batch.iter().zip(settled) {
+            match settled {
+                _ if !begun.contains(&ticket.id) => {}
+                Ok(Some(_)) if ticket.is_late(now_ns) => {
+                    let reason = "the time by which proving had to begin is over";
+                    self.fail(ticket.id, &Error::Unprovable(reason.into()));
+                }
+                Ok(Some(one)) => ready.push(one),
+                Ok(None) => {}
+                Err(error) => self.fail(ticket.id, &error),
+            }
+        }
+        let ready = Arc::new(ready);
+        if ready.is_empty() {
+            return;
+        }
+        let Err(error) = self.prove(link, &ready).await else {
+            return;
+        };
+        if let [one] = ready.as_slice() {
+            return self.fail(one.job.id, &error);
+        }
+        // What is wrong with one of them keeps no other from its proof.
+        tracing::warn!(%error, answers = ready.len(), "a batch was not proven: each is proven alone");
+        for one in Arc::into_inner(ready).unwrap_or_default() {
+            let (id, one) = (one.job.id, Arc::new(vec![one]));
+            if let Err(error) = self.prove(link, &one).await {
+                self.fail(id, &error);
+            }
+        }
+    }
+
+    /// A job with the place of its receipt, once that has settled; `None` for one that is proven already.
+    async fn settled(&self, link: &Link, ticket: &Ticket) -> Result<Option<Ready>, Error> {
+        let job = self.records.load(&ticket.id);
+        // A node that was stopped between a proof's sending and its block proves nothing twice.
+        if let Ok(Some(block)) = proofs::proven_at(&link.rpc, ticket.id).await {
+            self.proven(ticket.id, block);
+            return Ok(None);
+        }
+        let job = job?;
+        let (place, height) = link.settled(&job).await?;
+        Ok(Some(Ready { job, place, height }))
+    }
+
+    async fn prove(self: &Arc<Self>, link: &Link, ready: &Arc<Vec<Ready>>) -> Result<(), Error> {
+        let ids: Vec<ReceiptId> = ready.iter().map(|one| one.job.id).collect();
+        let settled_at = ready.iter().map(|one| one.height).max();
+        // Its hash is in the state of the blocks after it.
+        let random = settled_at.unwrap_or_default().saturating_add(1);
+        link.reach(random.saturating_add(1)).await?;
+        let context = proofs::context_of(&link.rpc, &ids, random).await?;
+        let count = u32::try_from(ids.len()).ok();
+        self.update(&ids, |report| {
+            report.state = ProofState::Proving;
+            report.answers = count;
+        });
+        let network = *link.network.id().as_bytes();
+        let (prover, work) = (self.clone(), ready.clone());
+        let proven = tokio::task::spawn_blocking(move || prover.compute(&work, network, context));
+        let proof = proven
             .await
             .unwrap_or(Err(Error::PartEnded("the prover")))?;
-        self.update(id, |report| {
+        let proof_bytes = proof.answers.proof.len() as u64;
+        self.update(&ids, |report| {
             report.state = ProofState::Submitted;
-            report.prove_us = u64::try_from(took.as_micros()).ok();
-            report.proof_bytes = Some(answer.proof.len() as u64);
+            report.prove_us = Some(micros(proof.spent.elapsed));
+            report.prove_cpu_us = Some(micros(proof.spent.cpu));
+            report.proof_bytes = Some(proof_bytes);
         });
-        let data = proofs::prove_call(&job.signed, &place, random, answer);
+        for one in ready.iter() {
+            let infer = one.job.infer_cpu_us;
+            self.update(&[one.job.id], |report| report.infer_cpu_us = Some(infer));
+        }
+        let places = ready.iter().map(|one| Settled {
+            signed: &one.job.signed,
+            place: &one.place,
+        });
+        let data = proofs::prove_call(&places.collect::<Vec<_>>(), random, proof.answers);
         let block = link.submit(data).await?;
-        self.update(id, |report| {
-            report.state = ProofState::Proven;
-            report.block = Some(block);
-        });
+        ids.into_iter().for_each(|id| self.proven(id, block));
         Ok(())
     }
 
-    fn update(&self, id: ReceiptId, change: impl FnOnce(&mut ProofReport)) {
-        if let Some(report) = self.jobs().reports.get_mut(&id) {
-            change(report);
-        }
+    /// Proves the answers, all of one revision, at once.
+    fn compute(
+        &self,
+        ready: &[Ready],
+        network: [u8; 32],
+        context: [u8; 32],
+    ) -> Result<Proof, Error> {
+        let revision = ready.first().map(|one| one.job.signed.receipt.revision);
+        let revision = revision.unwrap_or(RevisionId::ZERO);
+        let gone = || Error::Unprovable("its node serves the revision no more".into());
+        let engine = self.engines.get(&revision).ok_or_else(gone)?;
+        let setting = Setting {
+            network,
+            revision: *revision.as_bytes(),
+            context,
+        };
+        let jobs: Vec<&Job> = ready.iter().map(|one| &one.job).collect();
+        let (answers, spent) = self.workers.measure(|| prove_all(engine, setting, &jobs));
+        Ok(Proof {
+            answers: answers?,
+            spent,
+        })
+    }
+
+    fn proven(&self, id: ReceiptId, block: u64) {
+        self.update(&[id], |report| {
+            report.state = ProofState::Proven;
+            report.block = Some(block);
+        });
+        self.records.remove(&id);
+    }
+
+    fn fail(&self, id: ReceiptId, error: &Error) {
+        tracing::warn!(%id, %error, "an answer was not proven");
+        self.update(&[id], |report| {
+            report.state = ProofState::Failed;
+            report.reason = Some(error.to_string());
+        });
+        self.records.remove(&id);
+    }
+
+    fn update(&self, ids: &[ReceiptId], change: impl Fn(&mut ProofReport)) {
+        let mut jobs = self.jobs();
+        ids.iter().for_each(|id| jobs.update(id, &change));
     }
 
     fn jobs(&self) -> MutexGuard<'_, Jobs> {
@@ -172,198 +334,57 @@ impl Prover {
     }
 }
 
-impl Jobs {
-    fn take(&mut self) -> Option<Job> {
-        let jobs = self.waiting.iter().enumerate();
-        let (first, _) = jobs.min_by_key(|(_, job)| job.signed.receipt.deadline_ns)?;
-        Some(self.waiting.remove(first))
-    }
-
-    fn note(&mut self, id: ReceiptId, report: ProofReport) {
-        if self.order.len() >= MAX_REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.reports.remove(&oldest);
-        }
-        if self.reports.insert(id, report).is_none() {
-            self.order.push_back(id);
-        }
-    }
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-impl Link {
-    /// Where the receipt settled, by a proof under the network's key.
-    async fn settled(&self, job: &Job) -> Result<(ReceiptProof, u64), Error> {
-        let receipt = &job.signed.receipt;
-        let started = Instant::now();
-        while started.elapsed() < SETTLE_PATIENCE {
-            let found = self
-                .rpc
-                .receipt_proof(receipt.node, receipt.revision, receipt.sequence)
-                .await;
-            if let Ok(Some(proof)) = found
-                && let Ok(settled) = light::verify(&self.network, &proof)
-                && settled.id == job.id
-            {
-                return Ok((proof, settled.height));
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        Err(Error::Unprovable(
-            "its receipt has not settled in time".into(),
-        ))
-    }
+fn unprovable(error: impl std::fmt::Display) -> Error {
+    Error::Unprovable(error.to_string())
+}
 
-    async fn reach(&self, height: u64) -> Result<(), Error> {
-        let started = Instant::now();
-        while started.elapsed() < SETTLE_PATIENCE {
-            if self.rpc.height().await.is_ok_and(|now| now >= height) {
-                return Ok(());
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        Err(Error::Unprovable("no later block came in time".into()))
-    }
-
-    /// Hands the proof in; gives the block in which it was accepted.
-    async fn submit(&self, data: Bytes) -> Result<u64, Error> {
-        let gas = self.wallet.estimate(&self.rpc, PROOFS, &data).await?;
-        let gas = gas.min(assay_chain::spec::TRANSACTION_GAS_LIMIT);
-        let signed = {
-            let mut next = self.nonces.lock().await;
-            let nonce = match *next {
-                Some(nonce) => nonce,
-                None => self.rpc.pending_nonce(self.wallet.address()).await?,
-            };
-            let to = PROOFS;
-            let signed = self.wallet.sign(&Action { to, data, gas }, nonce);
-            self.rpc.send_raw(&signed.raw).await?;
-            *next = Some(nonce.saturating_add(1));
-            signed
-        };
-        let receipt = confirm(&self.rpc, &signed).await?;
-        if receipt.succeeded() {
-            return Ok(receipt.height());
-        }
-        let reason = "recording the proof".into();
-        Err(Error::Reverted {
-            hash: signed.hash,
-            reason,
+/// One proof of the answers with what binds it to their receipts.
+fn prove_all(
+    engine: &QuantisedEngine,
+    setting: Setting,
+    jobs: &[&Job],
+) -> Result<proofs::Proven, Error> {
+    let tensors = |job: &&Job| {
+        let read = npy::read(&job.input.bytes, job.input.bytes.len() as u64);
+        let tensor = read.map_err(unprovable)?;
+        Ok(NamedTensors::new(vec![(job.input.name.clone(), tensor)]))
+    };
+    let inputs = jobs
+        .iter()
+        .map(tensors)
+        .collect::<Result<Vec<_>, Error>>()?;
+    let provable = engine.provable();
+    let proven = provable.prove(setting, &inputs).map_err(unprovable)?;
+    let opened = jobs.iter().map(|job| {
+        Ok(Opened {
+            input: opened(&job.input, &job.opening.input)?,
+            output: opened(&job.output, &job.opening.output)?,
         })
-    }
-}
-
-impl Job {
-    /// The proof with what binds it to the receipt, and how long it took.
-    fn prove(&self, setting: Setting) -> Result<(Answer, Duration), Error> {
-        let unprovable = |error: &dyn std::fmt::Display| Error::Unprovable(error.to_string());
-        let provable = self.engine.provable();
-        let started = Instant::now();
-        let proven = provable
-            .prove(setting, std::slice::from_ref(&self.inputs))
-            .map_err(|error| unprovable(&error))?;
-        let took = started.elapsed();
-        let (input_salt, input) = opened(&self.inputs, &self.opening.input)?;
-        let (output_salt, output) = opened(&self.outputs, &self.opening.output)?;
-        let answer = Answer {
-            circuit: provable.model().prepared().circuit().encode().into(),
-            rows: Row::encode_all(&proven.statement.rows).into(),
-            proof: proven.proof.encode().into(),
-            rule: proofs::rule_of(&self.engine)?,
-            inputSalt: input_salt,
-            input,
-            outputSalt: output_salt,
-            output,
-        };
-        Ok((answer, took))
-    }
+    });
+    Ok(proofs::Proven {
+        circuit: provable.model().prepared().circuit().encode().into(),
+        rows: Row::encode_all(&proven.statement.rows).into(),
+        proof: proven.proof.encode().into(),
+        rule: proofs::rule_of(engine)?,
+        opened: opened.collect::<Result<_, Error>>()?,
+    })
 }
 
 /// Salt and bytes of the one tensor under a commitment.
-fn opened(tensors: &NamedTensors, seed: &B256) -> Result<(B256, Bytes), Error> {
-    let unprovable = |error: &dyn std::fmt::Display| Error::Unprovable(error.to_string());
-    let fields = npy::canonical_fields(tensors).map_err(|error| unprovable(&error))?;
-    let [(name, bytes)] = fields.as_slice() else {
-        return Err(Error::Unprovable("it is not of one tensor".into()));
+fn opened(tensor: &Named, seed: &B256) -> Result<(B256, Bytes), Error> {
+    let field = Field {
+        name: &tensor.name,
+        bytes: &tensor.bytes,
     };
-    let field = Field { name, bytes };
     let opened = assay_receipt::commit(&[field], &SaltSeed::from_bytes(seed.0))
-        .and_then(|(_, opening)| opening.disclose(name, bytes))
-        .map_err(|error| unprovable(&error))?;
+        .and_then(|(_, opening)| opening.disclose(&tensor.name, &tensor.bytes))
+        .map_err(unprovable)?;
     Ok((opened.salt, opened.bytes))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::tests::{key, receipt};
-    use assay_inference::{Revision, RevisionLimits};
-    use std::path::Path;
-
-    fn engine() -> Arc<QuantisedEngine> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/risk-logreg");
-        let revision = Revision::open(&folder, &RevisionLimits::default()).unwrap();
-        Arc::new(QuantisedEngine::load(&revision).unwrap())
-    }
-
-    fn job(engine: &Arc<QuantisedEngine>, number: u8, deadline_ns: u64) -> Job {
-        let mut receipt = receipt(1, Default::default(), 5);
-        receipt.deadline_ns = deadline_ns;
-        Job {
-            signed: SignedReceipt {
-                receipt,
-                signature: key().sign_digest(&[1; 32]),
-            },
-            id: ReceiptId::from_bytes([number; 32]),
-            engine: engine.clone(),
-            inputs: NamedTensors::new(vec![]),
-            outputs: NamedTensors::new(vec![]),
-            opening: Opening {
-                input: B256::ZERO,
-                output: B256::ZERO,
-            },
-        }
-    }
-
-    #[test]
-    fn the_earliest_deadline_comes_first_and_the_queue_has_an_end() {
-        let (prover, engine) = (Prover::default(), engine());
-        for number in 0..MAX_WAITING as u8 {
-            assert!(prover.has_room());
-            prover.push(job(&engine, number, 1_000 - u64::from(number)));
-        }
-        assert!(!prover.has_room());
-        prover.push(job(&engine, 255, 0));
-        let report = |number| prover.report(&ReceiptId::from_bytes([number; 32]));
-        assert_eq!(report(255).unwrap().state, ProofState::Failed);
-        assert_eq!(report(3).unwrap().state, ProofState::Queued);
-        assert_eq!(report(200), None);
-        let first = prover.jobs().take().unwrap();
-        assert_eq!(first.id, ReceiptId::from_bytes([MAX_WAITING as u8 - 1; 32]));
-        assert!(prover.has_room());
-    }
-
-    #[test]
-    fn only_so_many_outcomes_are_remembered() {
-        let mut jobs = Jobs::default();
-        let id = |number: usize| {
-            ReceiptId::from_bytes(B256::from(alloy_primitives::U256::from(number)).0)
-        };
-        for number in 0..=MAX_REMEMBERED {
-            jobs.note(id(number), ProofReport::of(ProofState::Queued));
-        }
-        assert_eq!(jobs.reports.len(), MAX_REMEMBERED);
-        assert!(!jobs.reports.contains_key(&id(0)) && jobs.reports.contains_key(&id(1)));
-    }
-
-    #[test]
-    fn a_job_without_its_one_tensor_is_refused() {
-        let job = job(&engine(), 1, 5);
-        let setting = Setting {
-            network: [0; 32],
-            revision: [0; 32],
-            context: [0; 32],
-        };
-        assert!(matches!(job.prove(setting), Err(Error::Unprovable(_))));
-    }
-}
+mod tests;

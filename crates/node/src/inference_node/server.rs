@@ -2,11 +2,11 @@
 
 use crate::{
     api::{
-        HEALTH_PATH, Health, HealthStatus, INFER_PATH, InferRequest, InferResponse, METRICS_PATH,
-        MODELS_PATH, ModelList, RECEIPTS_PATH, ReceiptReport,
+        CANCEL_PATH, HEALTH_PATH, Health, HealthStatus, INFER_PATH, InferRequest, InferResponse,
+        METRICS_PATH, MODELS_PATH, ModelList, Opening, ProofReport, RECEIPTS_PATH, ReceiptReport,
     },
     http,
-    inference_node::{Node, SETTLE_PATIENCE, answer::Arrival},
+    inference_node::{Node, SETTLE_PATIENCE, answer::Arrival, prover::Uncancelled},
     problem::{Kind, Problem},
     store::{Entry, Standing},
 };
@@ -43,6 +43,10 @@ fn router(node: Arc<Node>) -> Router {
         .route(INFER_PATH, post(infer))
         .route(MODELS_PATH, get(models))
         .route(&format!("{RECEIPTS_PATH}/{{id}}"), get(receipt))
+        .route(
+            &format!("{RECEIPTS_PATH}/{{id}}{CANCEL_PATH}"),
+            post(cancel),
+        )
         .route(HEALTH_PATH, get(health))
         .route(METRICS_PATH, get(metrics))
         .fallback(async || Problem::new(Kind::UnknownPath, "nothing is served at this path"))
@@ -131,6 +135,42 @@ async fn receipt(
         _ => None,
     };
     Ok(Json(report(&node, id, entry, standing, proof, with_proof)))
+}
+
+/// Cancels a proof for whoever has the answer's opening.
+async fn cancel(
+    State(node): Shared,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Json<ProofReport>, Problem> {
+    node.lookups.admit(client.ip())?;
+    let id = http::receipt_id(&id)?;
+    let most = http::MAX_OPENING_BYTES;
+    let (opening, _room) = http::read_json::<Opening>(request, most, &node.bodies).await?;
+    node.prover
+        .cancel(&id, &opening)
+        .map(Json)
+        .map_err(|reason| uncancelled(id, reason))
+}
+
+fn uncancelled(id: ReceiptId, reason: Uncancelled) -> Problem {
+    let bad = |detail: String| Problem::new(Kind::BadRequest, detail);
+    match reason {
+        Uncancelled::Unknown => {
+            let detail = format!("this node has no proof of {id} to make");
+            Problem::new(Kind::UnknownReceipt, detail)
+        }
+        Uncancelled::NotAsker => bad(format!("this does not open the commitments of {id}"))
+            .with_hint("send the `opening` that came with the answer"),
+        Uncancelled::Begun(state) => {
+            let state = format!("{state:?}").to_lowercase();
+            bad(format!(
+                "the proof of {id} is {state} and cannot be cancelled"
+            ))
+            .with_hint("a proof can be cancelled while it is queued or settling")
+        }
+    }
 }
 
 /// The proof as the chain has it; `None` while its block is not certified.

@@ -333,20 +333,64 @@ async fn a_node_proves_what_it_promised_and_goes_on_after_what_it_cannot() {
         proofs::register(rpc, operator, &model).await.unwrap(),
         "once is enough"
     );
-    let answers = [1, 1].map(|rows| ask_proven(&running, revision, rows));
-    for answer in futures::future::join_all(answers).await {
-        let answer: InferResponse = serde_json::from_value(answer).unwrap();
-        let proven = evidence(&running, &answer).await;
-        assert_eq!(proven.state, ProofState::Proven, "{proven:?}");
-        assert!(proven.proof_bytes > Some(100_000) && proven.prove_us.is_some());
-        let block = proofs::proven_at(rpc, answer.receipt_id).await.unwrap();
-        assert_eq!(block, proven.block);
-    }
-    assert_eq!(
-        proofs::proven_at(rpc, early.receipt_id).await.unwrap(),
-        None
-    );
+    let answers = [1; 6].map(|rows| ask_proven(&running, revision, rows));
+    let answers = futures::future::join_all(answers).await.into_iter();
+    let mut answers: Vec<InferResponse> = answers
+        .map(|answer| serde_json::from_value(answer).unwrap())
+        .collect();
+    answers.sort_by_key(|answer| answer.receipt.receipt.deadline_ns);
+    let unwanted = answers.pop().unwrap();
+    cancelled(&running, &unwanted, &answers[0]).await;
+    // What it has promised is proven by the node that starts again in its folder.
     trigger.stop();
     running.finished().await.unwrap();
+    let (trigger, shutdown) = shutdown::channel();
+    let mut config = chain.node_config(folder.path(), endpoint);
+    config.models = vec![corpus("digits-lenet")];
+    let running = inference_node::start(config, shutdown).await.unwrap();
+    let mut most = 0;
+    for answer in &answers {
+        if proofs::proven_at(rpc, answer.receipt_id)
+            .await
+            .unwrap()
+            .is_none()
+        {
+            let proven = evidence(&running, answer).await;
+            assert_eq!(proven.state, ProofState::Proven, "{proven:?}");
+            if let Some(together) = proven.answers {
+                assert!(proven.proof_bytes > Some(100_000) && proven.prove_us.is_some());
+                assert!(proven.overhead() > Some(1), "{proven:?}");
+                most = most.max(together);
+            }
+        }
+        let block = proofs::proven_at(rpc, answer.receipt_id).await.unwrap();
+        assert!(block.is_some());
+    }
+    assert!(most > 1, "what waited together was proven together");
+    for answer in [&early, &unwanted] {
+        let block = proofs::proven_at(rpc, answer.receipt_id).await.unwrap();
+        assert_eq!(block, None);
+    }
+    let waiting = folder.path().join("log/proofs");
+    trigger.stop();
+    running.finished().await.unwrap();
+    assert_eq!(std::fs::read_dir(waiting).unwrap().count(), 0);
     chain.end();
+}
+
+/// Cancels the proof of an answer, which only its own opening does.
+async fn cancelled(running: &Running, answer: &InferResponse, other: &InferResponse) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let (id, address) = (answer.receipt_id, running.address);
+    let url = format!("http://{address}/assay/v1/receipts/{id}/cancel");
+    let cancel = async |opening| {
+        let sent = client.post(&url).json(opening).send().await.unwrap();
+        (sent.status().as_u16(), sent.json::<Value>().await.unwrap())
+    };
+    let (status, said) = cancel(&other.opening).await;
+    assert_eq!(status, 400, "{said}");
+    let (status, said) = cancel(&answer.opening).await;
+    assert_eq!((status, &said["state"]), (200, &json!("cancelled")));
+    let (status, said) = cancel(&answer.opening).await;
+    assert_eq!(status, 400, "{said}");
 }

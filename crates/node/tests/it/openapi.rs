@@ -25,7 +25,7 @@ fn every_path_describes_its_refusals() {
         assert!(infer[status].is_object(), "{status}");
     }
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 5);
+    assert_eq!(paths.len(), 6);
     for path in ["models", "receipts/{id}", "network"] {
         let responses = &paths[&format!("/assay/v1/{path}")]["get"]["responses"];
         assert!(responses["4XX"].is_object(), "{path}");
