@@ -339,19 +339,21 @@ mod tests {
     }
 
     impl Speaker {
-        /// Holds a product of two values to be a third, each padded.
-        fn new([x, y, z]: [i64; 3]) -> Self {
+        /// Holds products of two values to be a third, each padded.
+        fn new(products: &[[i64; 3]]) -> Self {
             let pads: Vec<Challenge> = (0..64).map(|i| lift(i * i + 91)).collect();
             let mut debts = Debts::default();
-            let [x, y, z] = [x, y, z].map(|value| {
-                let index = debts.pad();
-                Value::padded(lift(value) + pads[index as usize], index)
-            });
-            debts.quadratics.push(Quadratic {
-                operands: vec![x, y],
-                terms: vec![(Challenge::ONE, 0, 1)],
-                rest: Value::default() - z,
-            });
+            for product in products {
+                let [x, y, z] = product.map(|value| {
+                    let index = debts.pad();
+                    Value::padded(lift(value) + pads[index as usize], index)
+                });
+                debts.quadratics.push(Quadratic {
+                    operands: vec![x, y],
+                    terms: vec![(Challenge::ONE, 0, 1)],
+                    rest: Value::default() - z,
+                });
+            }
             Self {
                 transcript: Transcript::default(),
                 debts: Some(debts),
@@ -404,8 +406,8 @@ mod tests {
     #[test]
     fn nothing_is_owed_of_what_holds_and_something_of_what_does_not() {
         let zero = |value: &Challenge| *value == Challenge::ZERO;
-        assert!(Speaker::new(TRUE).owed().iter().all(zero));
-        let owed = Speaker::new(FALSE).owed();
+        assert!(Speaker::new(&[TRUE]).owed().iter().all(zero));
+        let owed = Speaker::new(&[FALSE]).owed();
         // What is shown is right, and the equation is not.
         assert_eq!(
             owed.iter().map(zero).collect::<Vec<_>>(),
@@ -413,10 +415,19 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_is_missing_in_one_equation_is_not_made_up_for_in_another() {
+        let opposite = [5, 5, 24];
+        for products in [[FALSE, opposite], [opposite, FALSE]] {
+            let owed = Speaker::new(&products).owed();
+            assert_ne!(*owed.last().unwrap(), Challenge::ZERO);
+        }
+    }
+
     /// The operand that would make the mixed equation hold, shown instead of the right one: it is owed, too.
     #[test]
     fn an_operand_chosen_after_the_challenge_is_owed() {
-        let mut speaker = Speaker::new(FALSE);
+        let mut speaker = Speaker::new(&[FALSE]);
         // The equation is off by `42 - 43`, and linear in the first operand with the second one as shown: `y + D b`. The pads
         // of the two operands' masks are those of indices 3 and 4.
         let (y, b) = (lift(7), speaker.pads[4]);
@@ -436,7 +447,7 @@ mod tests {
     #[test]
     fn what_was_said_before_the_challenge_does_not_follow_from_it() {
         for added in [vec![Challenge::ONE], vec![Challenge::ONE, Challenge::ZERO]] {
-            let mut speaker = Speaker::new(FALSE);
+            let mut speaker = Speaker::new(&[FALSE]);
             speaker.added = added;
             assert_ne!(*speaker.owed().last().unwrap(), Challenge::ZERO);
         }

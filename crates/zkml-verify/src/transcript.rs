@@ -87,6 +87,8 @@ pub struct Prover {
     messages: Vec<Challenge>,
     pads: Vec<Challenge>,
     next: usize,
+    /// A message that is said to be another value than it is.
+    said: Option<(usize, Challenge)>,
 }
 
 impl Prover {
@@ -98,8 +100,17 @@ impl Prover {
         }
     }
 
+    /// A prover that says the message of this index, of those that may have a pad, to be this value: what a liar would do.
+    pub fn dangerous_say(&mut self, index: usize, value: Challenge) {
+        self.said = Some((index, value));
+    }
+
     /// Sends one element, with its pad if there are any.
     pub fn send(&mut self, value: Challenge) {
+        let value = match self.said {
+            Some((index, said)) if index == self.next => said,
+            _ => value,
+        };
         let pad = self.pads.get(self.next).copied().unwrap_or_default();
         self.next += 1;
         self.send_clear(value + pad);

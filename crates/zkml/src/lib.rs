@@ -28,7 +28,10 @@ pub use compile::{Compiled, compile};
 pub use execute::{Execution, execute};
 pub use hide::Seed;
 pub use model::Model;
-pub use prove::{Setting, dangerous_prove, dangerous_prove_with, dangerous_witness, prove, run};
+pub use prove::{
+    Setting, dangerous_prove, dangerous_prove_saying, dangerous_prove_with, dangerous_witness,
+    prove, run,
+};
 pub use quote::{Quote, REFERENCE_S, quote, reference};
 pub use register::register;
 pub use roll::{dangerous_roll, roll};

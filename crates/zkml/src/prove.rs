@@ -95,7 +95,21 @@ pub fn dangerous_prove(
     execution: Execution,
 ) -> Result<Proof, Error> {
     let seed = model.spend(&statement.encode())?;
-    finish(model, statement, execution, seed.as_ref())
+    finish(model, statement, execution, seed.as_ref(), None)
+}
+
+/// The same by a prover that says one message, by its index among those that may have a pad, to be another value than it is.
+///
+/// # Errors
+/// As [`dangerous_prove`].
+pub fn dangerous_prove_saying(
+    model: &Model,
+    statement: &Statement,
+    execution: Execution,
+    said: (usize, Challenge),
+) -> Result<Proof, Error> {
+    let seed = model.spend(&statement.encode())?;
+    finish(model, statement, execution, seed.as_ref(), Some(said))
 }
 
 /// The same with random elements from a seed: who uses one twice gives the witness away, and with it weights.
@@ -109,7 +123,7 @@ pub fn dangerous_prove_with(
     seed: &Seed,
 ) -> Result<Proof, Error> {
     model.spend(&[])?;
-    finish(model, statement, execution, Some(seed))
+    finish(model, statement, execution, Some(seed), None)
 }
 
 fn finish(
@@ -117,6 +131,7 @@ fn finish(
     statement: &Statement,
     mut execution: Execution,
     seed: Option<&Seed>,
+    said: Option<(usize, Challenge)>,
 ) -> Result<Proof, Error> {
     let hiding = model.committed.shape.hiding;
     let layout = Layout::new(&model.prepared, statement.batch_log(), hiding);
@@ -124,8 +139,12 @@ fn finish(
         execution.count(&model.prepared, &layout);
     }
     let (values, pads) = witness(&layout, &execution, seed);
+    let mut prover = Prover::hiding(pads);
+    if let Some((index, value)) = said {
+        prover.dangerous_say(index, value);
+    }
     let mut side = Proving {
-        prover: Prover::hiding(pads),
+        prover,
         model,
         statement,
         execution,

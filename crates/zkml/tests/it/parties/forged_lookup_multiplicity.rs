@@ -1,6 +1,6 @@
 //! Looks up a value that no table has, and makes the multiplicities fit as well as it can.
 
-use assay_zkml::dangerous_prove;
+use assay_zkml::{Seed, dangerous_prove, dangerous_prove_saying};
 use assay_zkml_verify::field::Challenge;
 use assay_zkml_verify::layout::Layout;
 use assay_zkml_verify::{Error, verify};
@@ -79,4 +79,20 @@ fn a_forged_root_does_not_follow_from_its_layer() {
     proof.messages[1] = Challenge::ZERO;
     let nothing = Error::Lookup("the sum of the fractions has no value");
     assert_eq!(verdict(&proof), Err(nothing));
+}
+
+/// Every message of the tree is what its leaves give, but for the root, which is said to be what the verifier wants to hear:
+/// nothing linear tells, only the equation of the first layer.
+#[test]
+fn a_root_that_is_said_to_be_zero_does_not_follow_from_its_layer() {
+    let layer = Error::Lookup("a layer of the tree does not follow from the one below");
+    let hidden = model(7).recommit(&Seed::from_bytes([1; 32])).unwrap();
+    for (model, expected) in [(model(7), layer), (hidden, Error::Claims("witness"))] {
+        let mut claimed = statement(&model, 1);
+        let run = rerun(&model, model.weights(), &mut claimed, forge);
+        let said = (0, Challenge::ZERO);
+        let proof = dangerous_prove_saying(&model, &claimed, run, said).unwrap();
+        let verdict = verify(model.prepared(), &model.commitment(), &claimed, &proof);
+        assert_eq!(verdict, Err(expected));
+    }
 }
