@@ -96,3 +96,17 @@ fn a_root_that_is_said_to_be_zero_does_not_follow_from_its_layer() {
         assert_eq!(verdict, Err(expected));
     }
 }
+
+/// Where the root's denominator is padded, its inverse shows that it is not zero; another inverse shows nothing.
+#[test]
+fn an_inverse_that_is_none_is_refused() {
+    let model = model(7).recommit(&Seed::from_bytes([1; 32])).unwrap();
+    let mut claimed = statement(&model, 1);
+    let run = rerun(&model, model.weights(), &mut claimed, |_, _, _| ());
+    // The root's numerator and denominator are the first two messages.
+    for value in [Challenge::ZERO, Challenge::ONE] {
+        let proof = dangerous_prove_saying(&model, &claimed, run.clone(), (2, value)).unwrap();
+        let verdict = verify(model.prepared(), &model.commitment(), &claimed, &proof);
+        assert_eq!(verdict, Err(Error::Claims("witness")));
+    }
+}
