@@ -5,7 +5,7 @@ Works in a scratch copy of the crates, built once: every check of `checks.txt` b
 switches off. Writes `killed.txt` beside this file (check, and the tests that fail without it) and exits with 1 if a
 mutant survives.
 
-    run.py SCRATCH [PART-OF-A-NAME]
+    run.py SCRATCH [PART-OF-A-NAME ...]
 """
 import json
 import os
@@ -134,8 +134,9 @@ def failures(root, tests, mutant, options):
 
 def main():
     """Every mutant, one after the other."""
-    root, part = pathlib.Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
-    rest = [(n, b) for n, b in enumerate(checks(), 1) if part in b["name"]]
+    root, parts = pathlib.Path(sys.argv[1]), sys.argv[2:]
+    wanted = lambda name: not parts or any(part in name for part in parts)
+    rest = [(n, b) for n, b in enumerate(checks(), 1) if wanted(b["name"])]
     scratch(root)
     lines, alive = [], []
     while rest:
@@ -148,7 +149,7 @@ def main():
             lines.append(f"{block['name']}\n    " + (", ".join(killed[:4]) or "SURVIVES"))
             alive += [] if killed else [block["name"]]
             print(lines[-1], flush=True)
-    if not part:
+    if not parts:
         (HERE / "killed.txt").write_text("\n".join(lines) + "\n")
     print(f"{len(lines)} mutants, {len(alive)} survive: {'; '.join(alive) or 'none'}")
     sys.exit(bool(alive))

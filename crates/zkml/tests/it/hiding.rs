@@ -169,6 +169,12 @@ fn a_commitment_is_renewed_for_the_same_weights_only() {
         changed.messages[index] += Challenge::ONE;
         assert!(check(&first, &second, &changed).is_err(), "message {index}");
     }
+    let mut longer = shown.clone();
+    longer.messages.push(Challenge::ZERO);
+    assert_eq!(
+        check(&first, &second, &longer),
+        Err(Refusal::Length("more"))
+    );
     let mut strange = circuit.clone();
     strange.tables[0].values[0] ^= 1;
     let verdict = assay_zkml_verify::roll::verify(&strange, &first, &second, &shown);
