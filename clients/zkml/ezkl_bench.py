@@ -8,7 +8,7 @@ setup, witness, proof and verification, each in a process of its own, so that it
 all threads from after the imports to the end of the call into EZKL, its loading of keys included; peak memory is that of
 the process, what it has in swap included. The EVM verifier is left out: EZKL downloads a compiler for it. A model that
 needs more memory than there is stays in the result with the stage and the reason (`failed`), and what was measured
-before. The large models take up to 20 GB, of memory and swap together, and a quarter of an hour.
+before. The large models take minutes and many GB: have 24 GB of memory, and swap for the block.
 
 An object a model:
 
@@ -35,7 +35,7 @@ MODELS = ["risk-logreg", "digits-mlp-64-32-10", "digits-lenet", "digits-mlp784",
 STAGES = ["settings", "calibrate", "compile", "srs", "setup", "witness", "prove", "verify", "accuracy"]
 VERIFICATIONS = 5
 # Left to itself EZKL takes 2^11, a circuit of 2^20 rows with a proving key of 18 GB, whose proof was stopped at 39 GB of memory
-# and swap. With 2^10 everything is half of that; the accuracy is measured all the same.
+# and swap. With 2^10 it has 2^19 rows; the accuracy is measured all the same.
 SCALES = {"digits-block": [10]}
 # Left to the rest of the machine: below it the kernel would choose what to end, and might choose another.
 RESERVE_MB = 512

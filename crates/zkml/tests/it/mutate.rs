@@ -77,6 +77,20 @@ pub(crate) struct Class<'a> {
 
 pub(crate) type Attempt<'a> = Box<dyn Fn(usize) -> Option<Result<(), Error>> + Sync + 'a>;
 
+/// A class of attempts on one kind of thing.
+fn class<'a>(
+    kind: &str,
+    name: &str,
+    count: usize,
+    attempt: impl Fn(usize) -> Option<Result<(), Error>> + Sync + 'a,
+) -> Class<'a> {
+    Class {
+        name: format!("{kind}: {name}"),
+        count,
+        attempt: Box::new(attempt),
+    }
+}
+
 /// What came of a class.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Tally {

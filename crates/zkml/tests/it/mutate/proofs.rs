@@ -8,7 +8,7 @@ use p3_multilinear_util::poly::Poly;
 use p3_sumcheck::OpeningBatch;
 use p3_whir::pcs::proof::QueryOpenings;
 
-use super::{Case, Class};
+use super::{Case, Class, class};
 use crate::graphs::Numbers;
 
 pub(super) fn classes(case: &Case) -> Vec<Class<'_>> {
@@ -19,17 +19,8 @@ pub(super) fn classes(case: &Case) -> Vec<Class<'_>> {
     classes
 }
 
-fn class<'a>(
-    name: &str,
-    count: usize,
-    attempt: impl Fn(usize) -> Option<Result<(), assay_zkml_verify::Error>> + Sync + 'a,
-) -> Class<'a> {
-    Class {
-        name: format!("proof: {name}"),
-        count,
-        attempt: Box::new(attempt),
-    }
-}
+/// What is mutated here.
+const KIND: &str = "proof";
 
 /// A change of bytes, judged.
 fn edit<'a>(
@@ -38,7 +29,7 @@ fn edit<'a>(
     count: usize,
     change: impl Fn(usize, &mut Vec<u8>) + Sync + 'a,
 ) -> Class<'a> {
-    class(name, count, move |index| {
+    class(KIND, name, count, move |index| {
         let mut bytes = case.bytes.clone();
         change(index, &mut bytes);
         case.judge_bytes(&bytes)
@@ -133,7 +124,7 @@ fn change<'a>(
     count: usize,
     change: impl Fn(usize, &mut Vec<Challenge>) + Sync + 'a,
 ) -> Class<'a> {
-    class(name, count, move |index| {
+    class(KIND, name, count, move |index| {
         let mut proof = case.proof.clone();
         change(index, &mut proof.messages);
         case.judge_changed(&proof)
@@ -194,7 +185,7 @@ fn messages(case: &Case) -> Vec<Class<'_>> {
             let all = [Challenge::ZERO, Challenge::ONE, messages[0]][i];
             messages.fill(all);
         }),
-        class("all zero", 4, |i| {
+        class(KIND, "all zero", 4, |i| {
             let mut proof = case.proof.clone();
             proof.witness = [0; 32];
             proof.messages.fill(Challenge::ZERO);
@@ -395,6 +386,7 @@ fn openings(case: &Case) -> Vec<Class<'_>> {
     };
     vec![
         class(
+            KIND,
             "each vector of the openings bent",
             2 * parts * BENDS,
             move |i| {
@@ -406,6 +398,7 @@ fn openings(case: &Case) -> Vec<Class<'_>> {
             },
         ),
         class(
+            KIND,
             "two vectors of an opening bent",
             2 * parts * parts,
             move |i| {
@@ -434,11 +427,16 @@ fn openings(case: &Case) -> Vec<Class<'_>> {
                 }
             },
         ),
-        class("final polynomials of every length", 2 * 128, move |i| {
-            let opening = [&case.proof.witness_opening, &case.proof.weights_opening][i % 2];
-            case.judge_bytes(&resized(case, opening, i / 2)?)
-        }),
-        class("single fields of the openings", 16, move |i| {
+        class(
+            KIND,
+            "final polynomials of every length",
+            2 * 128,
+            move |i| {
+                let opening = [&case.proof.witness_opening, &case.proof.weights_opening][i % 2];
+                case.judge_bytes(&resized(case, opening, i / 2)?)
+            },
+        ),
+        class(KIND, "single fields of the openings", 16, move |i| {
             let mut proof = case.proof.clone();
             pick(&mut proof, i, &|opening| disturb(opening, i / 2));
             case.judge_changed(&proof)
@@ -466,12 +464,13 @@ fn splices(case: &Case) -> Vec<Class<'_>> {
     let n = case.proof.messages.len();
     let other = &case.other.1;
     vec![
-        class("fields of another valid proof", 15, move |i| {
+        class(KIND, "fields of another valid proof", 15, move |i| {
             let mut proof = case.proof.clone();
             take(&mut proof, other, i + 1);
             case.judge_changed(&proof)
         }),
         class(
+            KIND,
             "messages of another valid proof, up to each or from each",
             8 * n,
             move |i| {
@@ -487,12 +486,13 @@ fn splices(case: &Case) -> Vec<Class<'_>> {
                 case.judge_changed(&proof)
             },
         ),
-        class("openings swapped", 1, |_| {
+        class(KIND, "openings swapped", 1, |_| {
             let mut proof = case.proof.clone();
             std::mem::swap(&mut proof.witness_opening, &mut proof.weights_opening);
             case.judge_changed(&proof)
         }),
         class(
+            KIND,
             "bytes of another valid proof, from each word on",
             case.bytes.len() / 16,
             move |i| {

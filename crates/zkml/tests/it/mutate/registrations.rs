@@ -5,7 +5,7 @@ use assay_zkml_verify::registration::{self, Registration};
 use assay_zkml_verify::{Error, ModelCommitment};
 use p3_field::PrimeCharacteristicRing as _;
 
-use super::{COMMITMENT_BITS, Case, Class, flipped};
+use super::{COMMITMENT_BITS, Case, Class, class, flipped};
 use crate::graphs::Numbers;
 
 fn judge(case: &Case, registration: &Registration) -> Result<(), Error> {
@@ -23,24 +23,15 @@ pub(super) fn classes(case: &Case) -> Vec<Class<'_>> {
     classes
 }
 
-fn class<'a>(
-    name: &str,
-    count: usize,
-    attempt: impl Fn(usize) -> Option<Result<(), Error>> + Sync + 'a,
-) -> Class<'a> {
-    Class {
-        name: format!("registration: {name}"),
-        count,
-        attempt: Box::new(attempt),
-    }
-}
+/// What is mutated here.
+const KIND: &str = "registration";
 
 fn encodings(case: &Case) -> Vec<Class<'_>> {
     let valid = case.registration.encode();
     let (len, head) = (valid.len(), 34 + 20 * case.registration.messages.len());
     let edit = |name: &str, count: usize, change: fn(usize, &mut Vec<u8>)| {
         let valid = valid.clone();
-        class(name, count, move |i| {
+        class(KIND, name, count, move |i| {
             let mut bytes = valid.clone();
             change(i, &mut bytes);
             if bytes == valid {
@@ -78,7 +69,7 @@ fn contents(case: &Case) -> Vec<Class<'_>> {
     let n = case.registration.messages.len();
     let foreign = &case.foreign.1;
     let change = move |name: &str, count: usize, change: fn(usize, &mut Vec<Challenge>)| {
-        class(name, count, move |i| {
+        class(KIND, name, count, move |i| {
             let mut registration = case.registration.clone();
             change(i, &mut registration.messages);
             (registration.messages != case.registration.messages)
@@ -118,7 +109,7 @@ fn contents(case: &Case) -> Vec<Class<'_>> {
                 _ => messages.rotate_left(i / 3),
             },
         ),
-        class("fields of another model's", 15, move |i| {
+        class(KIND, "fields of another model's", 15, move |i| {
             let mut registration = case.registration.clone();
             let fields = i + 1;
             if fields & 1 != 0 {
@@ -135,12 +126,18 @@ fn contents(case: &Case) -> Vec<Class<'_>> {
             }
             Some(judge(case, &registration))
         }),
-        class("each bit of the commitment", COMMITMENT_BITS, move |i| {
-            let circuit = case.model.prepared().circuit();
-            let judge = |commitment| registration::verify(circuit, &commitment, &case.registration);
-            Some(flipped(&case.model.commitment(), i).and_then(judge))
-        }),
-        class("another circuit or other weights", 34, move |i| {
+        class(
+            KIND,
+            "each bit of the commitment",
+            COMMITMENT_BITS,
+            move |i| {
+                let circuit = case.model.prepared().circuit();
+                let judge =
+                    |commitment| registration::verify(circuit, &commitment, &case.registration);
+                Some(flipped(&case.model.commitment(), i).and_then(judge))
+            },
+        ),
+        class(KIND, "another circuit or other weights", 34, move |i| {
             let mut circuit = case.model.prepared().circuit().clone();
             match i {
                 0 => circuit.steps.clear(),

@@ -5,7 +5,7 @@ use assay_zkml_verify::roll::{self, Roll};
 use assay_zkml_verify::{Error, ModelCommitment};
 use p3_field::PrimeCharacteristicRing as _;
 
-use super::{COMMITMENT_BITS, Case, Class, flipped};
+use super::{COMMITMENT_BITS, Case, Class, class, flipped};
 use crate::graphs::Numbers;
 
 /// A renewal, and the commitments that it is held against.
@@ -38,7 +38,7 @@ impl<'a> Renewal<'a> {
         change: impl Fn(usize, &mut Vec<u8>) + Sync + 'a,
     ) -> Class<'a> {
         let valid = self.roll.encode();
-        class(name, count, move |i| {
+        class(KIND, name, count, move |i| {
             let mut bytes = valid.clone();
             change(i, &mut bytes);
             (bytes != valid).then(|| Roll::decode(&bytes).and_then(|roll| self.judge(&roll)))
@@ -52,7 +52,7 @@ impl<'a> Renewal<'a> {
         count: usize,
         change: impl Fn(usize, &mut Roll) + Sync + 'a,
     ) -> Class<'a> {
-        class(name, count, move |i| {
+        class(KIND, name, count, move |i| {
             let mut roll = self.roll.clone();
             change(i, &mut roll);
             (roll.encode() != self.roll.encode()).then(|| self.judge(&roll))
@@ -73,17 +73,8 @@ pub(super) fn classes<'a>(
     classes
 }
 
-fn class<'a>(
-    name: &str,
-    count: usize,
-    attempt: impl Fn(usize) -> Option<Result<(), Error>> + Sync + 'a,
-) -> Class<'a> {
-    Class {
-        name: format!("renewal: {name}"),
-        count,
-        attempt: Box::new(attempt),
-    }
-}
+/// What is mutated here.
+const KIND: &str = "renewal";
 
 fn encodings(renewal: Renewal<'_>) -> Vec<Class<'_>> {
     let len = renewal.roll.encode().len();
@@ -153,6 +144,7 @@ fn commitments(renewal: Renewal<'_>) -> Vec<Class<'_>> {
     let foreign = renewal.case.foreign.0.commitment();
     vec![
         class(
+            KIND,
             "each bit of both commitments",
             2 * COMMITMENT_BITS,
             move |i| {
@@ -165,7 +157,7 @@ fn commitments(renewal: Renewal<'_>) -> Vec<Class<'_>> {
                 )
             },
         ),
-        class("between other commitments", 6, move |i| {
+        class(KIND, "between other commitments", 6, move |i| {
             let (before, after) = [
                 (next, own),
                 (own, own),
