@@ -142,7 +142,15 @@ impl Prover {
             what: "keeping what is to be proven",
             source,
         })?;
-        self.jobs().insert(Ticket::from(&job));
+        let mut jobs = self.jobs();
+        // Others may have come while it was written.
+        if !jobs.has_room() {
+            drop(jobs);
+            self.records.remove(&job.id);
+            return unprovable("too many proofs wait at this node");
+        }
+        jobs.insert(Ticket::from(&job));
+        drop(jobs);
         self.arrived.notify_one();
         Ok(())
     }

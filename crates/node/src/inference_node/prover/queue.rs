@@ -16,7 +16,6 @@ const MAX_REMEMBERED: usize = 4_096;
 pub(super) struct Ticket {
     pub(super) id: ReceiptId,
     pub(super) revision: RevisionId,
-    pub(super) infer_cpu_us: u64,
     prove_by_ns: Option<u64>,
     /// The earliest comes first: when proving has to have begun, or else when the receipt has to have settled.
     due_ns: u64,
@@ -30,7 +29,6 @@ impl From<&Job> for Ticket {
         Self {
             id: job.id,
             revision: receipt.revision,
-            infer_cpu_us: job.infer_cpu_us,
             prove_by_ns: job.prove_by_ns,
             due_ns: job.prove_by_ns.unwrap_or(receipt.deadline_ns),
             secret: digest(&job.opening),
@@ -180,7 +178,6 @@ mod tests {
         Ticket {
             id: id(number),
             revision: RevisionId::from_bytes([revision; 32]),
-            infer_cpu_us: 1,
             prove_by_ns: None,
             due_ns,
             secret: digest(&opening(number as u8)),
