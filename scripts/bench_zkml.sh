@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Measures proofs beside EZKL's, the same models in one run, and writes them into BENCHMARKS.md; with names of models, only
-# those. EZKL takes a quarter of an hour of both cores and up to 20 GB of memory for the largest.
+# Measures proofs beside EZKL's, the same models in one run, and how ours grow, and writes both into BENCHMARKS.md; with names of
+# models, only those, and with `growth` only that. EZKL takes a quarter of an hour of both cores and up to 20 GB of memory
+# for the largest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/environment.sh
@@ -8,6 +9,19 @@ models=("$@")
 ((${#models[@]})) || models=(risk-logreg digits-mlp-64-32-10 digits-lenet digits-mlp784 digits-block)
 parts=$(mktemp -d)
 trap 'rm -rf "$parts"' EXIT
+
+# growth: the last section of the page, with its picture.
+growth() {
+	cargo build --quiet --workspace --example growth
+	"$CARGO_TARGET_DIR/debug/examples/growth" | tee "$parts/growth.jsonl" >&2
+	python3 clients/zkml/growth.py "$parts/growth.jsonl" --picture docs/growth.svg >"$parts/growth.md"
+	{
+		sed '/^## How proofs grow$/,$d' BENCHMARKS.md
+		printf '## How proofs grow\n\nWritten by `make bench-zkml`, or by `make bench-zkml ARGS=growth` alone.\n\n'
+		cat "$parts/growth.md"
+	} >"$parts/all.md"
+	mv "$parts/all.md" BENCHMARKS.md
+}
 
 # measure SELECTION: one JSON object for each proof, by a build of that part of the workspace.
 measure() {
@@ -21,6 +35,11 @@ measure() {
 }
 
 claim_target
+if [[ $* == growth ]]; then
+	growth
+	say "wrote the end of BENCHMARKS.md"
+	exit
+fi
 measure --workspace
 # The widest registers of this machine, in a build beside the one that everything else uses. Not x86-64-v4: the compiler
 # then prefers registers of half the width, and a proof takes twice as long.
@@ -39,6 +58,9 @@ python=$(venv clients/zkml/requirements.lock)/bin/python
 	sed '/^## Proofs beside EZKL$/,$d' BENCHMARKS.md
 	printf '## Proofs beside EZKL\n\nWritten by `make bench-zkml`; the parts above are written by `make bench`.\n\n'
 	cat "$parts/zkml.md"
+	printf '\n'
+	sed -n '/^## How proofs grow$/,$p' BENCHMARKS.md
 } >"$parts/all.md"
 mv "$parts/all.md" BENCHMARKS.md
+if (($# == 0)); then growth; fi
 say "wrote BENCHMARKS.md"

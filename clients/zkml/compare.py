@@ -12,6 +12,8 @@ EZKL's figures are those of ezkl_bench.py. Ours are a JSON list with an object f
     verify_ms         CPU milliseconds of one verification
     proof_bytes       encoded length
     peak_mb       peak memory of the proving process
+    quoted_prove_cpu_s, quoted_verify_ms, quoted_proof_bytes
+                      what was predicted from the circuit and the speed of the machine
     quantised_accuracy, float_accuracy
                       on the held-out rows of the revision, between 0 and 1; the same for every row of a model
 
@@ -162,6 +164,23 @@ def accuracy(models, ezkl, rows):
     return table(["model", "float", "ours, quantised", "float on EZKL's rows", "EZKL, quantised", "EZKL's rows"], lines)
 
 
+def predictions(models, rows):
+    """What `assay zk quote` says beside what it came to, proofs of one inference."""
+    lines = []
+    for model in models:
+        for mode in MODES:
+            row = chosen(rows, model, mode)
+            cells = []
+            for key, factor in [("prove_cpu_s", 1e3), ("verify_ms", 1), ("proof_bytes", 1e-3)]:
+                quoted, measured = row.get(f"quoted_{key}"), row.get(key)
+                known = lambda value: None if value is None else value * factor
+                off = None if not quoted or measured is None else measured / quoted
+                cells += [number(known(quoted)), number(known(measured)), ABSENT if off is None else f"{off:.2f}"]
+            lines.append([model, mode, *cells])
+    head = [c for what in ("prove, CPU ms", "verify, CPU ms", "proof, KB") for c in (f"{what}: predicted", "measured", "ratio")]
+    return table(["model", "mode", *head], lines)
+
+
 def everything(rows):
     """Each measurement: instruction sets beside each other, and batches."""
     order = lambda r: (r["model"], MODES.index(r["mode"]), r.get("batch") or 0, SIMD.index(r["simd"]))
@@ -227,6 +246,7 @@ def render(report, rows):
         "Accuracy on held-out rows:", accuracy(models, ezkl, rows),
     ]
     if rows:
+        parts += ["Predicted by `assay zk quote` and measured:", predictions(models, rows)]
         parts += ["Every measurement of ours:", everything(rows)]
     parts.append(f"Goals missed: {'; '.join(missed) or 'none'}." + (f" Not measured: {'; '.join(unknown)}." if unknown else ""))
     return "\n\n".join(parts)

@@ -1,4 +1,4 @@
-"""Tests of compare.py's arithmetic, and that it never fills a gap with a number; needs nothing but Python.
+"""Tests of compare.py's and growth.py's arithmetic, and that they never fill a gap with a number; needs nothing but Python.
 
     python3 clients/zkml/compare_test.py
 
@@ -9,6 +9,7 @@ import sys
 import unittest
 
 import compare
+import growth
 
 
 def ours(**changed):
@@ -132,6 +133,48 @@ class Goals(unittest.TestCase):
         missed, unknown = compare.goals(["risk-logreg"], [ours(verify_ms=None)])
         self.assertEqual(missed, [])
         self.assertEqual(unknown[:2], ["risk-logreg succinct verify_ms", "risk-logreg zero-knowledge"])
+
+
+class Predictions(unittest.TestCase):
+    def test_what_was_predicted_stands_beside_what_it_came_to(self):
+        row = ours(quoted_prove_cpu_s=0.008, quoted_verify_ms=4.0, quoted_proof_bytes=25_000)
+        text = compare.predictions(["risk-logreg"], [row])
+        cells = ["succinct", "8.00", "10.0", "1.25", "4.00", "2.00", "0.50", "25.0", "50.0", "2.00"]
+        self.assertEqual(line(text, "risk-logreg")[1:], cells)
+
+    def test_what_was_not_predicted_or_not_measured_has_no_ratio(self):
+        text = compare.predictions(["risk-logreg"], [ours(quoted_verify_ms=0, verify_ms=None)])
+        self.assertEqual(line(text, "risk-logreg")[2:], ["not run", "10.0", "not run", "0.0000"] + ["not run"] * 3 + ["50.0", "not run"])
+        self.assertEqual(set(line(text, "risk-logreg", 1)[2:]), {"not run"})
+
+
+def grown(axis, **changed):
+    row = {
+        "axis": axis, "parameters": 4096, "depth": 2, "batch": 1, "prove_cpu_s": 0.02, "run_cpu_s": 0.00001, "verify_ms": 1.5,
+        "proof_bytes": 70_000, "peak_mb": 50.0, "phases": {"run": 0.001, "commit": 0.004, "lookups": 0.01, "openings": 0.005},
+    }
+    return {**row, **changed}
+
+
+class Growth(unittest.TestCase):
+    def test_a_line_has_the_multiple_of_the_run_and_shares_of_all_phases(self):
+        cells = growth.line(grown("depth"))
+        self.assertEqual(cells, ["20", "2,000", "1.5", "70", "50", "5 %", "20 %", "50 %", "0 %", "25 %"])
+
+    def test_only_what_was_measured_has_a_table_and_a_plot(self):
+        rows = [grown("batch", batch=8), grown("batch", prove_cpu_s=0.01)]
+        text, picture = growth.text(rows), growth.picture(rows)
+        self.assertNotIn("| layers |", text)
+        self.assertLess(text.index("| 1 |"), text.index("| 8 |"))
+        self.assertEqual(picture.count("<circle"), 2)
+        self.assertEqual(growth.picture([]).count("<rect"), 0)
+
+    def test_axes_are_whole_powers_of_ten_around_the_numbers(self):
+        powers, at = growth.scale([0.02, 3.0, 150.0])
+        self.assertEqual(list(powers), [-2, -1, 0, 1, 2, 3])
+        self.assertAlmostEqual(at(0.01), 0.0)
+        self.assertAlmostEqual(at(1000.0), 1.0)
+        self.assertEqual(list(growth.scale([1, 1])[0]), [0, 1])
 
 
 def main():

@@ -45,12 +45,27 @@ struct Answers {
 /// Stands where validators have the proof verifier, so that the rules of Proofs can be tested on a chain that has no such
 /// precompile. The circuit says what it answers: its first byte is 0 to return the rest as the model id, 1 to refuse
 /// with the next byte as the reason. A proof has to be keccak256 of all that a real one is bound to; of an answer's, the
-/// rule, the commitments and the openings too.
+/// rule, the commitments and the openings too; and of a renewal's, both commitments, of which the later begins with the id of
+/// the model after it.
 contract MockProofVerifier {
     error ProofRefused(uint8 reason);
 
-    function verifyRegistration(bytes calldata circuit, bytes calldata, bytes calldata) external pure returns (bytes32) {
-        return _answer(circuit);
+    function verifyRegistration(bytes calldata circuit, bytes calldata weights, bytes calldata)
+        external
+        pure
+        returns (bytes32, uint64)
+    {
+        return (_answer(circuit), _budget(weights));
+    }
+
+    function verifyRoll(bytes calldata circuit, bytes calldata before, bytes calldata weights, bytes calldata roll)
+        external
+        pure
+        returns (bytes32, bytes32, uint64)
+    {
+        bytes32 bound = keccak256(abi.encode(keccak256(before), keccak256(weights)));
+        if (keccak256(roll) != keccak256(abi.encode(bound))) revert ProofRefused(9);
+        return (_answer(circuit), bytes32(weights[:32]), _budget(weights));
     }
 
     function verifyProof(
@@ -98,6 +113,11 @@ contract MockProofVerifier {
         bytes32 bound = keccak256(abi.encode(claimed, keccak256(answers.rows), keccak256(answers.rule), openings));
         if (keccak256(answers.proof) != keccak256(abi.encode(bound))) revert ProofRefused(7);
         return _answer(answers.circuit);
+    }
+
+    /// A commitment of more than 32 bytes hides; its last byte is the budget.
+    function _budget(bytes calldata weights) private pure returns (uint64) {
+        return weights.length > 32 ? uint8(weights[weights.length - 1]) : 0;
     }
 
     function _answer(bytes calldata circuit) private pure returns (bytes32) {

@@ -27,6 +27,10 @@ import {ISettlement} from "./interfaces/ISettlement.sol";
 /// node knew when they committed (against circuits that foresee their own transcript, ePrint 2025/118). The leader of that
 /// block can try several hashes, at the price of its turn. Rows that are bound to no receipt can still be chosen after
 /// it: for them, the bound on the circuit's depth and the hash chain in the transcript remain.
+///
+/// Of a model whose commitment hides its weights every proof, registration and renewal shows a little, and after a fixed
+/// number of them all. They are counted here, by commitment and each once; beyond the budget none is taken. What its owner
+/// shows elsewhere is not counted: this is a bound on what is taken, not a proof of what was shown.
 contract Proofs is IProofs {
     /// What can be proven of a revision.
     struct Model {
@@ -38,6 +42,16 @@ contract Proofs is IProofs {
         uint256 registeredAt;
         /// The keccak256 of the rule that binds tensors to integers.
         bytes32 ruleHash;
+    }
+
+    /// What is counted of a commitment that hides weights.
+    struct Openings {
+        /// The block in which it was first adopted; zero for one that hides nothing.
+        uint64 adoptedAt;
+        /// How often it may be opened.
+        uint64 budget;
+        /// How often it was.
+        uint64 made;
     }
 
     /// Where a receipt settled: the arguments of `Settlement.verifyReceipt`.
@@ -60,6 +74,13 @@ contract Proofs is IProofs {
     /// Slot 2: receipt id => the first block in which its answer was proven; zero where it was not.
     mapping(bytes32 receiptId => uint256 blockNumber) public answerProvenAt;
 
+    /// Slot 3: keccak256 of a commitment that hides weights => its openings, of whichever revisions.
+    mapping(bytes32 weightsHash => Openings) public openings;
+
+    /// Slot 4: keccak256 of a commitment and of a proof that opens it => whether it was counted: a proof that anyone repeats
+    /// uses nothing up.
+    mapping(bytes32 openingHash => bool) public counted;
+
     /// The revision's publisher committed to a model. The circuit, by its keccak256, is in the transaction's data.
     event ModelRegistered(
         bytes32 indexed revision, bytes32 indexed modelId, bytes weights, bytes32 circuitHash, bytes32 ruleHash
@@ -70,7 +91,10 @@ contract Proofs is IProofs {
     /// The receipt's own answer was proven: it has the rung `Proven` from here on.
     event AnswerProven(bytes32 indexed receiptId, bytes32 indexed modelId);
 
-    /// Only the first publisher of the revision registers its model.
+    /// The weights of the revision's model are committed to anew, and shown to be the same.
+    event ModelRenewed(bytes32 indexed revision, bytes32 indexed modelId, bytes weights);
+
+    /// Only the first publisher of the revision registers its model, and commits to it anew.
     error NotPublisher(bytes32 revision, address publisher);
     /// The revision has a model, for good.
     error AlreadyRegistered(bytes32 revision, bytes32 modelId);
@@ -82,6 +106,10 @@ contract Proofs is IProofs {
     error RandomBlockTooEarly(uint256 randomBlock, uint256 settledAt);
     /// The random block is not one of the last 256.
     error RandomBlockUnknown(uint256 randomBlock);
+    /// Nobody may know the randomness when the commitment is made.
+    error RandomBlockBeforeRenewal(uint256 randomBlock, uint256 adoptedAt);
+    /// The commitment was opened as often as it hides the weights, but for the opening that a renewal takes.
+    error BudgetUsed(bytes32 weightsHash, uint256 budget);
     /// The proof holds for another model than the registered one.
     error OtherModel(bytes32 registered, bytes32 proven);
     /// The rule is not the registered one.
@@ -96,8 +124,8 @@ contract Proofs is IProofs {
     error Twice(bytes32 receiptId);
 
     /// Registers the model of `revision`: first come, for good. Reverts with ProofRefused(reason) from the precompile
-    /// where the circuit breaks its rules or the weights are not shown to be in range. The rule is kept as it is; a rule that is none proves
-    /// no answer, for good.
+    /// where the circuit breaks its rules or the weights are not shown to be in range. The rule is kept as it is; a rule that
+    /// is none proves no answer, for good.
     function registerModel(
         bytes32 revision,
         bytes calldata circuit,
@@ -109,12 +137,32 @@ contract Proofs is IProofs {
         if (publisher != msg.sender) revert NotPublisher(revision, publisher);
         Model storage model = models[revision];
         if (model.registeredAt != 0) revert AlreadyRegistered(revision, model.id);
-        bytes32 id = IProofVerifier(PROOF_VERIFIER).verifyRegistration(circuit, weights, registration);
+        (bytes32 id, uint64 budget) = IProofVerifier(PROOF_VERIFIER).verifyRegistration(circuit, weights, registration);
         model.id = id;
         model.weights = weights;
         model.registeredAt = block.number;
         model.ruleHash = keccak256(rule);
+        _adopt(weights, budget);
+        _count(weights, registration, 0);
         emit ModelRegistered(revision, id, weights, keccak256(circuit), model.ruleHash);
+    }
+
+    /// Puts a fresh commitment in the place of one that hides weights, with the proof that both are of the same ones; takes
+    /// an opening of each. Receipts that settled before can be proven under the new one.
+    function renewModel(bytes32 revision, bytes calldata circuit, bytes calldata weights, bytes calldata roll) external {
+        address publisher = ModelRegistry(MODEL_REGISTRY).publisherOf(revision);
+        if (publisher != msg.sender) revert NotPublisher(revision, publisher);
+        Model storage model = models[revision];
+        if (model.registeredAt == 0) revert NotRegistered(revision);
+        bytes memory before = model.weights;
+        (bytes32 old, bytes32 id, uint64 budget) = IProofVerifier(PROOF_VERIFIER).verifyRoll(circuit, before, weights, roll);
+        if (old != model.id) revert OtherModel(model.id, old);
+        _adopt(weights, budget);
+        _count(before, roll, 0);
+        _count(weights, roll, 0);
+        model.id = id;
+        model.weights = weights;
+        emit ModelRenewed(revision, id, weights);
     }
 
     /// Records that a computation of the receipt's model was proven. Receipt, signature, index, count and path are those
@@ -134,6 +182,7 @@ contract Proofs is IProofs {
         Model memory model = models[receipt.revision];
         (bytes32 id, uint256 settledAt) = _settled(receipt, signature, index, count, path);
         _checkOrder(model, receipt.revision, settledAt, randomBlock);
+        _count(model.weights, proof, 1);
         bytes32 proven = IProofVerifier(PROOF_VERIFIER).verifyProof(
             circuit,
             model.weights,
@@ -154,6 +203,7 @@ contract Proofs is IProofs {
         Model memory model = models[receipt.revision];
         bytes32 id = _provable(model, place, randomBlock);
         _checkRule(model, answer.rule);
+        _count(model.weights, answer.proof, 1);
         Claim memory claim = Claim({
             weights: model.weights,
             network: ISettlement(SETTLEMENT).networkId(),
@@ -189,6 +239,7 @@ contract Proofs is IProofs {
             claims.outputs[i] = receipt.output;
         }
         _checkRule(model, answers.rule);
+        _count(model.weights, answers.proof, 1);
         claims.weights = model.weights;
         claims.network = ISettlement(SETTLEMENT).networkId();
         claims.revision = revision;
@@ -244,11 +295,33 @@ contract Proofs is IProofs {
         settledAt = settlement.batches(settlement.batchRootOf(id, receipt.node, index, count, path));
     }
 
-    /// The model before the receipt, the receipt before the random block.
-    function _checkOrder(Model memory model, bytes32 revision, uint256 settledAt, uint256 randomBlock) private pure {
+    /// The model before the receipt, the receipt and the commitment before the random block.
+    function _checkOrder(Model memory model, bytes32 revision, uint256 settledAt, uint256 randomBlock) private view {
         if (model.registeredAt == 0) revert NotRegistered(revision);
         if (model.registeredAt >= settledAt) revert RegisteredTooLate(model.registeredAt, settledAt);
         if (randomBlock <= settledAt) revert RandomBlockTooEarly(randomBlock, settledAt);
+        uint256 adoptedAt = openings[keccak256(model.weights)].adoptedAt;
+        if (randomBlock <= adoptedAt) revert RandomBlockBeforeRenewal(randomBlock, adoptedAt);
+    }
+
+    /// Begins to count the openings of a commitment, unless it hides nothing or has been adopted before.
+    function _adopt(bytes memory weights, uint64 budget) private {
+        Openings storage known = openings[keccak256(weights)];
+        if (budget == 0 || known.adoptedAt != 0) return;
+        known.adoptedAt = uint64(block.number);
+        known.budget = budget;
+    }
+
+    /// Counts an opening of the commitment, once, and leaves `kept` of the budget.
+    function _count(bytes memory weights, bytes calldata proof, uint64 kept) private {
+        bytes32 hash = keccak256(weights);
+        Openings storage known = openings[hash];
+        if (known.adoptedAt == 0) return;
+        bytes32 opening = keccak256(abi.encode(hash, keccak256(proof)));
+        if (counted[opening]) return;
+        if (known.made + kept >= known.budget) revert BudgetUsed(hash, known.budget);
+        counted[opening] = true;
+        known.made++;
     }
 
     function _record(bytes32 id, bytes32 modelId, bytes32 rowsHash) private {

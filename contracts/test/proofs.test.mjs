@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
-import { concat, encodeAbiParameters, keccak256, parseAbiParameters, toHex, zeroHash } from "viem";
+import { concat, encodeAbiParameters, keccak256, parseAbiParameters, slice, toHex, zeroHash } from "viem";
 import {
   NETWORK_ID,
   alice,
@@ -314,4 +314,103 @@ test("several answers wait for the model and the random block as one does", asyn
   await chain.proofs.refuses(bob, ["NotRegistered", REVISION], ...args);
   const { blockNumber } = await register();
   await chain.proofs.refuses(bob, ["RegisteredTooLate", blockNumber, settled[0].blockNumber], ...args);
+});
+
+/** A commitment that hides weights for `budget` openings, as the mock reads it: the id of its model comes first. */
+const hiding = (name, budget) => concat([digest(name), toHex(budget, { size: 1 })]);
+const HIDING = hiding("hidden", 3);
+const FRESH = hiding("fresh", 4);
+const circuitOf = (weights) => concat(["0x00", slice(weights, 0, 32)]);
+const rollOf = (before, after) => keccak256(encode("bytes32, bytes32", keccak256(before), keccak256(after)));
+
+const registerHidden = () =>
+  chain.proofs.send(alice, "registerModel", REVISION, circuitOf(HIDING), HIDING, toHex("registration"), RULE);
+const renewal = (roll = rollOf(HIDING, FRESH)) => ["renewModel", REVISION, circuitOf(HIDING), FRESH, roll];
+const madeOf = async (weights) => (await chain.proofs.read("openings", keccak256(weights)))[2];
+
+/** The arguments of a proof of some rows of a receipt, under a commitment. */
+async function hiddenProof({ place, id }, weights, rows, at) {
+  return ["prove", ...place, at, circuitOf(weights), rows, await proofFor(id, at, { weights, rows })];
+}
+
+test("a commitment that hides is opened so often, each proof counts once, and a renewal finds an opening left", async () => {
+  const { blockNumber } = await registerHidden();
+  assert.deepEqual(await chain.proofs.read("openings", keccak256(HIDING)), [blockNumber, 3n, 1n]);
+  const settled = await settle();
+  const at = await laterBlock();
+  const first = await hiddenProof(settled, HIDING, ROWS, at);
+  await chain.proofs.send(bob, ...first);
+  await chain.proofs.send(alice, ...first);
+  assert.equal(await madeOf(HIDING), 2n, "the same proof again");
+  const used = ["BudgetUsed", keccak256(HIDING), 3n];
+  await chain.proofs.refuses(bob, used, ...(await hiddenProof(settled, HIDING, toHex("more"), at)));
+  const answer = { ...(await answerFor(settled, at, { weights: HIDING })), circuit: circuitOf(HIDING) };
+  await chain.proofs.refuses(bob, used, "proveAnswer", placeOf(settled.place), at, answer);
+  const several = { ...(await answersFor([settled], at, { weights: HIDING })), circuit: circuitOf(HIDING) };
+  await chain.proofs.refuses(bob, used, "proveAnswers", placesOf([settled]), at, several);
+  const mined = await chain.proofs.send(alice, ...renewal());
+  const said = { revision: REVISION, modelId: slice(FRESH, 0, 32), weights: FRESH };
+  assert.deepEqual(await chain.proofs.events(mined, "ModelRenewed"), [said]);
+  assert.deepEqual([await madeOf(HIDING), await madeOf(FRESH)], [3n, 1n]);
+  assert.deepEqual(
+    await chain.proofs.read("models", REVISION),
+    [slice(FRESH, 0, 32), FRESH, blockNumber, keccak256(RULE)],
+  );
+});
+
+test("after a renewal an older receipt is proven under the new commitment, by randomness after it", async () => {
+  await registerHidden();
+  const settled = await settle();
+  const before = await laterBlock();
+  const { blockNumber } = await chain.proofs.send(alice, ...renewal());
+  const at = await laterBlock();
+  await chain.proofs.refuses(bob, ["ProofRefused", 7], ...(await hiddenProof(settled, HIDING, ROWS, at)));
+  for (const early of [before, blockNumber]) {
+    const args = await hiddenProof(settled, FRESH, ROWS, early);
+    await chain.proofs.refuses(bob, ["RandomBlockBeforeRenewal", early, blockNumber], ...args);
+  }
+  await chain.proofs.send(bob, ...(await hiddenProof(settled, FRESH, ROWS, at)));
+  const answer = { ...(await answerFor(settled, at, { weights: FRESH })), circuit: circuitOf(FRESH) };
+  await chain.proofs.send(bob, "proveAnswer", placeOf(settled.place), at, answer);
+  assert.equal(await madeOf(FRESH), 3n);
+  const several = { ...(await answersFor([settled], at, { weights: FRESH })), circuit: circuitOf(FRESH) };
+  const used = ["BudgetUsed", keccak256(FRESH), 4n];
+  await chain.proofs.refuses(bob, used, "proveAnswers", placesOf([settled]), at, several);
+});
+
+test("nobody else renews, nor without a proof, nor what is not registered or used up", async () => {
+  await chain.proofs.refuses(alice, ["NotRegistered", REVISION], ...renewal());
+  await registerHidden();
+  await chain.proofs.refuses(bob, ["NotPublisher", REVISION, alice.address], ...renewal());
+  await chain.proofs.refuses(alice, ["ProofRefused", 9], ...renewal(rollOf(FRESH, HIDING)));
+  const foreign = concat(["0x00", digest("other")]);
+  const other = ["renewModel", REVISION, foreign, FRESH, rollOf(HIDING, FRESH)];
+  await chain.proofs.refuses(alice, ["OtherModel", slice(HIDING, 0, 32), digest("other")], ...other);
+  await chain.proofs.send(alice, ...renewal());
+  // Back to the first, whose count goes on: its one opening that is left, and then none.
+  const back = ["renewModel", REVISION, circuitOf(FRESH), HIDING, rollOf(FRESH, HIDING)];
+  await chain.proofs.send(alice, ...back);
+  const used = ["BudgetUsed", keccak256(HIDING), 3n];
+  const again = hiding("again", 9);
+  const out = ["renewModel", REVISION, circuitOf(HIDING), again, rollOf(HIDING, again)];
+  await chain.proofs.refuses(alice, used, ...out);
+});
+
+test("another revision under the same commitment uses the same budget, and its registration again uses nothing", async () => {
+  await registerHidden();
+  const revision = digest("a copy");
+  await chain.models.send(bob, "publish", "copy", revision);
+  const copy = ["registerModel", revision, circuitOf(HIDING), HIDING];
+  await chain.proofs.send(bob, ...copy, toHex("registration"), RULE);
+  assert.equal(await madeOf(HIDING), 1n);
+});
+
+test("what hides nothing is not counted", async () => {
+  await register();
+  const settled = await settle();
+  const at = await laterBlock();
+  for (const rows of ["a", "b", "c"].map(toHex)) {
+    await chain.proofs.send(bob, "prove", ...settled.place, at, CIRCUIT, rows, await proofFor(settled.id, at, { rows }));
+  }
+  assert.deepEqual(await chain.proofs.read("openings", keccak256(WEIGHTS)), [0n, 0n, 0n]);
 });

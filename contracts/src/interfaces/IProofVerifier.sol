@@ -62,11 +62,19 @@ interface IProofVerifier {
     error ProofRefused(uint8 reason);
 
     /// Checks that the circuit keeps its rules and that the weights under the commitment are in its range. Returns the id
-    /// of the model: one digest of circuit and commitment.
+    /// of the model, one digest of circuit and commitment, and how often the commitment may be opened while it hides the
+    /// weights: zero for one that hides nothing. A proof, a registration and a renewal open it once each.
     function verifyRegistration(bytes calldata circuit, bytes calldata weights, bytes calldata registration)
         external
         view
-        returns (bytes32 modelId);
+        returns (bytes32 modelId, uint64 budget);
+
+    /// Checks that two commitments that hide weights are of the same ones, for the same circuit. Returns the ids of the
+    /// models before and after, and how often the later commitment may be opened.
+    function verifyRoll(bytes calldata circuit, bytes calldata before, bytes calldata weights, bytes calldata roll)
+        external
+        view
+        returns (bytes32 modelBefore, bytes32 modelId, uint64 budget);
 
     /// Checks that weights exist under the commitment with which the circuit gives the rows' outputs for their inputs.
     /// The proof is bound to network, revision and context. Returns the id of the model.

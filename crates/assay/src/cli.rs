@@ -161,6 +161,8 @@ pub struct NodeStatus {
 pub enum Model {
     /// Publish a revision directory under the name in its manifest.
     Publish(Publish),
+    /// Commit anew to the hidden weights of a published model, before proofs have shown too much of them.
+    Renew(Renew),
     /// Show a published model: its newest revision, its signature and who serves it.
     Show(ShowModel),
 }
@@ -174,6 +176,29 @@ pub struct Publish {
     /// Key file of the publisher's account.
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
+    /// JSON-RPC of a validator.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_RPC, env = "ASSAY_RPC", hide_env_values = true)]
+    pub rpc: String,
+    /// Hide the weights in proofs (mode `zero-knowledge`) by SECRET, made if missing; nodes that prove name it in `secrets`.
+    #[arg(long, value_name = "SECRET")]
+    pub zero_knowledge: Option<PathBuf>,
+}
+
+/// `assay model renew`.
+#[derive(Debug, Args)]
+pub struct Renew {
+    /// Revision directory that was published with --zero-knowledge.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Key file of the publisher's account.
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// What hides the weights now.
+    #[arg(long, value_name = "SECRET")]
+    pub secret: PathBuf,
+    /// Write what hides them from now on to SECRET; every node that proves needs it before the next proof.
+    #[arg(long, value_name = "SECRET")]
+    pub next: PathBuf,
     /// JSON-RPC of a validator.
     #[arg(long, value_name = "URL", default_value = DEFAULT_RPC, env = "ASSAY_RPC", hide_env_values = true)]
     pub rpc: String,
@@ -299,6 +324,9 @@ pub struct ZkQuote {
     /// What an hour of CPU costs, in any unit; the price is given in the same.
     #[arg(long, value_name = "PRICE")]
     pub per_cpu_hour: Option<f64>,
+    /// Predict the mode that hides the weights.
+    #[arg(long)]
+    pub zero_knowledge: bool,
 }
 
 /// `assay zk setup`.

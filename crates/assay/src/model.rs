@@ -1,4 +1,4 @@
-//! `assay model publish|show`.
+//! `assay model publish|renew|show`.
 
 use crate::{
     cli,
@@ -6,18 +6,20 @@ use crate::{
     complaint::{Complaint, Exit},
     infer::find_model,
     output::{self, Form, Progress},
+    zk,
 };
 use anyhow::{Context as _, Result};
 use assay_inference::{Revision, RevisionLimits};
 use assay_node::{
-    api::{Dimension, ModelEntry, TensorEntry},
+    api::{Dimension, ModelEntry, ProofMode, ProofOffer, TensorEntry},
     config::read_key,
-    proofs, registry,
+    proofs::{self, Registered},
+    registry,
     rpc_client::RpcClient,
     wallet::Wallet,
 };
 use serde_json::json;
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// Runs a command about models.
 ///
@@ -26,16 +28,22 @@ use std::sync::Arc;
 pub async fn run(command: cli::Model, form: Form) -> Result<Exit> {
     match command {
         cli::Model::Publish(arguments) => publish(arguments, form).await,
+        cli::Model::Renew(arguments) => renew(arguments, form).await,
         cli::Model::Show(arguments) => show(arguments, form).await,
     }
 }
 
-async fn publish(arguments: cli::Publish, form: Form) -> Result<Exit> {
-    let directory = &arguments.directory;
-    let revision = Revision::open(directory, &RevisionLimits::default()).map_err(|error| {
+fn open(directory: &Path) -> Result<Revision> {
+    let opened = Revision::open(directory, &RevisionLimits::default());
+    opened.map_err(|error| {
         Complaint::failed(format!("{}: {error}", directory.display()))
             .hint("give a directory with a manifest.json and the files that it lists, unchanged")
-    })?;
+            .into()
+    })
+}
+
+async fn publish(arguments: cli::Publish, form: Form) -> Result<Exit> {
+    let revision = open(&arguments.directory)?;
     let name = revision.manifest().name.clone();
     let key = read_key(&arguments.key)?;
     let rpc = RpcClient::new(&[arguments.rpc])?;
@@ -52,13 +60,16 @@ async fn publish(arguments: cli::Publish, form: Form) -> Result<Exit> {
             Some(receipt.context("publishing")?.height())
         }
     };
-    let provable = {
-        let _progress = Progress::wait("registering what can be proven");
-        let registered = proofs::register(&rpc, &wallet, &revision).await;
-        registered.context("registering the model for proofs")?
-    };
+    let registered = register(
+        &rpc,
+        &wallet,
+        &revision,
+        arguments.zero_knowledge.as_deref(),
+    )
+    .await?;
+    let proofs = registered.as_ref().map(offer);
     let value = json!({
-        "model": full, "revision": revision.id(), "block": height, "provable": provable,
+        "model": full, "revision": revision.id(), "block": height, "provable": registered.is_some(), "proofs": proofs,
     });
     form.print(&value, |_| {
         let block = height.map_or("published before".into(), |height| {
@@ -72,12 +83,129 @@ async fn publish(arguments: cli::Publish, form: Form) -> Result<Exit> {
                 ("state", block),
                 (
                     "proofs",
-                    if provable {
-                        "its model is registered; ask with --verify proven"
-                    } else {
-                        "none: its answers cannot be proven"
-                    }
-                    .into(),
+                    match &registered {
+                        Some(registered) => {
+                            format!(
+                                "{}; ask with --verify proven",
+                                proofs_text(&offer(registered))
+                            )
+                        }
+                        None => "none: its answers cannot be proven".into(),
+                    },
+                ),
+            ],
+        )
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Registers what can be proven, its weights hidden by the secret in a file that is made if it is missing.
+async fn register(
+    rpc: &RpcClient,
+    wallet: &Wallet,
+    revision: &Revision,
+    secret: Option<&Path>,
+) -> Result<Option<Registered>> {
+    let before = proofs::registered(rpc, revision.id()).await?;
+    let secret = match (secret, &before) {
+        (None, _) => None,
+        (Some(path), Some(registered)) => {
+            is_hidden_by(revision, registered, path)?;
+            None
+        }
+        (Some(path), None) => {
+            // What cannot be proven is said before a secret is made for it.
+            zk::provable(revision)?;
+            Some(zk::known_or_fresh(path, revision)?)
+        }
+    };
+    let _progress = Progress::wait("registering what can be proven");
+    let registered = proofs::register(rpc, wallet, revision, secret).await;
+    registered.context("registering the model for proofs")
+}
+
+/// Refuses a secret that is not the one of what is registered.
+fn is_hidden_by(revision: &Revision, registered: &Registered, path: &Path) -> Result<()> {
+    if registered.openings.is_none() {
+        return Err(Complaint::failed(
+            "the revision's model is registered without hidden weights, for good",
+        )
+        .hint(
+            "publish another revision: its weights may be the same only if nobody is to know them",
+        )
+        .into());
+    }
+    let hidden = zk::hide(zk::known(path, revision)?, zk::provable(revision)?)?;
+    if hidden.weights() == registered.weights.as_ref() {
+        return Ok(());
+    }
+    Err(Complaint::failed(format!(
+        "{}: the registered commitment is of another secret",
+        path.display()
+    ))
+    .hint("name the secret that the last renewal wrote, or the one of the publication")
+    .into())
+}
+
+fn offer(registered: &Registered) -> ProofOffer {
+    match &registered.openings {
+        Some(openings) => ProofOffer {
+            mode: ProofMode::ZeroKnowledge,
+            proofs_left: Some(openings.proofs_left()),
+        },
+        None => ProofOffer {
+            mode: ProofMode::Succinct,
+            proofs_left: None,
+        },
+    }
+}
+
+fn proofs_text(offer: &ProofOffer) -> String {
+    match (offer.mode, offer.proofs_left) {
+        (ProofMode::Succinct, _) => "succinct: they hide nothing".into(),
+        (ProofMode::ZeroKnowledge, left) => format!(
+            "zero-knowledge: they hide the weights, and the chain takes {} more before a renewal",
+            left.unwrap_or_default()
+        ),
+    }
+}
+
+async fn renew(arguments: cli::Renew, form: Form) -> Result<Exit> {
+    let revision = open(&arguments.directory)?;
+    let key = read_key(&arguments.key)?;
+    let rpc = RpcClient::new(&[arguments.rpc])?;
+    let wallet = Wallet::new(Arc::new(key), rpc.chain_id().await?);
+    let none = || {
+        Complaint::failed("the revision has no registered model")
+            .hint("run `assay model publish` first")
+    };
+    let before = proofs::registered(&rpc, revision.id())
+        .await?
+        .ok_or_else(none)?;
+    is_hidden_by(&revision, &before, &arguments.secret)?;
+    let provable = zk::provable(&revision)?;
+    let hidden = zk::hide(zk::known(&arguments.secret, &revision)?, provable)?;
+    // One that an interrupted renewal made has its openings counted.
+    let next = zk::known_or_fresh(&arguments.next, &revision)?;
+    let registered = {
+        let _progress = Progress::wait("committing anew and waiting for a block");
+        let renewed = proofs::renew(&rpc, &wallet, revision.id(), hidden, next).await;
+        renewed.context("renewing the commitment")?
+    };
+    let offer = offer(&registered);
+    let value = json!({ "revision": revision.id(), "proofs": offer });
+    form.print(&value, |_| {
+        output::rows(
+            0,
+            &[
+                ("revision", revision.id().to_string()),
+                ("proofs", proofs_text(&offer)),
+                (
+                    "secret",
+                    format!(
+                        "{}; the one before it has to be kept no longer",
+                        arguments.next.display()
+                    ),
                 ),
             ],
         )
@@ -124,6 +252,13 @@ fn show_model(model: &ModelEntry) -> String {
         (
             "replayable",
             if model.replayable { "yes" } else { "no" }.into(),
+        ),
+        (
+            "proofs",
+            model
+                .proofs
+                .as_ref()
+                .map_or_else(|| "none".into(), proofs_text),
         ),
         ("live nodes", model.nodes.unwrap_or_default().to_string()),
     ]);

@@ -2,7 +2,6 @@
 
 mod files;
 mod judge;
-mod secret;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,6 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use assay_inference::provable::{Provable, Quality};
 use assay_inference::{NamedTensors, Revision, RevisionLimits, json, npy};
+use assay_node::Error as NodeError;
+use assay_node::secret::{Hidden, Secret};
 use assay_zkml::Setting;
 use assay_zkml_verify::security::soundness;
 use assay_zkml_verify::statement::MAX_BATCH_LOG;
@@ -19,7 +20,6 @@ use crate::cli::{Zk, ZkProve, ZkQuote, ZkSetup, ZkVerify};
 use crate::complaint::{Complaint, Exit};
 use crate::output::{Form, Progress, rows};
 use files::{CommitmentFile, ProofFile};
-use secret::Secret;
 
 /// Runs a command of the group.
 pub fn run(command: Zk, form: Form) -> Result<Exit> {
@@ -40,7 +40,8 @@ fn open(directory: &Path) -> Result<Revision> {
     })
 }
 
-fn provable(revision: &Revision) -> Result<Provable> {
+/// The revision's model, quantised and committed to.
+pub fn provable(revision: &Revision) -> Result<Provable> {
     let _wait = Progress::wait("quantising and committing");
     Provable::from_revision(revision).map_err(|error| {
         Complaint::failed(error)
@@ -55,6 +56,7 @@ fn provable(revision: &Revision) -> Result<Provable> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct QuoteReport {
+    zero_knowledge: bool,
     batch: usize,
     prove_cpu_s: f64,
     verify_cpu_ms: f64,
@@ -73,10 +75,12 @@ fn quote(arguments: &ZkQuote, form: Form) -> Result<Exit> {
     let provable = provable(&open(&arguments.directory)?)?;
     let slowness = slowness()?;
     let prepared = provable.model().prepared();
-    let quote = assay_zkml::quote(prepared, batch_log, slowness)?;
-    let soundness = soundness(prepared, batch_log, false)?;
+    let hiding = arguments.zero_knowledge;
+    let quote = assay_zkml::quote(prepared, batch_log, hiding, slowness)?;
+    let soundness = soundness(prepared, batch_log, hiding)?;
     let run_s = run_s(&provable)?;
     let report = QuoteReport {
+        zero_knowledge: hiding,
         batch: arguments.batch,
         prove_cpu_s: quote.prove_s,
         verify_cpu_ms: quote.verify_s * 1e3,
@@ -128,7 +132,13 @@ fn quote_text(report: &QuoteReport) -> String {
                     report.soundness_bits, report.soundness_bits_unique_decoding
                 ),
             ),
-            ("hides", "nothing: this is the succinct mode".into()),
+            (
+                "hides",
+                match report.zero_knowledge {
+                    true => "the weights, for a counted number of openings; inputs and outputs are public".into(),
+                    false => "nothing: this is the succinct mode".into(),
+                },
+            ),
             (
                 "worth it",
                 format!(
@@ -192,7 +202,7 @@ fn setup(arguments: &ZkSetup, form: Form) -> Result<Exit> {
     let mut provable = provable(&revision)?;
     if let Some(path) = &arguments.zero_knowledge {
         // The registration opens the commitment once.
-        provable = Secret::create(path, &revision)?.spend(path, provable)?;
+        provable = spend(&hide(fresh(path, &revision)?, provable)?)?;
     }
     let registration = {
         let _wait = Progress::wait("showing that the weights are in range");
@@ -203,6 +213,52 @@ fn setup(arguments: &ZkSetup, form: Form) -> Result<Exit> {
     file.save(&arguments.out)?;
     form.print(&file, |file| setup_text(file, quality, &arguments.out))?;
     Ok(Exit::Done)
+}
+
+/// A new secret; an existing file is not written over, since another commitment may need it.
+fn fresh(path: &Path, revision: &Revision) -> Result<Secret> {
+    Secret::create(path, revision.id()).map_err(|error| {
+        Complaint::failed(error)
+            .hint("a secret is for one commitment: name a new file, or move this one away")
+            .into()
+    })
+}
+
+/// The secret that an earlier command wrote for the revision.
+pub fn known(path: &Path, revision: &Revision) -> Result<Secret> {
+    let unusable = |error: String| {
+        Complaint::failed(error)
+            .hint("name the file that `--zero-knowledge FILE` wrote for this revision")
+    };
+    let secret = Secret::open(path).map_err(|error| unusable(error.to_string()))?;
+    if secret.revision() != revision.id() {
+        return Err(unusable(format!("{}: it is of another revision", path.display())).into());
+    }
+    Ok(secret)
+}
+
+/// The secret in a file, which is made if it is missing.
+pub fn known_or_fresh(path: &Path, revision: &Revision) -> Result<Secret> {
+    match path.exists() {
+        true => known(path, revision),
+        false => fresh(path, revision),
+    }
+}
+
+/// The model with its weights hidden.
+pub fn hide(secret: Secret, provable: Provable) -> Result<Hidden> {
+    let _wait = Progress::wait("committing to the hidden weights");
+    Ok(secret.hide(provable)?)
+}
+
+/// The model for one opening, which is counted; one is kept for a renewal.
+fn spend(hidden: &Hidden) -> Result<Provable> {
+    hidden.spend(1).map_err(|error| match error {
+        NodeError::OpeningsUsed { .. } => Complaint::failed(error)
+            .hint("run `assay zk setup --zero-knowledge` with a new file and publish the new commitment")
+            .into(),
+        other => other.into(),
+    })
 }
 
 fn setup_text(file: &CommitmentFile, quality: Option<Quality>, out: &Path) -> String {
@@ -235,7 +291,7 @@ fn prove(arguments: &ZkProve, form: Form) -> Result<Exit> {
     let inputs = inputs(&arguments.input, &revision)?;
     batch_log(inputs.len())?;
     if let Some(path) = &arguments.zero_knowledge {
-        provable = Secret::read(path, &revision)?.spend(path, provable)?;
+        provable = spend(&hide(known(path, &revision)?, provable)?)?;
     }
     let setting = Setting {
         network: files::digest("--network-id", arguments.network_id.as_deref())?,

@@ -5,9 +5,11 @@
 
 use assay_tensor::quant::{self, Agreement, IntGraph};
 use assay_tensor::{Model, ModelLimits, NamedTensors, Tensor};
-use assay_zkml::{Compiled, Setting, compile};
+use assay_zkml::{Compiled, Setting, Watch, compile};
+use assay_zkml_verify::roll::Roll;
 use assay_zkml_verify::statement::Row;
 use assay_zkml_verify::{Proof, Statement};
+use std::ops::ControlFlow;
 
 use crate::{Error, MODEL_FILE, Revision, npy};
 
@@ -77,6 +79,24 @@ impl Provable {
         })
     }
 
+    /// The same commitment, of which this many openings were made.
+    pub fn counted(self, made: usize) -> Self {
+        Self {
+            model: self.model.counted(made),
+            ..self
+        }
+    }
+
+    /// The same hidden weights under the commitment of another seed, with the proof that they are the same. Takes an
+    /// opening of both.
+    ///
+    /// # Errors
+    /// [`Error::Proof`].
+    pub fn renew(self, seed: &assay_zkml::Seed) -> Result<(Self, Roll), Error> {
+        let (model, roll) = assay_zkml::roll(&self.model, seed)?;
+        Ok((Self { model, ..self }, roll))
+    }
+
     /// The same without a count of openings, for measurements whose proofs nobody keeps.
     pub fn dangerous_uncounted(self) -> Self {
         Self {
@@ -105,9 +125,22 @@ impl Provable {
     /// # Errors
     /// [`Error::Tensor`] for inputs that do not fit, [`Error::Proof`].
     pub fn prove(&self, setting: Setting, rows: &[NamedTensors]) -> Result<Proven, Error> {
+        self.prove_watched(setting, rows, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// The same with somebody who watches and can stop it.
+    ///
+    /// # Errors
+    /// As [`Self::prove`].
+    pub fn prove_watched(
+        &self,
+        setting: Setting,
+        rows: &[NamedTensors],
+        watch: Watch<'_>,
+    ) -> Result<Proven, Error> {
         let inputs = rows.iter().map(|row| self.integers(row));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-        let (statement, proof) = assay_zkml::prove(&self.model, setting, &inputs)?;
+        let (statement, proof) = assay_zkml::prove_watched(&self.model, setting, &inputs, watch)?;
         Ok(Proven { statement, proof })
     }
 

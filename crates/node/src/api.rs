@@ -194,9 +194,33 @@ pub struct ModelEntry {
     /// Rungs of evidence on offer.
     #[schema(value_type = Vec<String>)]
     pub rungs: Vec<Rung>,
+    /// How its answers are proven, where a model of it is registered; on a gateway, as one of its nodes says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proofs: Option<ProofOffer>,
     /// Live nodes that serve it, on a gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<u32>,
+}
+
+/// How answers of a model are proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProofOffer {
+    /// What the proofs hide.
+    pub mode: ProofMode,
+    /// Proofs that the chain still takes before the publisher has to commit to the weights anew; absent where nothing is
+    /// hidden and nothing counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proofs_left: Option<u64>,
+}
+
+/// The two modes of proofs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProofMode {
+    /// Nothing is claimed to be hidden.
+    Succinct,
+    /// The weights are hidden, for so many openings of their commitment; inputs and outputs are not.
+    ZeroKnowledge,
 }
 
 /// Name, type and shape of an input or output.

@@ -36,6 +36,10 @@ pub struct NodeConfig {
     /// executor of this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub onnxruntime: Option<PathBuf>,
+    /// Secrets that hide the weights of served revisions in proofs, as `assay model publish --zero-knowledge` writes them.
+    /// The count in each has to be durable, and no copy may be in use elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<PathBuf>,
     /// Where to listen. Loopback unless the operator says otherwise.
     pub listen: SocketAddr,
     /// URL under which clients reach the node, as registered.
@@ -80,6 +84,7 @@ impl NodeConfig {
             key: base.join(&config.key),
             network: base.join(&config.network),
             models: config.models.iter().map(|model| base.join(model)).collect(),
+            secrets: config.secrets.iter().map(|file| base.join(file)).collect(),
             onnxruntime: config
                 .onnxruntime
                 .as_ref()
@@ -98,6 +103,9 @@ impl NodeConfig {
                 "models has {} entries; 1 to {MAX_REVISIONS} are possible",
                 self.models.len()
             ));
+        }
+        if self.secrets.len() > MAX_REVISIONS {
+            return Err(format!("secrets has over {MAX_REVISIONS} entries"));
         }
         if self.clock_uncertainty_ns() > MAX_UNCERTAINTY_NS {
             return Err(format!(

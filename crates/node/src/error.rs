@@ -9,6 +9,14 @@ pub enum Error {
     /// An answer or a revision cannot be proven.
     #[error("it cannot be proven: {0}")]
     Unprovable(String),
+    /// The publisher has to commit anew: proofs under this secret's commitment have shown of the weights what they may.
+    #[error("{} has no opening left for this: its commitment was opened {made} times", file.display())]
+    OpeningsUsed {
+        /// The secret's file.
+        file: PathBuf,
+        /// Openings that were made.
+        made: usize,
+    },
     /// The operator is to blame: a configuration, key or network file is missing or wrong.
     #[error("{} is not usable: {reason}", file.display())]
     Config {

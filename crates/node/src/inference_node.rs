@@ -97,8 +97,7 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
     let domain = network.domain();
     let rpc = RpcClient::new(&config.rpc)?;
     let metrics = Arc::new(NodeMetrics::default());
-    let (directories, library) = (config.models.clone(), config.onnxruntime.clone());
-    let models = Models::load(directories, library, config.limits.run_limits()).await?;
+    let models = Models::load(&config).await?;
     let store = Arc::new(Store::open(&config.data)?);
     let (writer, writer_thread) = Writer::start(store, key.clone(), domain, metrics.clone())?;
     let listener = listen(config.listen).await?;
@@ -115,7 +114,7 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
         &metrics,
         (settling, nonces.clone()),
     );
-    let prover = Arc::new(Prover::open(models.engines(), &config.data, domain)?);
+    let prover = Arc::new(Prover::open(models.commitments(), &config.data, domain)?);
     let link = Link {
         network: network.clone(),
         rpc: rpc.clone(),

@@ -28,6 +28,7 @@ pub mod problem;
 pub mod proofs;
 pub mod registry;
 pub mod rpc_client;
+pub mod secret;
 pub mod settlement;
 pub mod shutdown;
 pub mod store;

@@ -262,7 +262,7 @@ impl LocalNetwork {
         for directory in directories {
             let revision = Revision::open(directory, &RevisionLimits::default());
             if let Ok(revision) = revision {
-                proofs::register(&self.rpc, wallet, &revision).await?;
+                proofs::register(&self.rpc, wallet, &revision, None).await?;
             }
         }
         Ok(())

@@ -3,8 +3,8 @@
 use crate::{
     api::{
         Health, HealthStatus, InferRequest, InferResponse, ModelEntry, ModelList, NetworkReport,
-        NodeReport, Opening, OutputForm, ProofReport, ProofState, ReceiptReport, TensorEntry,
-        UsageReport, ValidatorReport,
+        NodeReport, Opening, OutputForm, ProofMode, ProofOffer, ProofReport, ProofState,
+        ReceiptReport, TensorEntry, UsageReport, ValidatorReport,
     },
     gateway::server as handlers,
     problem::Problem,
@@ -38,6 +38,8 @@ use utoipa::OpenApi;
         TensorEntry,
         ReceiptReport,
         ProofReport,
+        ProofMode,
+        ProofOffer,
         ProofState,
         NetworkReport,
         ValidatorReport,

@@ -3,13 +3,15 @@
 use crate::{
     error::Error,
     rpc_client::{RpcClient, RpcError},
+    secret::{Hidden, Secret},
     wallet::Wallet,
 };
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::{SolCall as _, sol};
 use assay_chain::{light::ReceiptProof, precompile::answer_rule::Rule, spec::PROOFS};
 use assay_inference::{QuantisedEngine, Revision, provable::CALIBRATION_FILE};
 use assay_receipt::{ReceiptId, RevisionId, SignedReceipt};
+use std::sync::Arc;
 
 sol! {
     /// A receipt in words.
@@ -32,7 +34,9 @@ sol! {
             bytes32[] inputSalts; bytes inputs; bytes32[] outputSalts; bytes outputs;
         }
         function models(bytes32 revision) external view returns (bytes32 id, bytes weights, uint256 registeredAt, bytes32 ruleHash);
+        function openings(bytes32 weightsHash) external view returns (uint64 adoptedAt, uint64 budget, uint64 made);
         function registerModel(bytes32 revision, bytes circuit, bytes weights, bytes registration, bytes rule) external;
+        function renewModel(bytes32 revision, bytes circuit, bytes weights, bytes roll) external;
         function proveAnswer(Place place, uint256 randomBlock, Answer answer) external;
         function proveAnswers(Place[] places, uint256 randomBlock, Answers answers) external;
         function contextOfAll(bytes32[] receiptIds, uint256 randomBlock) external view returns (bytes32);
@@ -77,26 +81,31 @@ pub fn rule_of(engine: &QuantisedEngine) -> Result<Bytes, Error> {
         .map_err(|reason| Error::Unprovable(format!("{reason:?}")))
 }
 
-/// Registers the model of a published revision, unless it is registered or the revision has none that can be proven.
-/// Only its first publisher can. Says whether it is registered now.
+/// Registers the model of a published revision, unless it is registered or the revision has none that can be proven; with
+/// its weights hidden by the secret, if there is one. Only its first publisher can. Gives what is registered now.
 ///
 /// # Errors
-/// [`Error::Unprovable`], [`Error::Rpc`], and as [`Wallet::execute`].
+/// [`Error::Unprovable`], [`Error::Rpc`], and as [`Hidden::spend`] and [`Wallet::execute`].
 pub async fn register(
     rpc: &RpcClient,
     publisher: &Wallet,
     revision: &Revision,
-) -> Result<bool, Error> {
+    secret: Option<Secret>,
+) -> Result<Option<Registered>, Error> {
     let Some(engine) = engine_of(revision) else {
-        return Ok(false);
+        return Ok(None);
     };
-    if is_registered(rpc, revision.id()).await? {
-        return Ok(true);
+    let id = revision.id();
+    if let Some(registered) = registered(rpc, id).await? {
+        return Ok(Some(registered));
     }
     let rule = rule_of(&engine)?;
     let provable = engine.provable().clone();
-    let id = revision.id();
-    let registered = tokio::task::spawn_blocking(move || {
+    let call = tokio::task::spawn_blocking(move || {
+        let provable = match secret {
+            Some(secret) => Arc::new(secret.hide((*provable).clone())?.spend(1)?),
+            None => provable,
+        };
         let model = provable.model();
         let registration =
             assay_zkml::register(model).map_err(|error| Error::Unprovable(error.to_string()))?;
@@ -109,22 +118,102 @@ pub async fn register(
         };
         Ok::<_, Error>(call.abi_encode())
     });
-    let data = registered
+    let data = call
         .await
         .unwrap_or(Err(Error::PartEnded("the registration")))?;
     publisher.execute(rpc, PROOFS, data.into()).await?;
-    Ok(true)
+    Ok(registered(rpc, id).await?)
 }
 
-/// Whether the revision has a model with a rule.
+/// Commits anew to the hidden weights of a registered model, by a secret that is to be used from now on.
+///
+/// # Errors
+/// [`Error::Unprovable`] if the registered commitment is not that of `hidden`; [`Error::Rpc`], and as [`Hidden::renew`] and
+/// [`Wallet::execute`].
+pub async fn renew(
+    rpc: &RpcClient,
+    publisher: &Wallet,
+    revision: RevisionId,
+    hidden: Hidden,
+    next: Secret,
+) -> Result<Registered, Error> {
+    let gone = || Error::Unprovable("the revision has no registered model".into());
+    let before = registered(rpc, revision).await?.ok_or_else(gone)?;
+    if before.weights.as_ref() != hidden.weights() {
+        return Err(Error::Unprovable(
+            "the registered commitment is of another secret".into(),
+        ));
+    }
+    let call = tokio::task::spawn_blocking(move || {
+        let (next, roll) = hidden.renew(next)?;
+        let call = Proofs::renewModelCall {
+            revision: revision.into(),
+            circuit: next.provable().model().prepared().circuit().encode().into(),
+            weights: next.weights().to_vec().into(),
+            roll: roll.encode().into(),
+        };
+        Ok::<_, Error>(call.abi_encode())
+    });
+    let data = call.await.unwrap_or(Err(Error::PartEnded("the renewal")))?;
+    publisher.execute(rpc, PROOFS, data.into()).await?;
+    registered(rpc, revision).await?.ok_or_else(gone)
+}
+
+/// A revision's model as the chain has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// The commitment to its weights, as it is encoded.
+    pub weights: Bytes,
+    /// Of a commitment that hides them: what is counted.
+    pub openings: Option<Openings>,
+}
+
+/// What the chain counts of a commitment that hides weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Openings {
+    /// The block in which it was adopted.
+    pub adopted_at: u64,
+    /// How often it may be opened.
+    pub budget: u64,
+    /// How often it was: the registration or renewal, and each proof that the chain took.
+    pub made: u64,
+}
+
+impl Openings {
+    /// Proofs that the chain still takes under it; one opening is kept for its renewal.
+    pub fn proofs_left(&self) -> u64 {
+        self.budget.saturating_sub(self.made).saturating_sub(1)
+    }
+}
+
+/// What is registered for a revision; `None` where nothing is.
 ///
 /// # Errors
 /// [`RpcError`] if the chain cannot be asked.
-pub async fn is_registered(rpc: &RpcClient, revision: RevisionId) -> Result<bool, RpcError> {
+pub async fn registered(
+    rpc: &RpcClient,
+    revision: RevisionId,
+) -> Result<Option<Registered>, RpcError> {
     let call = Proofs::modelsCall {
         revision: revision.into(),
     };
-    Ok(!rpc.view(PROOFS, &call).await?.registeredAt.is_zero())
+    let model = rpc.view(PROOFS, &call).await?;
+    if model.registeredAt.is_zero() {
+        return Ok(None);
+    }
+    let call = Proofs::openingsCall {
+        weightsHash: keccak256(&model.weights),
+    };
+    let counted = rpc.view(PROOFS, &call).await?;
+    let openings = Openings {
+        adopted_at: counted.adoptedAt,
+        budget: counted.budget,
+        made: counted.made,
+    };
+    Ok(Some(Registered {
+        weights: model.weights,
+        openings: (openings.adopted_at != 0).then_some(openings),
+    }))
 }
 
 /// The block in which the receipt's answer was proven, if it was.

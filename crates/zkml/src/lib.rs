@@ -29,8 +29,8 @@ pub use execute::{Execution, execute};
 pub use hide::Seed;
 pub use model::Model;
 pub use prove::{
-    Setting, dangerous_prove, dangerous_prove_saying, dangerous_prove_with, dangerous_witness,
-    prove, run,
+    Phase, Setting, Watch, dangerous_prove, dangerous_prove_saying, dangerous_prove_with,
+    dangerous_witness, prove, prove_watched, run,
 };
 pub use quote::{Quote, REFERENCE_S, quote, reference};
 pub use register::register;
@@ -83,6 +83,9 @@ pub enum Error {
     #[cfg(feature = "groth16")]
     #[error("groth16: {0}")]
     Groth16(String),
+    /// Who watched it stopped it.
+    #[error("proving was stopped")]
+    Stopped,
     /// The protocol ended before everything was opened.
     #[error("the protocol ended early")]
     Unfinished,

@@ -124,7 +124,7 @@ impl Committed {
 pub struct Model {
     pub(crate) prepared: Prepared,
     pub(crate) weights: Vec<i8>,
-    pub(crate) committed: Committed,
+    pub(crate) committed: Arc<Committed>,
     /// The committed weights, with all that hides them, at the point that follows from the root.
     value: Challenge,
     /// What hides the weights, where they are hidden.
@@ -196,7 +196,7 @@ impl Model {
             value: committed.whole_at(&point),
             prepared,
             weights,
-            committed,
+            committed: Arc::new(committed),
             hidden,
         })
     }
@@ -247,11 +247,16 @@ impl Model {
         Ok(Some(seed.derive("assay zkml opening 1", &[&number, of])))
     }
 
-    /// Counts openings that were made elsewhere, by another process with the same seed.
-    pub fn count_openings(&self, made: usize) {
-        if let Some(Hidden { budget, .. }) = &self.hidden {
-            budget.made.fetch_add(made, Ordering::SeqCst);
+    /// The model under the same commitment, of which this many openings were made: for who keeps the count elsewhere, and never
+    /// uses the same one twice.
+    pub fn counted(mut self, made: usize) -> Self {
+        if let Some(Hidden { budget, .. }) = &mut self.hidden {
+            *budget = Arc::new(Budget {
+                most: budget.most,
+                made: AtomicUsize::new(made),
+            });
         }
+        self
     }
 
     /// The model with openings without end: what a build that leaks would do.
@@ -270,7 +275,7 @@ impl Model {
     /// The same circuit and weights under another model's commitment, which they do not open: what a swapper of weights
     /// would prove with. No verifier accepts it.
     pub fn dangerous_disguise(mut self, other: &Self) -> Self {
-        self.committed.root = other.committed.root;
+        Arc::make_mut(&mut self.committed).root = other.committed.root;
         self.value = other.value;
         self
     }

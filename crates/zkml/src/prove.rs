@@ -13,6 +13,7 @@ use assay_zkml_verify::statement::Row;
 use assay_zkml_verify::transcript::{Prover, Transcript};
 use p3_field::{PackedFieldExtension as _, PackedValue as _, PrimeCharacteristicRing as _};
 use std::collections::{HashMap, VecDeque};
+use std::ops::ControlFlow;
 
 use crate::column::{
     Column, LANES, Lanes as _, Packed, PackedBase, Registers, dot, pair_sum, with_lanes,
@@ -34,15 +35,47 @@ pub struct Setting {
     pub context: [u8; 32],
 }
 
+/// The parts of proving, in the order in which they begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// The run of the model, in integers.
+    Run,
+    /// The commitment to everything that was computed.
+    Commit,
+    /// That every step's value is in its table.
+    Lookups,
+    /// Sums and products.
+    Products,
+    /// The openings of weights and of what was computed.
+    Openings,
+}
+
+/// Is told of each phase before it begins, and says whether to go on.
+pub type Watch<'a> = &'a mut dyn FnMut(Phase) -> ControlFlow<()>;
+
 /// Runs a model on a batch of inputs and proves it: for each inference, for each input of the circuit, its elements.
 ///
 /// # Errors
-/// [`Error::Verify`] for inputs that the circuit does not admit, [`Error::OutsideTable`].
+/// [`Error::Verify`] for inputs that the circuit does not admit, [`Error::OutsideTable`], [`Error::Budget`].
 pub fn prove(
     model: &Model,
     setting: Setting,
     inputs: &[Vec<Vec<i16>>],
 ) -> Result<(Statement, Proof), Error> {
+    prove_watched(model, setting, inputs, &mut on)
+}
+
+/// The same with somebody who watches and can stop it. An opening that was counted stays counted.
+///
+/// # Errors
+/// As [`prove`], and [`Error::Stopped`].
+pub fn prove_watched(
+    model: &Model,
+    setting: Setting,
+    inputs: &[Vec<Vec<i16>>],
+    watch: Watch<'_>,
+) -> Result<(Statement, Proof), Error> {
+    begin(watch, Phase::Run)?;
     let rows = inputs.iter().map(|inputs| Row {
         inputs: inputs.clone(),
         outputs: Vec::new(),
@@ -54,8 +87,20 @@ pub fn prove(
         rows: rows.collect(),
     };
     let execution = run(model, &mut statement)?;
-    let proof = dangerous_prove(model, &statement, execution)?;
+    let seed = model.spend(&statement.encode())?;
+    let proof = finish(model, &statement, execution, seed.as_ref(), None, watch)?;
     Ok((statement, proof))
+}
+
+fn begin(watch: &mut dyn FnMut(Phase) -> ControlFlow<()>, phase: Phase) -> Result<(), Error> {
+    match watch(phase) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::Stopped),
+    }
+}
+
+fn on(_: Phase) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }
 
 /// Runs the model on a statement's inputs and fills in its outputs.
@@ -95,7 +140,7 @@ pub fn dangerous_prove(
     execution: Execution,
 ) -> Result<Proof, Error> {
     let seed = model.spend(&statement.encode())?;
-    finish(model, statement, execution, seed.as_ref(), None)
+    finish(model, statement, execution, seed.as_ref(), None, &mut on)
 }
 
 /// The same by a prover that says one message, by its index among those that may have a pad, to be another value than it is.
@@ -109,7 +154,14 @@ pub fn dangerous_prove_saying(
     said: (usize, Challenge),
 ) -> Result<Proof, Error> {
     let seed = model.spend(&statement.encode())?;
-    finish(model, statement, execution, seed.as_ref(), Some(said))
+    finish(
+        model,
+        statement,
+        execution,
+        seed.as_ref(),
+        Some(said),
+        &mut on,
+    )
 }
 
 /// The same with random elements from a seed: who uses one twice gives the witness away, and with it weights.
@@ -123,7 +175,7 @@ pub fn dangerous_prove_with(
     seed: &Seed,
 ) -> Result<Proof, Error> {
     model.spend(&[])?;
-    finish(model, statement, execution, Some(seed), None)
+    finish(model, statement, execution, Some(seed), None, &mut on)
 }
 
 fn finish(
@@ -132,7 +184,9 @@ fn finish(
     mut execution: Execution,
     seed: Option<&Seed>,
     said: Option<(usize, Challenge)>,
+    watch: Watch<'_>,
 ) -> Result<Proof, Error> {
+    begin(watch, Phase::Commit)?;
     let hiding = model.committed.shape.hiding;
     let layout = Layout::new(&model.prepared, statement.batch_log(), hiding);
     if execution.multiplicities.is_empty() {
@@ -153,8 +207,14 @@ fn finish(
         pending: VecDeque::new(),
         finals: VecDeque::new(),
         openings: None,
+        watch,
+        stopped: false,
     };
-    protocol::run(&mut side, &model.prepared, &model.commitment(), statement)?;
+    let ended = protocol::run(&mut side, &model.prepared, &model.commitment(), statement);
+    if side.stopped {
+        return Err(Error::Stopped);
+    }
+    ended?;
     let [weights_opening, witness_opening] = side.openings.ok_or(Error::Unfinished)?;
     Ok(Proof {
         witness: side.witness.root,
@@ -250,6 +310,8 @@ struct Proving<'a> {
     finals: VecDeque<Challenge>,
     /// Of the weights, and of the witness.
     openings: Option<[Opening; 2]>,
+    watch: Watch<'a>,
+    stopped: bool,
 }
 
 type Refusal = assay_zkml_verify::Error;
@@ -279,6 +341,7 @@ impl Side for Proving<'_> {
     }
 
     fn tree(&mut self, layout: &Layout, hash: Hash) -> Result<Leaves, Refusal> {
+        self.begin(Phase::Lookups)?;
         let (numerators, denominators) = self.leaf_columns(layout, hash);
         Ok(fractions::prove(&mut self.prover, numerators, denominators).into())
     }
@@ -325,6 +388,7 @@ impl Side for Proving<'_> {
         multiplicities
             .iter()
             .for_each(|value| self.prover.send(*value));
+        self.begin(Phase::Products)?;
         Ok(LeafValues {
             steps,
             multiplicities: multiplicities.into_iter().map(Value::from).collect(),
@@ -392,6 +456,7 @@ impl Side for Proving<'_> {
     }
 
     fn open(&mut self, layout: &Layout, mut claims: Claims) -> Result<(), Refusal> {
+        self.begin(Phase::Openings)?;
         let mut debts = None;
         if layout.pads.is_some() {
             // What the verifier is left with, now that messages have pads.
@@ -430,6 +495,13 @@ fn refusal(error: Error) -> Refusal {
 }
 
 impl Proving<'_> {
+    /// Says that a phase begins. The protocol has no error of its own for who is stopped: [`finish`] replaces this one.
+    fn begin(&mut self, phase: Phase) -> Result<(), Refusal> {
+        let ended = begin(self.watch, phase);
+        self.stopped = ended.is_err();
+        ended.map_err(refusal)
+    }
+
     fn prepared(&self) -> &Prepared {
         &self.model.prepared
     }

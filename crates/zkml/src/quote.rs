@@ -37,14 +37,20 @@ pub struct Quote {
     pub memory_bytes: f64,
 }
 
-/// Predicts a proof of `2^batch_log` inferences on a machine that needs `slowness` times as long as that of the fit.
+/// Predicts a proof of `2^batch_log` inferences, with hidden weights or without, on a machine that needs `slowness` times as
+/// long as that of the fit.
 ///
 /// # Errors
 /// [`Error::Verify`] for sizes that are not committed to.
-pub fn quote(prepared: &Prepared, batch_log: u32, slowness: f64) -> Result<Quote, Error> {
-    let layout = Layout::new(prepared, batch_log, false);
+pub fn quote(
+    prepared: &Prepared,
+    batch_log: u32,
+    hiding: bool,
+    slowness: f64,
+) -> Result<Quote, Error> {
+    let layout = Layout::new(prepared, batch_log, hiding);
     let witness = layout.witness.committed_log();
-    let weights = weights_shape(prepared.circuit(), false).log;
+    let weights = weights_shape(prepared.circuit(), hiding).committed_log();
     let lookups = f64::from(layout.lookups).exp2();
     let (witness_code, weights_code) = (code(witness), code(weights));
     let prove_ns = LOOKUP_NS * lookups + WITNESS_NS * witness_code + WEIGHTS_NS * weights_code;
@@ -191,9 +197,14 @@ mod tests {
             weights_log: 10,
         };
         let prepared = Prepared::new(circuit).unwrap();
-        let one = quote(&prepared, 0, 1.0).unwrap();
-        let many = quote(&prepared, 12, 1.0).unwrap();
+        let one = quote(&prepared, 0, false, 1.0).unwrap();
+        let many = quote(&prepared, 12, false, 1.0).unwrap();
+        let hidden = quote(&prepared, 0, true, 1.0).unwrap();
+        assert!(hidden.prove_s > one.prove_s && hidden.proof_bytes > one.proof_bytes);
         assert!(many.prove_s > one.prove_s && many.memory_bytes > one.memory_bytes);
-        assert_eq!(quote(&prepared, 0, 2.0).unwrap().prove_s, 2.0 * one.prove_s);
+        assert_eq!(
+            quote(&prepared, 0, false, 2.0).unwrap().prove_s,
+            2.0 * one.prove_s
+        );
     }
 }

@@ -27,7 +27,7 @@ pub fn roll(model: &Model, seed: &Seed) -> Result<(Model, Roll), Error> {
 /// As [`roll`].
 pub fn dangerous_roll(before: &Model, after: &Model) -> Result<Roll, Error> {
     let mut prover = Prover::default();
-    let vectors = [&before.committed, &after.committed];
+    let vectors: [&Committed; 2] = [&before.committed, &after.committed];
     let shape = before.committed.shape;
     let models = [before.commitment(), after.commitment()];
     let [first, second] = &models;

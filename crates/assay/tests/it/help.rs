@@ -3,7 +3,7 @@
 use crate::binary::{assay, snapshot};
 
 /// Every command.
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "",
     "demo",
     "up",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 24] = [
     "gateway",
     "model",
     "model publish",
+    "model renew",
     "model show",
     "infer",
     "receipt",

@@ -272,17 +272,13 @@ fn hidden_weights_have_a_secret_that_counts() {
         1
     );
 
-    // A secret that is used up, of another revision, or none.
+    // A secret whose one opening left is a renewal's, one of another revision, or none.
     let mut value: Value = serde_json::from_slice(&fs::read(&secret).unwrap()).unwrap();
-    value["openings"] = json!(16);
+    value["openings"] = json!(15);
     fs::write(&secret, value.to_string()).unwrap();
     let run = prove(&secret);
     assert_eq!(run.status, 1);
-    assert!(
-        run.stderr.contains("hides for 16 openings"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("opened 15 times"), "{}", run.stderr);
     value["revision"] = format!("0x{}", "11".repeat(32)).into();
     fs::write(&secret, value.to_string()).unwrap();
     assert!(prove(&secret).stderr.contains("of another revision"));

@@ -9,11 +9,13 @@ use super::BASE_GAS;
 use super::answer_rule::{Rule, Unbound};
 use crate::spec::PROOF_VERIFIER;
 use alloy_evm::precompiles::{DynPrecompile, PrecompileInput};
-use alloy_primitives::{Address, Bytes};
+use alloy_primitives::{Address, B256};
 use alloy_sol_types::{SolCall, SolError, sol};
 use assay_zkml_verify::{
     Circuit, Error, ModelCommitment, Prepared, Proof, Row, Statement, WeightCommitment,
+    layout::weights_shape,
     registration::{self, Registration},
+    roll::{self, Roll},
     statement::MAX_BATCH_LOG,
     verify,
 };
@@ -22,7 +24,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 sol! {
     /// Checks a circuit and that a model's weights are in range; reverts with `ProofRefused`.
-    function verifyRegistration(bytes circuit, bytes weights, bytes registration) external view returns (bytes32 modelId);
+    function verifyRegistration(bytes circuit, bytes weights, bytes registration) external view returns (bytes32 modelId, uint64 budget);
+    /// Checks that two commitments are of the same hidden weights; reverts with `ProofRefused`.
+    function verifyRoll(bytes circuit, bytes before, bytes weights, bytes roll) external view returns (bytes32 modelBefore, bytes32 modelId, uint64 budget);
     /// Checks that a model gives the rows' outputs for their inputs; reverts with `ProofRefused`.
     function verifyProof(bytes circuit, bytes weights, bytes32 network, bytes32 revision, bytes32 context, bytes rows, bytes proof) external view returns (bytes32 modelId);
     /// As `verifyProof`, and that the rows are those of the tensors under two commitments; reverts with `ProofRefused`.
@@ -140,6 +144,7 @@ fn dispatch(input: PrecompileInput<'_>) -> PrecompileResult {
     };
     let checked = match data.first_chunk::<4>().copied().unwrap_or_default() {
         verifyRegistrationCall::SELECTOR => check(&mut meter, data, check_registration),
+        verifyRollCall::SELECTOR => check(&mut meter, data, check_roll),
         verifyProofCall::SELECTOR => check(&mut meter, data, check_proof),
         verifyAnswerCall::SELECTOR => check(&mut meter, data, check_answer),
         verifyAnswersCall::SELECTOR => check(&mut meter, data, check_answers),
@@ -148,7 +153,7 @@ fn dispatch(input: PrecompileInput<'_>) -> PrecompileResult {
             .and(Err(Refused::Reason(UNDECODABLE))),
     };
     Ok(match checked {
-        Ok(id) => PrecompileOutput::new(meter.used, Bytes::copy_from_slice(&id), reservoir),
+        Ok(returned) => PrecompileOutput::new(meter.used, returned.into(), reservoir),
         Err(Refused::OutOfGas) => PrecompileOutput::halt(PrecompileHalt::OutOfGas, reservoir),
         Err(Refused::Reason(reason)) => {
             let error = ProofRefused { reason }.abi_encode();
@@ -162,27 +167,55 @@ fn dispatch(input: PrecompileInput<'_>) -> PrecompileResult {
 fn check<C: SolCall>(
     meter: &mut Meter,
     data: &[u8],
-    check: impl FnOnce(&mut Meter, C) -> Result<[u8; 32], Refused>,
-) -> Result<[u8; 32], Refused> {
+    check: impl FnOnce(&mut Meter, C) -> Result<C::Return, Refused>,
+) -> Result<Vec<u8>, Refused> {
     let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
     meter.charge(PROOF_GAS.saturating_add(BYTE_GAS.saturating_mul(bytes)))?;
     let call = C::abi_decode(data).map_err(|_| Refused::Reason(UNDECODABLE))?;
     let checked = catch_unwind(AssertUnwindSafe(|| check(meter, call)));
-    checked.unwrap_or(Err(Refused::Reason(GAVE_UP)))
+    let returned = checked.unwrap_or(Err(Refused::Reason(GAVE_UP)))?;
+    Ok(C::abi_encode_returns(&returned))
 }
 
 fn check_registration(
     meter: &mut Meter,
     call: verifyRegistrationCall,
-) -> Result<[u8; 32], Refused> {
+) -> Result<verifyRegistrationReturn, Refused> {
     let (prepared, model) = prepare(meter, &call.circuit, &call.weights, 0)?;
     let registration = Registration::decode(&call.registration)?;
     registration::verify(prepared.circuit(), &model, &registration)?;
-    Ok(model.id())
+    Ok(verifyRegistrationReturn {
+        modelId: model.id().into(),
+        budget: budget(prepared.circuit(), &model)?,
+    })
+}
+
+fn check_roll(meter: &mut Meter, call: verifyRollCall) -> Result<verifyRollReturn, Refused> {
+    let (prepared, before) = prepare(meter, &call.circuit, &call.before, 0)?;
+    let after = ModelCommitment {
+        circuit: before.circuit,
+        weights: WeightCommitment::decode(&call.weights)?,
+    };
+    let roll = Roll::decode(&call.roll)?;
+    roll::verify(prepared.circuit(), &before, &after, &roll)?;
+    Ok(verifyRollReturn {
+        modelBefore: before.id().into(),
+        modelId: after.id().into(),
+        budget: budget(prepared.circuit(), &after)?,
+    })
+}
+
+/// How often a commitment may be opened; zero for one that hides nothing, and for no other.
+fn budget(circuit: &Circuit, model: &ModelCommitment) -> Result<u64, Refused> {
+    if !model.weights.hiding {
+        return Ok(0);
+    }
+    let most = weights_shape(circuit, true).budget("weights")?;
+    Ok(u64::try_from(most).unwrap_or(u64::MAX).max(1))
 }
 
 /// The tensors first: they cost what the call's length has paid for.
-fn check_answer(meter: &mut Meter, call: verifyAnswerCall) -> Result<[u8; 32], Refused> {
+fn check_answer(meter: &mut Meter, call: verifyAnswerCall) -> Result<B256, Refused> {
     let verifyAnswerCall { claim, answer } = call;
     let rows = Row::decode_all(&answer.rows)?;
     Rule::decode(&answer.rule)?.check(&claim, &answer, &rows)?;
@@ -198,7 +231,7 @@ fn check_answer(meter: &mut Meter, call: verifyAnswerCall) -> Result<[u8; 32], R
     check_proof(meter, proof)
 }
 
-fn check_answers(meter: &mut Meter, call: verifyAnswersCall) -> Result<[u8; 32], Refused> {
+fn check_answers(meter: &mut Meter, call: verifyAnswersCall) -> Result<B256, Refused> {
     let verifyAnswersCall { claims, answers } = call;
     let rows = Row::decode_all(&answers.rows)?;
     Rule::decode(&answers.rule)?.check_each(&claims, &answers, &rows)?;
@@ -214,7 +247,7 @@ fn check_answers(meter: &mut Meter, call: verifyAnswersCall) -> Result<[u8; 32],
     check_proof(meter, proof)
 }
 
-fn check_proof(meter: &mut Meter, call: verifyProofCall) -> Result<[u8; 32], Refused> {
+fn check_proof(meter: &mut Meter, call: verifyProofCall) -> Result<B256, Refused> {
     let rows = Row::decode_all(&call.rows)?;
     if rows.is_empty() || rows.len() > 1 << MAX_BATCH_LOG {
         return Err(Error::Statement(String::new()).into());
@@ -229,7 +262,7 @@ fn check_proof(meter: &mut Meter, call: verifyProofCall) -> Result<[u8; 32], Ref
     let (prepared, model) = prepare(meter, &call.circuit, &call.weights, batch)?;
     let proof = Proof::decode(&call.proof)?;
     verify(&prepared, &model, &statement, &proof)?;
-    Ok(model.id())
+    Ok(model.id().into())
 }
 
 /// Charges for a circuit's work and expands it.

@@ -1,6 +1,7 @@
 //! A validator on real sockets and disk, asked over JSON-RPC as any client asks.
 
 mod frozen_vectors;
+mod hidden_weights;
 mod light_contract;
 mod local_chain;
 mod mempool;

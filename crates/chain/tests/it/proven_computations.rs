@@ -39,6 +39,8 @@ sol! {
         bytes circuit, bytes rows, bytes proof
     ) external;
     function contextOf(bytes32 receiptId, uint256 randomBlock) external view returns (bytes32);
+    function renewModel(bytes32 revision, bytes circuit, bytes weights, bytes roll) external;
+    function openings(bytes32 weightsHash) external view returns (uint64 adoptedAt, uint64 budget, uint64 made);
     function provenAt(bytes32 receiptId, bytes32 rowsHash) external view returns (uint256);
 
     error NotPublisher(bytes32 revision, address publisher);
@@ -48,6 +50,9 @@ sol! {
     error RandomBlockTooEarly(uint256 randomBlock, uint256 settledAt);
     error RandomBlockUnknown(uint256 randomBlock);
     error OtherRule(bytes32 registered, bytes32 got);
+    error OtherModel(bytes32 registered, bytes32 proven);
+    error RandomBlockBeforeRenewal(uint256 randomBlock, uint256 adoptedAt);
+    error BudgetUsed(bytes32 weightsHash, uint256 budget);
     error BadCount(uint256 receipts);
     error OtherRevision(bytes32 first, bytes32 got);
     error Twice(bytes32 receiptId);
@@ -169,14 +174,14 @@ pub(crate) async fn wait_for(chain: &LocalChain, height: u64) {
 }
 
 /// Settles one receipt; gives it and its block.
-async fn settled(stream: &mut Stream<'_>, wallet: &Wallet) -> (SignedReceipt, u64) {
+pub(crate) async fn settled(stream: &mut Stream<'_>, wallet: &Wallet) -> (SignedReceipt, u64) {
     let signed = stream.receipt();
     let mined = settle(stream.chain, wallet, vec![signed.clone()]).await;
     (signed, number(&mined["blockNumber"]))
 }
 
 /// Proves the model's run under a receipt, with the randomness of a block.
-async fn proven(
+pub(crate) async fn proven(
     chain: &LocalChain,
     model: &Model,
     signed: &SignedReceipt,

@@ -1,15 +1,18 @@
 //! The revisions of a node: verified, loaded, warm, and found by their names.
 
 use crate::{
-    api::{ModelEntry, request::ModelName, tensors},
+    api::{ModelEntry, ProofOffer, request::ModelName, tensors},
+    config::NodeConfig,
     error::Error,
     problem::{Kind, Problem},
-    proofs, registry,
+    proofs::{self, Registered},
+    registry,
     rpc_client::RpcClient,
+    secret::{Commitments, Secret},
 };
 use assay_inference::{
     DType, Dim, Engine, ModelLimits, NamedTensors, NonFinite, OnnxEngine, OnnxRuntime,
-    OnnxRuntimeEngine, QuantisedEngine, Revision, RevisionLimits, RunLimits, Tensor, ValueInfo,
+    OnnxRuntimeEngine, Revision, RevisionLimits, RunLimits, Tensor, ValueInfo,
 };
 use assay_receipt::{RevisionId, Rung};
 use std::{
@@ -31,11 +34,20 @@ const WARM_ELEMENTS: usize = 1 << 20;
 pub struct Served {
     /// The engine with the revision loaded.
     pub engine: Arc<dyn Engine>,
-    /// The engine whose answers can be proven, where the revision has one.
-    pub provable: Option<Arc<QuantisedEngine>>,
-    /// How the revision is listed, without the names under which it is published.
+    /// The engine whose answers can be proven, with the commitments that it can be proven under, where the revision has one.
+    pub provable: Option<Arc<Commitments>>,
+    /// How the revision is listed, without what the chain says of it.
     pub entry: ModelEntry,
-    published: RwLock<Vec<String>>,
+    noted: RwLock<Noted>,
+}
+
+/// What the chain said of a revision when it was last asked.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Noted {
+    /// Names under which it is published.
+    pub(super) published: Vec<String>,
+    /// How its answers are proven; `None` where no model is registered yet.
+    pub(super) proofs: Option<Result<ProofOffer, &'static str>>,
 }
 
 impl fmt::Debug for Served {
@@ -49,26 +61,39 @@ impl fmt::Debug for Served {
 impl Served {
     /// How the revision is listed now.
     pub fn listing(&self) -> ModelEntry {
-        let published = self
-            .published
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        ModelEntry {
-            published_as: published.clone(),
+        let Noted { published, proofs } = self.noted();
+        let mut entry = ModelEntry {
+            published_as: published,
             ..self.entry.clone()
+        };
+        match proofs {
+            Some(Err(_)) => entry.rungs = rungs(false),
+            Some(Ok(offer)) => entry.proofs = Some(offer),
+            None => {}
         }
+        entry
+    }
+
+    fn noted(&self) -> Noted {
+        let noted = self.noted.read();
+        noted.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The engine for answers of this rung.
     ///
     /// # Errors
-    /// [`Kind::UnsupportedRung`] where the revision has no model that can be proven.
+    /// [`Kind::UnsupportedRung`] where the revision has no model that can be proven, or none that this node can prove now.
     pub fn engine_for(&self, rung: Rung) -> Result<Arc<dyn Engine>, Problem> {
         if rung != Rung::Proven {
             return Ok(self.engine.clone());
         }
+        if let Some(Err(reason)) = self.noted().proofs {
+            let refused = Problem::new(Kind::UnsupportedRung, reason);
+            return Err(refused
+                .with_hint("ask another node of GET /assay/v1/models, or the model's publisher"));
+        }
         match &self.provable {
-            Some(engine) => Ok(engine.clone()),
+            Some(commitments) => Ok(commitments.engine().clone()),
             None => Err(Problem::new(
                 Kind::UnsupportedRung,
                 "answers of this revision cannot be proven",
@@ -77,12 +102,29 @@ impl Served {
         }
     }
 
-    /// Notes the names under which it is published.
-    pub(super) fn note_published(&self, names: Vec<String>) {
-        *self
-            .published
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = names;
+    /// Notes what the chain says.
+    pub(super) fn note(&self, change: impl FnOnce(&mut Noted)) {
+        let mut noted = self.noted.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut noted);
+    }
+
+    /// Whether answers can be proven under what is registered.
+    pub(super) fn judge(&self, registered: &Registered) -> Result<ProofOffer, &'static str> {
+        let commitments = self.provable.as_ref();
+        let offer = commitments.and_then(|commitments| commitments.offer(registered));
+        let other = match registered.openings {
+            Some(_) => {
+                "the registered model's weights are hidden by a secret that this node does not have"
+            }
+            None => "the registered model is another one than this node quantises",
+        };
+        let offer = offer.ok_or(other)?;
+        match offer.proofs_left {
+            Some(0) => Err(
+                "proofs of this model have shown of its weights what they may; its publisher has to commit to them anew",
+            ),
+            _ => Ok(offer),
+        }
     }
 }
 
@@ -97,17 +139,15 @@ pub struct Models {
 }
 
 impl Models {
-    /// Verifies and loads the revisions in `directories` and runs each one once; through `library`, a file of
-    /// onnxruntime, where there is one.
+    /// Verifies and loads the revisions of a configuration and runs each one once; through a library of onnxruntime, where it
+    /// names one.
     ///
     /// # Errors
-    /// [`Error::Config`] if the library cannot be loaded; [`Error::Revision`] naming the first directory that does not
-    /// hold.
-    pub async fn load(
-        directories: Vec<PathBuf>,
-        library: Option<PathBuf>,
-        limits: RunLimits,
-    ) -> Result<Self, Error> {
+    /// [`Error::Config`] if the library cannot be loaded or a secret is not usable; [`Error::Revision`] naming the first
+    /// directory that does not hold.
+    pub async fn load(config: &NodeConfig) -> Result<Self, Error> {
+        let (directories, library) = (config.models.clone(), config.onnxruntime.clone());
+        let (secrets, limits) = (config.secrets.clone(), config.limits.run_limits());
         let loading = tokio::task::spawn_blocking(move || {
             let runtime = library
                 .as_deref()
@@ -119,10 +159,18 @@ impl Models {
                     "onnxruntime runs the models; no answer is replayable"
                 );
             }
-            directories
+            let mut secrets = open_secrets(&secrets)?;
+            let loaded: Result<Vec<Served>, Error> = directories
                 .iter()
-                .map(|directory| load(directory, runtime.as_ref(), &limits))
-                .collect()
+                .map(|directory| load(directory, runtime.as_ref(), &mut secrets, &limits))
+                .collect();
+            match secrets.into_values().flatten().next() {
+                Some(secret) => Err(Error::config(
+                    secret.path(),
+                    "it is of a revision whose answers this node cannot prove",
+                )),
+                None => loaded,
+            }
         });
         let loaded: Result<Vec<Served>, Error> = loading
             .await
@@ -148,8 +196,8 @@ impl Models {
         all
     }
 
-    /// The engines whose answers can be proven.
-    pub(super) fn engines(&self) -> BTreeMap<RevisionId, Arc<QuantisedEngine>> {
+    /// What answers can be proven with.
+    pub(super) fn commitments(&self) -> BTreeMap<RevisionId, Arc<Commitments>> {
         let provable = |(revision, served): (&RevisionId, &Arc<Served>)| {
             Some((*revision, served.provable.clone()?))
         };
@@ -226,9 +274,22 @@ impl Models {
     }
 }
 
+/// Secrets by the revision that they are of.
+type Secrets = BTreeMap<RevisionId, Vec<Secret>>;
+
+fn open_secrets(files: &[PathBuf]) -> Result<Secrets, Error> {
+    let mut secrets = Secrets::new();
+    for file in files {
+        let secret = Secret::open(file)?;
+        secrets.entry(secret.revision()).or_default().push(secret);
+    }
+    Ok(secrets)
+}
+
 fn load(
     directory: &Path,
     runtime: Option<&OnnxRuntime>,
+    secrets: &mut Secrets,
     limits: &RunLimits,
 ) -> Result<Served, Error> {
     let unusable = |reason: String| Error::Revision {
@@ -251,14 +312,18 @@ fn load(
         ));
     }
     warm(&*engine, limits);
-    let provable = proofs::engine_of(&revision).map(Arc::new);
+    let provable = proofs::engine_of(&revision).map(|engine| {
+        let secrets = secrets.remove(&revision.id()).unwrap_or_default();
+        Commitments::new(engine, secrets).map(Arc::new)
+    });
+    let provable = provable.transpose()?;
     let mut entry = entry(&revision, &*engine);
     entry.rungs = rungs(provable.is_some());
     Ok(Served {
         entry,
         provable,
         engine,
-        published: RwLock::default(),
+        noted: RwLock::default(),
     })
 }
 
@@ -296,6 +361,7 @@ fn entry(revision: &Revision, engine: &dyn Engine) -> ModelEntry {
         engine: engine.id(),
         replayable: engine.replayable(),
         rungs: vec![Rung::Signed],
+        proofs: None,
         nodes: None,
     }
 }

@@ -1,8 +1,9 @@
 //! What a node learns of the chain beside settling: whether it is the right chain, whether the node
-//! is registered as configured, and under which names its models are published.
+//! is registered as configured, under which names its models are published, and how their answers are proven.
 
 use crate::{
-    inference_node::Node,
+    inference_node::{Node, Served},
+    proofs,
     registry::{self, NodeRecord},
     rpc_client::{RpcClient, RpcError},
     shutdown::Shutdown,
@@ -91,14 +92,28 @@ pub(super) async fn watch(node: Arc<Node>) {
         node.notice.note(complaint);
         for served in node.models.all() {
             match published_as(&node.rpc, served.entry.revision, &served.entry.name).await {
-                Ok(names) => served.note_published(names),
+                Ok(names) => served.note(|noted| noted.published = names),
                 Err(error) => tracing::debug!(%error, "names not looked up"),
+            }
+            if served.provable.is_some() {
+                look_at_proofs(&node.rpc, &served).await;
             }
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_PAUSE) => {}
             () = node.shutdown.requested() => {}
         }
+    }
+}
+
+/// Notes whether answers of a revision can be proven under what is registered for it.
+async fn look_at_proofs(rpc: &RpcClient, served: &Served) {
+    match proofs::registered(rpc, served.entry.revision).await {
+        Ok(registered) => {
+            let judged = registered.map(|registered| served.judge(&registered));
+            served.note(|noted| noted.proofs = judged);
+        }
+        Err(error) => tracing::debug!(%error, "what is proven how not looked up"),
     }
 }
 

@@ -16,22 +16,27 @@ use crate::{
     clock::now_ns,
     cpu::{Spent, Workers},
     error::Error,
-    proofs::{self, MAX_ANSWERS, Opened, Settled},
+    proofs::{self, MAX_ANSWERS, Opened, Registered, Settled},
+    secret::Commitments,
     shutdown::Shutdown,
 };
 use alloy_primitives::{B256, Bytes};
 use assay_chain::{light::ReceiptProof, precompile::proofs::WORK_GAS, spec::TRANSACTION_GAS_LIMIT};
-use assay_inference::{NamedTensors, QuantisedEngine, npy};
+use assay_inference::{NamedTensors, npy, provable::Provable};
 use assay_receipt::{Domain, Field, ReceiptId, RevisionId, SaltSeed, SignedReceipt};
-use assay_zkml::Setting;
+use assay_zkml::{Setting, Watch};
 use assay_zkml_verify::Row;
 use futures::future::join_all;
 use queue::{Jobs, Ticket};
 use record::{Job, Named, Records};
 use std::{
     collections::BTreeMap,
+    ops::ControlFlow,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::Notify;
@@ -39,8 +44,13 @@ use tokio::sync::Notify;
 /// Of a transaction's gas, what a circuit's work may take in one proof; the rest pays for the data.
 const WORK_GAS_LIMIT: u64 = TRANSACTION_GAS_LIMIT / 2;
 
-/// The engines of the revisions whose answers a node proves.
-pub(super) type Engines = BTreeMap<RevisionId, Arc<QuantisedEngine>>;
+/// Most answers in one proof that hides: it is longer, and a call with more might not fit a transaction.
+const MAX_HIDDEN: usize = 4;
+/// Times that a proof is made anew since the commitment was renewed while it was made.
+const RENEWALS: usize = 2;
+
+/// What the answers of a node's revisions are proven with.
+pub(super) type Proving = BTreeMap<RevisionId, Arc<Commitments>>;
 
 /// An answer that was promised with a proof.
 pub(super) struct Promise {
@@ -57,11 +67,13 @@ pub(super) struct Promise {
 
 /// What waits to be proven, and what became of it.
 pub(super) struct Prover {
-    engines: Engines,
+    proving: Proving,
     records: Records,
     workers: Workers,
     jobs: Mutex<Jobs>,
     arrived: Notify,
+    /// The node stops: no phase of a proof begins any more.
+    stopping: AtomicBool,
 }
 
 impl std::fmt::Debug for Prover {
@@ -88,18 +100,19 @@ impl Prover {
     ///
     /// # Errors
     /// [`Error::Config`] if the disk refuses, [`Error::System`] without threads.
-    pub(super) fn open(engines: Engines, data: &Path, domain: Domain) -> Result<Self, Error> {
+    pub(super) fn open(proving: Proving, data: &Path, domain: Domain) -> Result<Self, Error> {
         let records = Records::open(data, domain)?;
         let mut jobs = Jobs::default();
         for job in records.restore()? {
             jobs.insert(Ticket::from(&job));
         }
         Ok(Self {
-            engines,
+            proving,
             records,
             workers: Workers::start()?,
             jobs: Mutex::new(jobs),
             arrived: Notify::new(),
+            stopping: AtomicBool::new(false),
         })
     }
 
@@ -183,19 +196,25 @@ impl Prover {
             };
             tokio::select! {
                 () = proving => {}
-                () = shutdown.requested() => return,
+                () = shutdown.requested() => break,
             }
         }
+        self.stopping.store(true, Ordering::Relaxed);
     }
 
     /// Most answers of a revision in one proof: what the contract takes and a transaction's gas pays for.
     fn most_of(&self, revision: &RevisionId) -> usize {
-        let Some(engine) = self.engines.get(revision) else {
+        let Some(commitments) = self.proving.get(revision) else {
             return 1;
         };
-        let circuit = engine.provable().model().prepared().circuit();
+        let circuit = commitments.engine().provable().model().prepared().circuit();
         let pays = |log: &u32| WORK_GAS.saturating_mul(circuit.work(*log)) <= WORK_GAS_LIMIT;
-        let logs = (0..=MAX_ANSWERS.ilog2()).rev();
+        let most = if commitments.hides() {
+            MAX_HIDDEN
+        } else {
+            MAX_ANSWERS
+        };
+        let logs = (0..=most.ilog2()).rev();
         logs.into_iter().find(pays).map_or(1, |log| 1 << log)
     }
 
@@ -251,11 +270,45 @@ impl Prover {
         Ok(Some(Ready { job, place, height }))
     }
 
+    /// Proves answers of one revision under what is registered for it, and again if that is renewed meanwhile.
     async fn prove(self: &Arc<Self>, link: &Link, ready: &Arc<Vec<Ready>>) -> Result<(), Error> {
+        let revision = ready.first().map(|one| one.job.signed.receipt.revision);
+        let revision = revision.unwrap_or(RevisionId::ZERO);
+        let registered = async || {
+            let none = || Error::Unprovable("no model is registered for its revision".into());
+            proofs::registered(&link.rpc, revision)
+                .await?
+                .ok_or_else(none)
+        };
+        let mut under = registered().await?;
+        for _ in 0..RENEWALS {
+            let Err(error) = self.prove_under(link, &under, ready).await else {
+                return Ok(());
+            };
+            let now = registered().await?;
+            if now.weights == under.weights {
+                return Err(error);
+            }
+            under = now;
+        }
+        self.prove_under(link, &under, ready).await
+    }
+
+    async fn prove_under(
+        self: &Arc<Self>,
+        link: &Link,
+        registered: &Registered,
+        ready: &Arc<Vec<Ready>>,
+    ) -> Result<(), Error> {
         let ids: Vec<ReceiptId> = ready.iter().map(|one| one.job.id).collect();
-        let settled_at = ready.iter().map(|one| one.height).max();
+        let settled_at = ready.iter().map(|one| one.height);
+        let adopted_at = registered.openings.map(|openings| openings.adopted_at);
         // Its hash is in the state of the blocks after it.
-        let random = settled_at.unwrap_or_default().saturating_add(1);
+        let random = settled_at
+            .chain(adopted_at)
+            .max()
+            .unwrap_or_default()
+            .saturating_add(1);
         link.reach(random.saturating_add(1)).await?;
         let context = proofs::context_of(&link.rpc, &ids, random).await?;
         let count = u32::try_from(ids.len()).ok();
@@ -264,8 +317,9 @@ impl Prover {
             report.answers = count;
         });
         let network = *link.network.id().as_bytes();
-        let (prover, work) = (self.clone(), ready.clone());
-        let proven = tokio::task::spawn_blocking(move || prover.compute(&work, network, context));
+        let (prover, work, weights) = (self.clone(), ready.clone(), registered.weights.clone());
+        let proven =
+            tokio::task::spawn_blocking(move || prover.compute(&work, &weights, network, context));
         let proof = proven
             .await
             .unwrap_or(Err(Error::PartEnded("the prover")))?;
@@ -290,24 +344,32 @@ impl Prover {
         Ok(())
     }
 
-    /// Proves the answers, all of one revision, at once.
+    /// Proves the answers, all of one revision, at once, under one of its commitments.
     fn compute(
         &self,
         ready: &[Ready],
+        weights: &[u8],
         network: [u8; 32],
         context: [u8; 32],
     ) -> Result<Proof, Error> {
         let revision = ready.first().map(|one| one.job.signed.receipt.revision);
         let revision = revision.unwrap_or(RevisionId::ZERO);
         let gone = || Error::Unprovable("its node serves the revision no more".into());
-        let engine = self.engines.get(&revision).ok_or_else(gone)?;
+        let commitments = self.proving.get(&revision).ok_or_else(gone)?;
+        let provable = commitments.spend(weights)?;
+        let rule = proofs::rule_of(commitments.engine())?;
         let setting = Setting {
             network,
             revision: *revision.as_bytes(),
             context,
         };
         let jobs: Vec<&Job> = ready.iter().map(|one| &one.job).collect();
-        let (answers, spent) = self.workers.measure(|| prove_all(engine, setting, &jobs));
+        let mut watch = |_| match self.stopping.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        let prove = || prove_all(&provable, rule, setting, &jobs, &mut watch);
+        let (answers, spent) = self.workers.measure(prove);
         Ok(Proof {
             answers: answers?,
             spent,
@@ -352,9 +414,11 @@ fn unprovable(error: impl std::fmt::Display) -> Error {
 
 /// One proof of the answers with what binds it to their receipts.
 fn prove_all(
-    engine: &QuantisedEngine,
+    provable: &Provable,
+    rule: Bytes,
     setting: Setting,
     jobs: &[&Job],
+    watch: Watch<'_>,
 ) -> Result<proofs::Proven, Error> {
     let tensors = |job: &&Job| {
         let read = npy::read(&job.input.bytes, job.input.bytes.len() as u64);
@@ -365,8 +429,8 @@ fn prove_all(
         .iter()
         .map(tensors)
         .collect::<Result<Vec<_>, Error>>()?;
-    let provable = engine.provable();
-    let proven = provable.prove(setting, &inputs).map_err(unprovable)?;
+    let proven = provable.prove_watched(setting, &inputs, watch);
+    let proven = proven.map_err(unprovable)?;
     let opened = jobs.iter().map(|job| {
         Ok(Opened {
             input: opened(&job.input, &job.opening.input)?,
@@ -377,7 +441,7 @@ fn prove_all(
         circuit: provable.model().prepared().circuit().encode().into(),
         rows: Row::encode_all(&proven.statement.rows).into(),
         proof: proven.proof.encode().into(),
-        rule: proofs::rule_of(engine)?,
+        rule,
         opened: opened.collect::<Result<_, Error>>()?,
     })
 }

@@ -242,6 +242,7 @@ impl Plan {
             network: "../network.json".into(),
             models: models.to_vec(),
             onnxruntime: None,
+            secrets: Vec::new(),
             listen: self.ports.node(index),
             endpoint: self.node_url(index),
             operator: operator.address.to_address(),

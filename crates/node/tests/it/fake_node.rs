@@ -5,8 +5,9 @@ use assay_chain::light::Network;
 use assay_inference::{DType, NamedTensors, Tensor};
 use assay_node::{
     api::{
-        Dimension, INFER_PATH, InferRequest, InferResponse, MODELS_PATH, ModelEntry, ModelList,
-        Opening, RECEIPTS_PATH, ReceiptReport, TensorEntry, UsageReport, tensors,
+        CANCEL_PATH, Dimension, INFER_PATH, InferRequest, InferResponse, MODELS_PATH, ModelEntry,
+        ModelList, Opening, ProofReport, ProofState, RECEIPTS_PATH, ReceiptReport, TensorEntry,
+        UsageReport, tensors,
     },
     problem::{Kind, Problem},
 };
@@ -69,6 +70,8 @@ pub struct FakeNode {
     pub address: assay_receipt::NodeAddress,
     /// How often it was asked for an answer.
     pub asked: Arc<AtomicU64>,
+    /// How often it was told to cancel a proof.
+    pub cancelled: Arc<AtomicU64>,
     server: JoinHandle<()>,
 }
 
@@ -84,6 +87,7 @@ struct Inner {
     network: Network,
     conduct: Conduct,
     asked: Arc<AtomicU64>,
+    cancelled: Arc<AtomicU64>,
     given: Mutex<Vec<InferResponse>>,
     never: Notify,
     /// How often it was asked for its models since it dropped them.
@@ -110,6 +114,7 @@ pub fn model() -> ModelEntry {
         engine: EngineId::from_bytes([8; 32]),
         replayable: true,
         rungs: vec![Rung::Signed],
+        proofs: None,
         nodes: None,
     }
 }
@@ -130,7 +135,7 @@ impl FakeNode {
         } else {
             number
         };
-        let asked = Arc::new(AtomicU64::new(0));
+        let [asked, cancelled] = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
         let address = registered.address();
         let inner = Inner {
             key: NodeKey::from_bytes([secret; 32]).unwrap(),
@@ -138,6 +143,7 @@ impl FakeNode {
             network: network.clone(),
             conduct,
             asked: Arc::clone(&asked),
+            cancelled: Arc::clone(&cancelled),
             given: Mutex::default(),
             never: Notify::new(),
             withdrawn: Mutex::default(),
@@ -146,12 +152,17 @@ impl FakeNode {
             .route(INFER_PATH, post(infer))
             .route(MODELS_PATH, get(models))
             .route(&format!("{RECEIPTS_PATH}/{{id}}"), get(receipt))
+            .route(
+                &format!("{RECEIPTS_PATH}/{{id}}{CANCEL_PATH}"),
+                post(cancel),
+            )
             .with_state(Arc::new(inner));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
             url,
             address,
             asked,
+            cancelled,
             server,
         }
     }
@@ -217,6 +228,23 @@ async fn receipt(State(node): State<Arc<Inner>>, Path(id): Path<ReceiptId>) -> R
             network: None,
         })
         .into_response(),
+        None => Problem::new(Kind::UnknownReceipt, id).into_response(),
+    }
+}
+
+/// Cancels what it promised, for who has the opening.
+async fn cancel(
+    State(node): State<Arc<Inner>>,
+    Path(id): Path<ReceiptId>,
+    Json(opening): Json<Opening>,
+) -> Response {
+    node.cancelled.fetch_add(1, Ordering::SeqCst);
+    let given = node.given.lock().unwrap();
+    match given.iter().find(|answer| answer.receipt_id == id) {
+        Some(answer) if answer.opening == opening => {
+            Json(ProofReport::of(ProofState::Cancelled)).into_response()
+        }
+        Some(_) => Problem::new(Kind::BadRequest, "another opening").into_response(),
         None => Problem::new(Kind::UnknownReceipt, id).into_response(),
     }
 }

@@ -5,7 +5,10 @@ use crate::{
     gateway_stage::{Stage, problem},
 };
 use assay_node::{
-    api::{InferResponse, METRICS_PATH, RECEIPT_HEADER, RECEIPTS_PATH, ReceiptReport},
+    api::{
+        CANCEL_PATH, InferResponse, METRICS_PATH, Opening, ProofReport, ProofState, RECEIPT_HEADER,
+        RECEIPTS_PATH, ReceiptReport,
+    },
     gateway::Limits,
     problem::Kind,
 };
@@ -179,4 +182,30 @@ async fn a_gateway_that_stops_ends_well() {
     let stage = Stage::set(&[Conduct::Honest]).await;
     assert_eq!(stage.ask(json!({})).await.status(), 200);
     stage.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_proof_is_cancelled_at_the_answers_own_node_and_what_that_says_is_passed_on() {
+    let stage = Stage::set(&[Conduct::Honest; 3]).await;
+    let answer: InferResponse = stage.ask(json!({})).await.json().await.unwrap();
+    let cancel = async |id: String, opening: &Opening| {
+        let url = format!("{}{RECEIPTS_PATH}/{id}{CANCEL_PATH}", stage.url);
+        stage.http.post(url).json(opening).send().await.unwrap()
+    };
+    let id = answer.receipt_id.to_string();
+    let stranger = Opening {
+        input: answer.opening.output,
+        ..answer.opening.clone()
+    };
+    let refused = problem(cancel(id.clone(), &stranger).await).await;
+    assert_eq!(refused.kind(), Some(Kind::BadRequest));
+    assert_eq!(refused.detail, "another opening");
+    let report: ProofReport = cancel(id, &answer.opening).await.json().await.unwrap();
+    assert_eq!(report.state, ProofState::Cancelled);
+    for node in &stage.nodes {
+        let told = node.cancelled.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(told, 2 * u64::from(node.address == answer.node));
+    }
+    let unknown = cancel(format!("0x{}", "11".repeat(32)), &answer.opening).await;
+    assert_eq!(problem(unknown).await.kind(), Some(Kind::UnknownReceipt));
 }

@@ -6,6 +6,7 @@ mod gateway_failover;
 mod gateway_refusals;
 mod gateway_stage;
 mod node_answers;
+mod node_hides;
 mod node_killed;
 mod node_refusals;
 mod node_settles;

@@ -40,7 +40,7 @@ fn key(secret: u8) -> Arc<NodeKey> {
     Arc::new(NodeKey::from_bytes([secret; 32]).unwrap())
 }
 
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -48,16 +48,16 @@ fn free_address() -> SocketAddr {
 }
 
 /// A chain of one validator in a thread, and the accounts that have means on it.
-struct Chain {
+pub(crate) struct Chain {
     network: Network,
-    rpc: RpcClient,
-    operator: Wallet,
+    pub(crate) rpc: RpcClient,
+    pub(crate) operator: Wallet,
     trigger: Trigger,
     thread: JoinHandle<Result<(), Error>>,
 }
 
 impl Chain {
-    async fn start(folder: &Path) -> Self {
+    pub(crate) async fn start(folder: &Path) -> Self {
         let account = |secret: u8| Account {
             address: key(secret).address().to_address(),
             wei: U256::from(10).pow(U256::from(24)),
@@ -110,12 +110,12 @@ impl Chain {
         }
     }
 
-    fn end(self) {
+    pub(crate) fn end(self) {
         self.trigger.stop();
         self.thread.join().unwrap().unwrap();
     }
 
-    fn node_config(&self, folder: &Path, endpoint: SocketAddr) -> NodeConfig {
+    pub(crate) fn node_config(&self, folder: &Path, endpoint: SocketAddr) -> NodeConfig {
         let mut config = config(folder, Limits::default());
         std::fs::write(
             &config.network,
@@ -132,7 +132,11 @@ impl Chain {
 }
 
 /// Registers the node and publishes its model; what cannot be is refused by the contracts.
-async fn enrol(chain: &Chain, endpoint: &str, revision: RevisionId) -> Result<(), Error> {
+pub(crate) async fn enrol(
+    chain: &Chain,
+    endpoint: &str,
+    revision: RevisionId,
+) -> Result<(), Error> {
     let registration = Registration {
         endpoint: endpoint.into(),
         domains: FailureDomains {
@@ -205,7 +209,7 @@ async fn ask(running: &Running, publisher: Address) -> InferResponse {
     serde_json::from_value(answer.clone()).unwrap_or_else(|error| panic!("{error}: {answer}"))
 }
 
-async fn get<T: serde::de::DeserializeOwned>(running: &Running, path: &str) -> T {
+pub(crate) async fn get<T: serde::de::DeserializeOwned>(running: &Running, path: &str) -> T {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = format!("http://{}{path}", running.address);
     client.get(url).send().await.unwrap().json().await.unwrap()
@@ -276,10 +280,22 @@ async fn what_a_registered_node_answers_settles_once_and_is_proven_offline() {
 }
 
 /// Asks for a proven answer to `rows` blank images.
-async fn ask_proven(running: &Running, revision: RevisionId, rows: usize) -> Value {
+pub(crate) async fn ask_proven(running: &Running, revision: RevisionId, rows: usize) -> Value {
+    ask_proven_within(running, revision, rows, None).await
+}
+
+async fn ask_proven_within(
+    running: &Running,
+    revision: RevisionId,
+    rows: usize,
+    prove_within: Option<Duration>,
+) -> Value {
     let image = vec![vec![0.25; 28]; 28];
     let inputs = json!({"x": vec![vec![image]; rows]});
-    let body = json!({"model": revision, "inputs": inputs, "rung": "proven"});
+    let mut body = json!({"model": revision, "inputs": inputs, "rung": "proven"});
+    if let Some(within) = prove_within {
+        body["prove_within_ms"] = (within.as_millis() as u64).into();
+    }
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = format!("http://{}/assay/v1/infer", running.address);
     let sent = client.post(url).json(&body).send().await.unwrap();
@@ -287,7 +303,7 @@ async fn ask_proven(running: &Running, revision: RevisionId, rows: usize) -> Val
 }
 
 /// Waits until the receipt's proof is made or will not be.
-async fn evidence(running: &Running, answer: &InferResponse) -> ProofReport {
+pub(crate) async fn evidence(running: &Running, answer: &InferResponse) -> ProofReport {
     let started = Instant::now();
     loop {
         let path = format!("/assay/v1/receipts/{}", answer.receipt_id);
@@ -325,14 +341,13 @@ async fn a_node_proves_what_it_promised_and_goes_on_after_what_it_cannot() {
     let early: InferResponse = serde_json::from_value(answer).unwrap();
     let failed = evidence(&running, &early).await;
     assert_eq!(failed.state, ProofState::Failed, "no model is registered");
-    assert!(failed.reason.unwrap().contains("NotRegistered"));
+    assert!(failed.reason.unwrap().contains("no model is registered"));
 
     let (rpc, operator) = (&chain.rpc, &chain.operator);
-    assert!(proofs::register(rpc, operator, &model).await.unwrap());
-    assert!(
-        proofs::register(rpc, operator, &model).await.unwrap(),
-        "once is enough"
-    );
+    for _ in ["once", "is enough"] {
+        let registered = proofs::register(rpc, operator, &model, None).await.unwrap();
+        assert_eq!(registered.unwrap().openings, None);
+    }
     let answers = [1; 6].map(|rows| ask_proven(&running, revision, rows));
     let answers = futures::future::join_all(answers).await.into_iter();
     let mut answers: Vec<InferResponse> = answers
@@ -341,13 +356,20 @@ async fn a_node_proves_what_it_promised_and_goes_on_after_what_it_cannot() {
     answers.sort_by_key(|answer| answer.receipt.receipt.deadline_ns);
     let unwanted = answers.pop().unwrap();
     cancelled(&running, &unwanted, &answers[0]).await;
-    // What it has promised is proven by the node that starts again in its folder.
+    let patience = Duration::from_secs(1);
+    let late = ask_proven_within(&running, revision, 1, Some(patience)).await;
+    let late: InferResponse = serde_json::from_value(late).unwrap();
+    // What it has promised is proven by the node that starts again in its folder, unless it is too late for it.
     trigger.stop();
     running.finished().await.unwrap();
+    tokio::time::sleep(patience).await;
     let (trigger, shutdown) = shutdown::channel();
     let mut config = chain.node_config(folder.path(), endpoint);
     config.models = vec![corpus("digits-lenet")];
     let running = inference_node::start(config, shutdown).await.unwrap();
+    let dropped = evidence(&running, &late).await;
+    assert_eq!(dropped.state, ProofState::Failed, "{dropped:?}");
+    assert!(dropped.reason.unwrap().contains("had to begin is over"));
     let mut most = 0;
     for answer in &answers {
         if proofs::proven_at(rpc, answer.receipt_id)
@@ -367,7 +389,7 @@ async fn a_node_proves_what_it_promised_and_goes_on_after_what_it_cannot() {
         assert!(block.is_some());
     }
     assert!(most > 1, "what waited together was proven together");
-    for answer in [&early, &unwanted] {
+    for answer in [&early, &unwanted, &late] {
         let block = proofs::proven_at(rpc, answer.receipt_id).await.unwrap();
         assert_eq!(block, None);
     }

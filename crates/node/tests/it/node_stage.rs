@@ -57,6 +57,7 @@ pub fn config(folder: &Path, limits: Limits) -> NodeConfig {
         network: file,
         models: vec![corpus("digits-mlp"), corpus("diabetes-mixed")],
         onnxruntime: None,
+        secrets: vec![],
         listen: "127.0.0.1:0".parse().unwrap(),
         endpoint: "http://127.0.0.1:8101".into(),
         operator: Address::repeat_byte(9),

@@ -14,3 +14,4 @@ mod parties;
 mod random_graphs;
 mod second_verifier;
 mod simulator;
+mod watched;

@@ -37,6 +37,7 @@ fn model(byte: u8) -> ModelEntry {
         engine: EngineId::ZERO,
         replayable: true,
         rungs: vec![Rung::Signed],
+        proofs: None,
         nodes: None,
     }
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::store::tests::domain;
 
 fn open(data: &Path) -> Arc<Prover> {
-    Arc::new(Prover::open(Engines::new(), data, domain()).unwrap())
+    Arc::new(Prover::open(Proving::new(), data, domain()).unwrap())
 }
 
 fn files(data: &Path) -> usize {
