@@ -4,6 +4,7 @@ mod binary;
 mod demo;
 mod errors;
 mod help;
+mod hidden;
 mod kill;
 mod verify;
 mod zk;

@@ -1,0 +1,128 @@
+//! A model published with hidden weights on a network of real processes, its commitment renewed, and what is refused.
+
+use crate::binary::{BINARY, Run, assay, command, port_base, workspace};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Stdio},
+};
+
+/// A local network that ends with the test.
+struct Network(Child);
+
+impl Network {
+    /// Starts one that serves a folder of models; gives the JSON-RPC of a validator, too.
+    fn start(data: &Path, models: &Path) -> (Self, String) {
+        let base = port_base(2);
+        let mut up = command(BINARY);
+        up.args(["up", "--port-base", &base.to_string(), "--data"]);
+        up.arg(data).arg("--models").arg(models);
+        let mut child = up
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let network = Self(child);
+        let mut addresses = lines.map_while(Result::ok).filter_map(|line| {
+            let rest = line.strip_prefix("json-rpc")?.trim().to_owned();
+            rest.split_whitespace().next().map(str::to_owned)
+        });
+        let rpc = addresses.next().expect("it says where its validators are");
+        // Whoever writes to a pipe that nobody reads is ended by it.
+        std::thread::spawn(move || addresses.for_each(drop));
+        (network, rpc)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        // By its id, which nobody else has before it was waited for.
+        let _ = command("kill").arg(self.0.id().to_string()).status();
+        let _ = self.0.wait();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => drop(fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+fn refused(run: &Run, reason: &str) {
+    assert_eq!(run.status, 1, "{}", run.stdout);
+    assert!(run.stderr.contains(reason), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: "), "{}", run.stderr);
+}
+
+#[test]
+fn weights_are_hidden_from_the_publication_on_and_the_commitment_is_renewed() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = workspace().join("models");
+    let (data, served) = (folder.path().join("network"), folder.path().join("served"));
+    copy(&models.join("risk-logreg"), &served.join("risk-logreg"));
+    let (_network, rpc) = Network::start(&data, &served);
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (first, next) = (file("first"), file("next"));
+    let key = data.join("developer.key").display().to_string();
+    let model = |command: &str, name: &str, more: &[&str]| {
+        let directory = models.join(name).display().to_string();
+        let asked = ["model", command, &directory, "--key", &key, "--rpc", &rpc];
+        assay(&[&asked[..], more].concat())
+    };
+    let hiding = |secret: &str| model("publish", "digits-lenet", &["--zero-knowledge", secret]);
+    for state in ["published in block", "published before"] {
+        let run = hiding(&first);
+        assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+        assert!(
+            run.stdout.contains("they hide the weights"),
+            "{}",
+            run.stdout
+        );
+        assert!(run.stdout.contains(state), "{}", run.stdout);
+    }
+    let content = fs::read_to_string(&first).unwrap();
+    assert!(content.contains("\"openings\": 1"), "one registration");
+
+    let renew = |secret: &str, next: &str| {
+        model(
+            "renew",
+            "digits-lenet",
+            &["--secret", secret, "--next", next],
+        )
+    };
+    let run = renew(&first, &next);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    assert!(run.stdout.contains("zero-knowledge"), "{}", run.stdout);
+    let unused = file("unused");
+    refused(&renew(&first, &unused), "of another secret");
+    refused(&hiding(&first), "of another secret");
+    assert!(
+        !Path::new(&unused).exists(),
+        "nothing is made for what is refused"
+    );
+
+    // What cannot be hidden any more, or not at all.
+    let late = model("publish", "digits-mlp784", &[]);
+    assert!(late.stdout.contains("they hide nothing"), "{}", late.stdout);
+    let late = model("publish", "digits-mlp784", &["--zero-knowledge", &unused]);
+    refused(&late, "without hidden weights, for good");
+    let never = model("publish", "iris-logreg", &["--zero-knowledge", &unused]);
+    refused(&never, "calibration");
+    assert!(!Path::new(&unused).exists());
+    refused(
+        &model(
+            "renew",
+            "iris-logreg",
+            &["--secret", &next, "--next", &unused],
+        ),
+        "no registered model",
+    );
+}
