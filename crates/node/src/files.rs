@@ -104,7 +104,12 @@ fn replace(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
         .open(&new)?;
     file.write_all(content)?;
     file.sync_all()?;
-    fs::rename(&new, path)
+    fs::rename(&new, path)?;
+    // Without it a crash of the machine could bring the old file back.
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]
