@@ -1,6 +1,7 @@
 // What checking a Groth16 proof costs on a stock chain, as anvil counts it, and that forged ones are refused there.
 //
-// node groth16.mjs FILE: a file of `cargo run -p assay-zkml --features groth16 --example groth16 -- DIRECTORY`.
+// node groth16.mjs PROOF.json VERIFIER.json: what `assay zk groth16 prove --out PROOF.json` wrote, and what
+// `assay zk groth16 solidity --json` printed for the key of the same setup.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -49,9 +50,10 @@ async function refuse(contract, { proof, publicInputs }) {
   return count;
 }
 
-/** Deploys the verifier of a file; measures a call that it accepts and tries those that it must refuse. */
-export async function measure(chain, file) {
-  const { name, source, proof, publicInputs, class: sizeClass } = JSON.parse(readFileSync(file));
+/** Deploys a verifier; measures a call that it accepts and tries those that it must refuse. */
+export async function measure(chain, proofFile, verifierFile) {
+  const { name: model, proof, publicInputs, class: sizeClass } = JSON.parse(readFileSync(proofFile));
+  const { name, source } = JSON.parse(readFileSync(verifierFile));
   const compiled = compile({ "Verifier.sol": source })["Verifier.sol"][name];
   const deployable = { abi: compiled.abi, bytecode: `0x${compiled.evm.bytecode.object}` };
   const contract = await chain.deploy(bob, deployable);
@@ -64,6 +66,7 @@ export async function measure(chain, file) {
   const { gasUsed, status } = await chain.client.waitForTransactionReceipt({ hash });
   assert.equal(status, "success");
   return {
+    model,
     class: sizeClass,
     gas: Number(gasUsed),
     calldata_bytes: data.length / 2 - 1,
@@ -75,7 +78,7 @@ export async function measure(chain, file) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const chain = await startChain();
   try {
-    const { gas, calldata_bytes, deployment_gas, refused } = await measure(chain, process.argv[2]);
+    const { gas, calldata_bytes, deployment_gas, refused } = await measure(chain, ...process.argv.slice(2));
     console.log(`gas ${gas} in all, ${calldata_bytes} bytes of calldata; deployment ${deployment_gas}`);
     console.log(`forged calls refused on chain: ${refused}`);
   } finally {

@@ -52,8 +52,34 @@ if grep -qw avx512f /proc/cpuinfo; then
 fi
 python3 -c 'import json, sys; json.dump([json.loads(line) for line in sys.stdin], sys.stdout)' <"$parts/ours.jsonl" >"$parts/ours.json"
 python=$(venv clients/zkml/requirements.lock)/bin/python
-"$python" clients/zkml/ezkl_bench.py --models "$(IFS=,; echo "${models[*]}")" >"$parts/ezkl.json"
-"$python" clients/zkml/compare.py --ezkl "$parts/ezkl.json" --ours "$parts/ours.json" >"$parts/zkml.md"
+mkdir "$parts/evm"
+"$python" clients/zkml/ezkl_bench.py --models "$(IFS=,; echo "${models[*]}")" --evm "$parts/evm" >"$parts/ezkl.json"
+
+# contract MODEL CLASS: our proof of the first held-out row of a small model, with the contract that checks it, beside EZKL's.
+contract() {
+	local out=$parts/evm/$1 assay=$CARGO_TARGET_DIR/debug/assay
+	mkdir -p "$out"
+	"$python" -c 'import numpy, sys; numpy.save(sys.argv[2], numpy.load(sys.argv[1])[:1])' "models/$1/zk/test.npy" "$out/row.npy"
+	"$assay" zk groth16 setup "$2" --out "$out/keys" --key "$out/key" >&2
+	"$assay" zk groth16 commit "models/$1" --secret "$out/secret" >&2
+	"$assay" zk groth16 prove "models/$1" --input "$out/row.npy" --keys "$out/keys" --secret "$out/secret" --out "$out/proof.json" >&2
+	"$assay" zk groth16 solidity --json --key "$out/key" >"$out/verifier.json"
+}
+
+claim_target
+cargo build --quiet --workspace --bins
+folders=()
+for model in "${models[@]}"; do
+	case $model in
+	risk-logreg) contract "$model" assay-groth16-16-4 ;;
+	digits-mlp-64-32-10) contract "$model" assay-groth16-64-32-10 ;;
+	*) continue ;;
+	esac
+	folders+=("$parts/evm/$model")
+done
+node_packages contracts
+node contracts/proof_gas.mjs "${folders[@]}" >"$parts/evm.json"
+"$python" clients/zkml/compare.py --ezkl "$parts/ezkl.json" --ours "$parts/ours.json" --evm "$parts/evm.json" >"$parts/zkml.md"
 {
 	sed '/^## Proofs beside EZKL$/,$d' BENCHMARKS.md
 	printf '## Proofs beside EZKL\n\nWritten by `make bench-zkml`; the parts above are written by `make bench`.\n\n'

@@ -1,6 +1,6 @@
 """Our proofs beside EZKL's, as Markdown on stdout.
 
-    python compare.py --ezkl ezkl.json --ours ours.json
+    python compare.py --ezkl ezkl.json --ours ours.json --evm evm.json
 
 EZKL's figures are those of ezkl_bench.py. Ours are a JSON list with an object for each proof that was measured:
 
@@ -16,6 +16,8 @@ EZKL's figures are those of ezkl_bench.py. Ours are a JSON list with an object f
                       what was predicted from the circuit and the speed of the machine
     quantised_accuracy, float_accuracy
                       on the held-out rows of the revision, between 0 and 1; the same for every row of a model
+
+The gas is what contracts/proof_gas.mjs printed: a list of {"model", "ezkl": {"gas"} or {"failed"}, "ours": {"gas"}}.
 
 Any figure may be absent or null. What is absent here or failed there is "not run" or the reason, and has no ratio.
 """
@@ -44,6 +46,9 @@ PROOF_BYTES = {"succinct": 200_000, "zero-knowledge": 400_000}
 PEAK_MB = 500
 # Percentage points of accuracy that quantisation may cost.
 ACCURACY_POINTS = 1.0
+# Gas of a check of our proof on a stock EVM, the transaction included.
+GAS = 260_000
+GAS_MODELS = ["risk-logreg", "digits-mlp-64-32-10"]
 # Figures that these goals are about.
 JUDGED = ["prove_cpu_s", "verify_ms", "proof_bytes", "peak_mb", "quantised_accuracy", "float_accuracy"]
 
@@ -181,6 +186,17 @@ def predictions(models, rows):
     return table(["model", "mode", *head], lines)
 
 
+def gas(evm):
+    """Gas of a transaction that checks one proof on a stock EVM, what every transaction pays included."""
+    lines = []
+    for model in GAS_MODELS:
+        theirs, ours = (evm.get(model, {}).get(key) or {} for key in ("ezkl", "ours"))
+        less = times(ratio(theirs.get("gas"), ours.get("gas")))
+        failed = theirs.get("failed", "").replace("|", "/")
+        lines.append([model, failed or number(theirs.get("gas")), number(ours.get("gas")), less, f"<= {GAS:,}"])
+    return table(["model", "EZKL, gas", "ours, gas", "times less", "goal"], lines)
+
+
 def everything(rows):
     """Each measurement: instruction sets beside each other, and batches."""
     order = lambda r: (r["model"], MODES.index(r["mode"]), r.get("batch") or 0, SIMD.index(r["simd"]))
@@ -221,6 +237,13 @@ def goals(models, rows):
     return missed, open_goals
 
 
+def gas_goals(evm):
+    """The same of the gas."""
+    found = {model: (evm.get(model, {}).get("ours") or {}).get("gas") for model in GAS_MODELS}
+    missed = [complaint for model, value in found.items() for complaint in over(f"{model} gas", value, GAS)]
+    return missed, [f"{model} gas" for model, value in found.items() if value is None]
+
+
 def intro(report):
     """Which versions, and on what."""
     if not report:
@@ -229,20 +252,25 @@ def intro(report):
     return (
         f"EZKL {report['versions']['ezkl']} from PyPI, weights fixed, inputs and outputs public, on {machine['cores']} cores of "
         f"{machine['cpu']} with {machine['memory_mb']:,} MB. "
+        "EZKL calibrates itself, but for digits-block its scale is given (2^10): its own (2^11) needs a circuit of 2^20 rows, whose "
+        "proof does not fit in 39 GB. "
         "Ours: the build that `assay` has; the last table has others."
     )
 
 
-def render(report, rows):
+def render(report, rows, evm=()):
     """The whole text."""
+    evm = {entry["model"]: entry for entry in evm}
     ezkl = {entry["model"]: entry for entry in (report or {}).get("results", [])}
     models = list(PROVE_S) + sorted({r["model"] for r in rows} - set(PROVE_S))
-    missed, unknown = goals(list(PROVE_S), rows)
+    missed, unknown = (a + b for a, b in zip(goals(list(PROVE_S), rows), gas_goals(evm)))
     parts = [
         intro(report),
         "Proving one inference:", proving(models, ezkl, rows),
         "Peak memory of the prover:", memory(models, ezkl, rows),
         "Verifying (EZKL's call loads its reference string each time), and the size of a proof:", verifying(models, ezkl, rows),
+        "Gas of a check on a stock EVM, by EZKL's own contract and by a Groth16 contract under a setup that one party made "
+        "([LIMITS.md](LIMITS.md)):", gas(evm),
         "Accuracy on held-out rows:", accuracy(models, ezkl, rows),
     ]
     if rows:
@@ -261,8 +289,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ezkl", type=pathlib.Path, help="what ezkl_bench.py printed")
     parser.add_argument("--ours", type=pathlib.Path, help="our results, as above")
+    parser.add_argument("--evm", type=pathlib.Path, help="what contracts/proof_gas.mjs printed")
     arguments = parser.parse_args()
-    print(render(load(arguments.ezkl), load(arguments.ours) or []))
+    print(render(load(arguments.ezkl), load(arguments.ours) or [], load(arguments.evm) or []))
 
 
 if __name__ == "__main__":

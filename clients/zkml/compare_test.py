@@ -90,14 +90,14 @@ class Text(unittest.TestCase):
         self.assertEqual(line(text, "risk-logreg"), cells)
         self.assertEqual(line(text, "risk-logreg", 1), ["risk-logreg", "800", "327", "100", "8x", "100", "8x"])
         self.assertEqual(line(text, "risk-logreg", 2), ["risk-logreg", "80.0", "3.65", "2.00", "40x", "50.0", "2.00", "40x", "50.0"])
-        self.assertEqual(line(text, "risk-logreg", 3), ["risk-logreg", "84.5 %", "84.0 %", "84.0 %", "85.0 %", "100"])
+        self.assertEqual(line(text, "risk-logreg", 4), ["risk-logreg", "84.5 %", "84.0 %", "84.0 %", "85.0 %", "100"])
 
     def test_nothing_measured_says_so_everywhere(self):
         text = compare.render(None, [])
         self.assertIn("EZKL: not run.", text)
         for model in compare.PROVE_S:
             self.assertEqual(line(text, model)[1:4], ["not run", "not run", "-"])
-            for nth in range(4):
+            for nth in range(5 if model in compare.GAS_MODELS else 4):
                 self.assertFalse(any(c[0].isdigit() for c in line(text, model, nth)[1:] if c), (model, nth))
         self.assertIn("Goals missed: none. Not measured: ", text)
 
@@ -111,6 +111,31 @@ class Text(unittest.TestCase):
         text = compare.render(report(failed), [ours()])
         self.assertEqual(line(text, "risk-logreg")[1], "16.0")
         self.assertEqual(line(text, "risk-logreg", 2)[1:5], ["verify: took longer", "3.65", "2.00", "-"])
+
+
+class Gas(unittest.TestCase):
+    def evm(self, ours=235_000, **theirs):
+        return [{"model": "risk-logreg", "ezkl": theirs or {"gas": 610_000}, "ours": {"gas": ours}}]
+
+    def test_both_measured(self):
+        text = compare.render(report(theirs()), [ours()], self.evm())
+        self.assertEqual(line(text, "risk-logreg", 3), ["risk-logreg", "610,000", "235,000", "2.6x", "<= 260,000"])
+        self.assertEqual(line(text, "digits-mlp-64-32-10", 3), ["digits-mlp-64-32-10", "not run", "not run", "-", "<= 260,000"])
+
+    def test_a_failure_is_named_and_has_no_ratio(self):
+        text = compare.render(report(theirs()), [ours()], self.evm(failed="stack too deep"))
+        self.assertEqual(line(text, "risk-logreg", 3)[1:4], ["stack too deep", "235,000", "-"])
+
+    def test_the_goal_is_judged(self):
+        self.assertEqual(compare.gas_goals({}), ([], [f"{model} gas" for model in compare.GAS_MODELS]))
+        for most, count in [(260_000, 0), (260_001, 1)]:
+            evm = {entry["model"]: entry for entry in self.evm(most)}
+            missed, unknown = compare.gas_goals(evm)
+            self.assertEqual((len(missed), unknown), (count, ["digits-mlp-64-32-10 gas"]))
+        self.assertIn("Goals missed: risk-logreg gas: 300,000 for 260,000", compare.render(None, [], self.evm(300_000)))
+
+    def test_a_given_scale_is_said(self):
+        self.assertIn("for digits-block its scale is given (2^10)", compare.render(report(theirs()), []))
 
 
 class Goals(unittest.TestCase):

@@ -6,7 +6,8 @@ Settings, calibration (EZKL's own but for one model, see `SCALES`), compilation,
 setup, witness, proof and verification, each in a process of its own, so that its peak memory is its own. Weights are
 `fixed` (the verification key is the model's identity), inputs and outputs public. CPU seconds are user and system time of
 all threads from after the imports to the end of the call into EZKL, its loading of keys included; peak memory is that of
-the process, what it has in swap included. The EVM verifier is left out: EZKL downloads a compiler for it. A model that
+the process, what it has in swap included. With `--evm DIRECTORY` the small models' EVM verifiers are left there as source, with
+the call that proves (`MODEL/evm.sol`, `MODEL/calldata.bin`); contracts/proof_gas.mjs compiles and measures them. A model that
 needs more memory than there is stays in the result with the stage and the reason (`failed`), and what was measured
 before. The large models take minutes and many GB: have 24 GB of memory, and swap for the block.
 
@@ -19,6 +20,7 @@ An object a model:
 """
 
 import argparse
+import asyncio
 import json
 import os
 import pathlib
@@ -32,7 +34,9 @@ import tempfile
 import time
 
 MODELS = ["risk-logreg", "digits-mlp-64-32-10", "digits-lenet", "digits-mlp784", "digits-block"]
-STAGES = ["settings", "calibrate", "compile", "srs", "setup", "witness", "prove", "verify", "accuracy"]
+STAGES = ["settings", "calibrate", "compile", "srs", "setup", "witness", "prove", "verify", "accuracy", "evm"]
+# Small enough that we have a proof of the same model for any EVM.
+EVM_MODELS = ["risk-logreg", "digits-mlp-64-32-10"]
 VERIFICATIONS = 5
 # Left to itself EZKL takes 2^11, a circuit of 2^20 rows with a proving key of 18 GB, whose proof was stopped at 39 GB of memory
 # and swap. With 2^10 it has 2^19 rows; the accuracy is measured all the same.
@@ -117,6 +121,21 @@ class Stage:
         middle = VERIFICATIONS // 2
         return {"verify_wall_ms": round(sorted(wall)[middle] * 1e3, 2), "verify_cpu_ms": round(sorted(cpu)[middle] * 1e3, 2)}
 
+    def evm(self):
+        """The source of the verifier, and the call of it. EZKL writes the source before it downloads a compiler, which may fail."""
+        source, calldata = (os.path.join(self.options["evm"], name) for name in ("evm.sol", "calldata.bin"))
+
+        async def create():
+            files = [self.file("vk"), self.file("settings.json"), source, self.file("evm.abi"), self.srs_file]
+            return await self.ezkl.create_evm_verifier(*files, False)
+
+        try:
+            asyncio.run(create())
+        except RuntimeError as error:
+            say(f"after its source was written: {error}")
+        assert os.path.getsize(source), "EZKL wrote no verifier"
+        self.ezkl.encode_evm_calldata(self.file("proof.json"), calldata, None)
+
     def accuracy(self):
         """EZKL's quantised outputs and onnxruntime's on the same held-out rows, against the labels."""
         import onnxruntime
@@ -160,6 +179,9 @@ def child(options):
     found = getattr(stage, options["stage"])()
     figures = {"cpu_s": round(used_seconds() - used, 3), "wall_s": round(time.perf_counter() - begin, 3)}
     pathlib.Path(options["report"]).write_text(json.dumps({"figures": figures, "found": found}))
+    sys.stderr.flush()
+    # A thread that EZKL started for its compiler may still call into the interpreter, which then aborts at its end.
+    os._exit(0)
 
 
 # The parent.
@@ -265,8 +287,11 @@ def pipeline(name, arguments, strings, work):
         "calibration": arguments.calibration, "rows": arguments.rows,
     }
     for stage in STAGES:
-        if stage == "accuracy" and arguments.rows == 0:
+        if stage == "accuracy" and arguments.rows == 0 or stage == "evm" and (not arguments.evm or name not in EVM_MODELS):
             continue
+        if stage == "evm":
+            options["evm"] = str(arguments.evm / name)
+            os.makedirs(options["evm"], exist_ok=True)
         if stage == "srs":
             options["logrows"] = result["logrows"]
             options["srs"] = str(strings / f"k{result['logrows']}.srs")
@@ -305,10 +330,12 @@ def parse():
     parser.add_argument("--calibration", type=int, default=20, help="training rows for the calibration")
     parser.add_argument("--timeout", type=int, default=5400, help="seconds for one stage")
     parser.add_argument("--scratch", help="directory for keys, up to 15 GB; otherwise a temporary one")
+    parser.add_argument("--evm", type=pathlib.Path, help="directory for EVM verifiers and calls; otherwise none are made")
     parser.add_argument("--srs", type=pathlib.Path, help="directory that keeps reference strings for the next run (170 CPU s for the largest)")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.corpus = arguments.corpus.resolve()
+    arguments.evm = arguments.evm and arguments.evm.resolve()
     return arguments
 
 

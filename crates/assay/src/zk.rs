@@ -1,6 +1,7 @@
 //! `assay zk`: what a proof would cost, the commitment to a model, proofs of its runs, and their verification.
 
 mod files;
+mod groth16;
 mod judge;
 
 use std::path::Path;
@@ -28,6 +29,7 @@ pub fn run(command: Zk, form: Form) -> Result<Exit> {
         Zk::Setup(arguments) => setup(&arguments, form),
         Zk::Prove(arguments) => prove(&arguments, form),
         Zk::Verify(arguments) => verify(&arguments, form),
+        Zk::Groth16(command) => groth16::run(command, form),
     }
 }
 

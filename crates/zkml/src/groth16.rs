@@ -1,6 +1,6 @@
 //! Proofs of small models that any EVM checks for about a quarter of a million gas: Groth16 over BN254.
 //!
-//! One circuit per [`SizeClass`], not per model: the weights, biases, shifts and bounds are private, and a salted
+//! One circuit per [`SizeClass`], not per model: the weights, biases, shifts, bounds and tables are private, and a salted
 //! Poseidon commitment to them is a public input. Public are besides that the inputs, the outputs and a context, packed.
 //!
 //! Groth16 (ePrint 2016/260) needs a setup whose randomness nobody keeps. The one here is local: see [`CAVEAT`]. Its
@@ -10,24 +10,23 @@
 mod circuit;
 mod class;
 mod commitment;
+mod keys;
 mod perceptron;
 mod points;
 mod solidity;
 
-use ark_bn254::{Bn254, Fr};
+use ark_bn254::Bn254;
+pub use ark_bn254::Fr;
 use ark_ff::{PrimeField, Zero};
 use ark_groth16::{Groth16, PreparedVerifyingKey, ProvingKey, prepare_verifying_key};
-use ark_relations::gr1cs::{
-    ConstraintSynthesizer, ConstraintSystem, OptimizationGoal, SynthesisError, SynthesisMode,
-};
-use ark_serialize::CanonicalSerialize;
-use ark_std::rand::Rng;
+use ark_relations::gr1cs::SynthesisError;
+use ark_std::rand::{CryptoRng, Rng, RngCore, SeedableRng as _, rngs::StdRng};
 
 use crate::Error;
 use circuit::Run;
 pub use class::{CLASSES, LARGE, SMALL, SizeClass};
 pub use commitment::Committed;
-pub use perceptron::{Activation, Layer, Perceptron};
+pub use perceptron::{Activation, Layer, Lookup, Perceptron};
 pub use points::PROOF_BYTES;
 
 /// What everyone who relies on a [`DangerousLocalSetup`] has to be told.
@@ -51,9 +50,9 @@ pub struct Statement {
     pub model: Fr,
     /// What the proof is bound to besides, such as a receipt's digest; its last three bits are dropped.
     pub context: [u8; 32],
-    /// The model's inputs, each of -256 to 255; missing ones of the class are zero.
+    /// The model's inputs, each of the class's bits; missing ones of the class are zero.
     pub inputs: Vec<i16>,
-    /// The accumulators of the last layer, each below 2^24 in magnitude; missing ones of the class are zero.
+    /// The sums of the last layer, or what its table has for them, each of the class's bits; missing ones are zero.
     pub outputs: Vec<i32>,
 }
 
@@ -106,11 +105,6 @@ impl DangerousLocalSetup {
         &self.class
     }
 
-    /// Bytes of the proving key, uncompressed.
-    pub fn key_bytes(&self) -> usize {
-        self.proving.uncompressed_size()
-    }
-
     /// What checks proofs.
     pub fn verifier(&self) -> Verifier {
         Verifier {
@@ -146,6 +140,11 @@ pub struct Verifier {
 }
 
 impl Verifier {
+    /// The size class.
+    pub fn class(&self) -> &SizeClass {
+        &self.class
+    }
+
     /// Checks a proof.
     ///
     /// # Errors
@@ -175,13 +174,12 @@ impl Verifier {
 /// # Errors
 /// [`Error::Groth16`] if the constraints cannot be made.
 pub fn constraints(class: SizeClass) -> Result<usize, Error> {
-    let cs = ConstraintSystem::<Fr>::new_ref();
-    cs.set_optimization_goal(OptimizationGoal::Constraints);
-    cs.set_mode(SynthesisMode::Setup);
-    let run = Run::blank(class)?;
-    run.generate_constraints(cs.clone()).map_err(synthesis)?;
-    cs.finalize();
-    Ok(cs.num_constraints())
+    Ok(keys::Sizes::of(class)?.constraints)
+}
+
+/// Random numbers from a seed, for a setup or a proof: the seed has to be random, used once and forgotten.
+pub fn random(seed: [u8; 32]) -> impl RngCore + CryptoRng {
+    StdRng::from_seed(seed)
 }
 
 /// A value as the EVM takes it, big-endian.
@@ -189,9 +187,17 @@ pub fn word(value: &Fr) -> [u8; 32] {
     points::word(value)
 }
 
+/// A value from what [`word`] gives.
+///
+/// # Errors
+/// [`Error::Groth16`] if it is not below the group's order, so another's alias.
+pub fn element(word: &[u8; 32]) -> Result<Fr, Error> {
+    points::element(word)
+}
+
 /// Packs values of a fixed width, as many in an element as fit 253 bits, the first lowest.
 fn pack(values: impl Iterator<Item = u64>, bits: u32) -> Vec<Fr> {
-    let each = (253 / bits) as usize;
+    let each = class::each(bits);
     let values: Vec<u64> = values.collect();
     let base = Fr::from(1u64 << bits);
     let element = |chunk: &[u64]| {

@@ -3,7 +3,7 @@
 use crate::binary::{assay, snapshot};
 
 /// Every command.
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 31] = [
     "",
     "demo",
     "up",
@@ -25,6 +25,12 @@ const COMMANDS: [&str; 25] = [
     "zk setup",
     "zk prove",
     "zk verify",
+    "zk groth16",
+    "zk groth16 setup",
+    "zk groth16 commit",
+    "zk groth16 prove",
+    "zk groth16 verify",
+    "zk groth16 solidity",
     "network",
     "network health",
     "network drill",

@@ -8,3 +8,4 @@ mod hidden;
 mod kill;
 mod verify;
 mod zk;
+mod zk_groth16;

@@ -1,31 +1,32 @@
 //! The constraints of a size class.
 //!
-//! Each private number is a sum of constrained bits, so it has one representation. A division by a power of two is read
+//! Each private number is a sum of constrained bits, so it has one representation; but for a table's entries, which are hashed
+//! sixteen in an element, and get bits, 240 of them and so in one way, where one of the sixteen is looked up. A division by a power of two is read
 //! off the bits of its dividend: quotient and remainder are in range by being disjoint runs of the same bits, and there
-//! is no second pair. Signs are offsets, so zero has one form. No sum can reach the field's size: accumulators are
-//! below 2^24 by the widths of a class.
+//! is no second pair. Signs are offsets, so zero has one form. No sum can reach the field's size: sums are below 2^31 in
+//! magnitude, whatever the weights, by the widths and bits of a class ([`SizeClass::holds_sums`]).
 
 use ark_bn254::Fr;
 use ark_crypto_primitives::sponge::constraints::CryptographicSpongeVar;
 use ark_crypto_primitives::sponge::poseidon::constraints::PoseidonSpongeVar;
-use ark_ff::{One, Zero};
+use ark_ff::{BigInteger, One, PrimeField, Zero};
 use ark_r1cs_std::eq::EqGadget;
 use ark_r1cs_std::fields::fp::{AllocatedFp, FpVar};
 use ark_relations::gr1cs::{
     ConstraintSynthesizer, ConstraintSystemRef, LinearCombination, SynthesisError, Variable,
 };
 
-use super::class::{ACCUMULATOR_BITS, BIAS_BITS, MAX_SHIFT, SHIFT_BITS, VALUE_BITS, WEIGHT_BITS};
-use super::commitment::{Committed, domain, places, poseidon, power};
-use super::{Activation, Layer, Perceptron, SizeClass, Statement};
+use super::class::{BIAS_BITS, ENTRIES_LOG, ENTRY_BITS, MAX_SHIFT, SHIFT_BITS, WEIGHT_BITS, each};
+use super::commitment::{Committed, domain, entries, places, poseidon, power};
+use super::{Activation, Layer, Lookup, Perceptron, SizeClass, Statement};
 use crate::Error;
 
 type Outcome<T> = Result<T, SynthesisError>;
 
-/// Bits of a dividend: an accumulator with its offset and half of the divisor.
-const DIVIDEND_BITS: u32 = ACCUMULATOR_BITS + 1;
-/// Bits of a difference of a quotient and a bound, with its offset.
-const DIFFERENCE_BITS: u32 = ACCUMULATOR_BITS + 2;
+/// Bits of a dividend beyond those of a sum: with its offset and half of the divisor it is below twice as much.
+const DIVIDEND_MORE: u32 = 1;
+/// Bits of a difference of a quotient and a bound beyond those of a sum.
+const DIFFERENCE_MORE: u32 = 2;
 
 /// A run of a model, as the prover knows it.
 #[derive(Debug, Clone)]
@@ -77,6 +78,8 @@ impl Run {
                 }),
             });
         let model = Perceptron {
+            range: [0, 0],
+            table: None,
             layers: layers.collect(),
         };
         let model = Committed::with_salt(class, model, Fr::zero())?;
@@ -88,19 +91,23 @@ impl Run {
 /// A linear combination with its value.
 #[derive(Debug, Clone)]
 struct Linear {
-    value: i64,
+    value: Fr,
     terms: Vec<(Fr, Variable)>,
 }
 
 impl Linear {
     fn constant(value: i64) -> Self {
-        let terms = vec![(Fr::from(value), Variable::One)];
+        let value = Fr::from(value);
+        let terms = vec![(value, Variable::One)];
         Self { value, terms }
     }
 
     fn add(&mut self, other: &Self, factor: i64) {
-        self.value += other.value * factor;
-        let by = Fr::from(factor);
+        self.add_times(other, Fr::from(factor));
+    }
+
+    fn add_times(&mut self, other: &Self, by: Fr) {
+        self.value += other.value * by;
         let terms = other.terms.iter().map(|(c, v)| (*c * by, *v));
         self.terms.extend(terms);
     }
@@ -137,10 +144,23 @@ struct Bounds {
     most: Linear,
 }
 
+/// The private parameters of the table at the end.
+struct Reader {
+    /// For each output whether it is looked up.
+    used: Vec<Linear>,
+    shifts: Vec<Linear>,
+    first: Linear,
+    last: Linear,
+    log: u32,
+}
+
 /// Constraints as they are made, and the parameters to be committed to.
 struct Builder {
     cs: ConstraintSystemRef<Fr>,
+    class: SizeClass,
     limbs: Vec<(Linear, u32)>,
+    /// The table's entries as [`entries`] packs them, which are committed to after the limbs.
+    entries: Vec<Linear>,
 }
 
 impl Builder {
@@ -149,8 +169,8 @@ impl Builder {
         self.cs.enforce_r1cs_constraint(|| a, || b, || c)
     }
 
-    fn witness(&self, value: i64) -> Outcome<Linear> {
-        let variable = self.cs.new_witness_variable(|| Ok(Fr::from(value)))?;
+    fn witness(&self, value: Fr) -> Outcome<Linear> {
+        let variable = self.cs.new_witness_variable(|| Ok(value))?;
         let terms = vec![(Fr::one(), variable)];
         Ok(Linear { value, terms })
     }
@@ -162,21 +182,22 @@ impl Builder {
     }
 
     fn bit(&self, value: bool) -> Outcome<Linear> {
-        let bit = self.witness(i64::from(value))?;
+        let bit = self.witness(Fr::from(value))?;
         self.enforce(&bit, &bit, &bit)?;
         Ok(bit)
     }
 
     /// The low bits of a number, lowest first.
-    fn bits(&self, value: i64, count: u32) -> Outcome<Vec<Linear>> {
-        let bit = |i| self.bit((value >> i) & 1 == 1);
+    fn bits(&self, value: Fr, count: u32) -> Outcome<Vec<Linear>> {
+        let number = value.into_bigint();
+        let bit = |i| self.bit(number.get_bit(i as usize));
         (0..count).map(bit).collect()
     }
 
     /// A private number of `-2^(bits - 1)` on.
     fn signed(&self, value: i64, bits: u32) -> Outcome<Linear> {
         let half = 1i64 << (bits - 1);
-        let parts = self.bits(value + half, bits)?;
+        let parts = self.bits(Fr::from(value + half), bits)?;
         Ok(sum(&parts).minus(&Linear::constant(half)))
     }
 
@@ -209,8 +230,9 @@ impl Builder {
         })
     }
 
-    fn bounds(&mut self, own: &Activation) -> Outcome<Bounds> {
-        let shifts = (0..=MAX_SHIFT).map(|shift| self.bit(shift == own.shift));
+    /// A committed shift: for each that there is whether it is the one.
+    fn shifts(&mut self, own: u32) -> Outcome<Vec<Linear>> {
+        let shifts = (0..=MAX_SHIFT).map(|shift| self.bit(shift == own));
         let shifts = shifts.collect::<Outcome<Vec<Linear>>>()?;
         let mut shift = Linear::constant(0);
         let mut count = Linear::constant(0);
@@ -221,10 +243,16 @@ impl Builder {
         let one = Linear::constant(1);
         self.enforce(&count, &one, &one)?;
         self.limbs.push((shift, SHIFT_BITS));
+        Ok(shifts)
+    }
+
+    fn bounds(&mut self, own: &Activation) -> Outcome<Bounds> {
+        let shifts = self.shifts(own.shift)?;
+        let bits = self.class.hidden_bits;
         let mut bound = |value: i32| {
-            let number = self.signed(i64::from(value), VALUE_BITS)?;
-            let offset = Linear::constant(1 << (VALUE_BITS - 1));
-            self.limbs.push((number.clone().plus(&offset), VALUE_BITS));
+            let number = self.signed(i64::from(value), bits)?;
+            let offset = Linear::constant(1 << (bits - 1));
+            self.limbs.push((number.clone().plus(&offset), bits));
             Ok::<_, SynthesisError>(number)
         };
         Ok(Bounds {
@@ -246,12 +274,12 @@ impl Builder {
 
     /// `(sum + half) >> shift` for the chosen shift.
     fn quotient(&self, sum: &Linear, shifts: &[Linear]) -> Outcome<Linear> {
-        let offset = 1i64 << (ACCUMULATOR_BITS - 1);
+        let offset = 1i64 << (self.class.sum_bits - 1);
         let mut dividend = sum.clone().plus(&Linear::constant(offset));
         for (shift, chosen) in shifts.iter().enumerate() {
             dividend.add(chosen, (1 << shift) >> 1);
         }
-        let bits = self.split(&dividend, DIVIDEND_BITS)?;
+        let bits = self.split(&dividend, self.class.sum_bits + DIVIDEND_MORE)?;
         let mut quotient = Linear::constant(0);
         for (shift, chosen) in shifts.iter().enumerate() {
             let upper = self::sum(bits.get(shift..).unwrap_or_default());
@@ -261,11 +289,12 @@ impl Builder {
         Ok(quotient)
     }
 
-    /// The greater of two numbers whose difference is below 2^26 in magnitude.
+    /// The greater of two numbers whose difference is at most twice as great as a sum.
     fn greater(&self, a: &Linear, b: &Linear) -> Outcome<Linear> {
         let difference = a.clone().minus(b);
-        let offset = Linear::constant(1 << (DIFFERENCE_BITS - 1));
-        let bits = self.split(&difference.clone().plus(&offset), DIFFERENCE_BITS)?;
+        let count = self.class.sum_bits + DIFFERENCE_MORE;
+        let offset = Linear::constant(1 << (count - 1));
+        let bits = self.split(&difference.clone().plus(&offset), count)?;
         let top = bits.last().cloned().unwrap_or(Linear::constant(0));
         Ok(self.product(&top, &difference)?.plus(b))
     }
@@ -283,10 +312,67 @@ impl Builder {
         sums.iter().map(value).collect()
     }
 
+    fn reader(&mut self, own: Option<&Lookup>, log: u32) -> Outcome<Reader> {
+        let mut used = Vec::new();
+        for index in 0..self.class.outputs() {
+            let bit = self.bit(own.is_some_and(|table| index < table.outputs))?;
+            self.limbs.push((bit.clone(), 1));
+            used.push(bit);
+        }
+        let shifts = self.shifts(own.map_or(0, |table| table.shift))?;
+        let bits = self.class.sum_bits;
+        let first = self.signed(own.map_or(0, |table| i64::from(table.first)), bits)?;
+        let offset = Linear::constant(1 << (bits - 1));
+        self.limbs.push((first.clone().plus(&offset), bits));
+        let last = own.map_or(0, |table| table.values.len().saturating_sub(1));
+        let last = sum(&self.bits(Fr::from(last as u64), log)?);
+        self.limbs.push((last.clone(), log));
+        // No bits yet: those of the one that is looked up are unique, and the others are hashed as they are.
+        let entries = entries(own, log).into_iter();
+        self.entries = entries.map(|e| self.witness(e)).collect::<Outcome<_>>()?;
+        Ok(Reader {
+            used,
+            shifts,
+            first,
+            last,
+            log,
+        })
+    }
+
+    /// What the table has for each sum that is looked up; the others as they are.
+    fn read(&self, sums: &[Linear], own: &Reader) -> Outcome<Vec<Linear>> {
+        let read = |(sum, used): (&Linear, &Linear)| {
+            let place = self.quotient(sum, &own.shifts)?.minus(&own.first);
+            let place = self.product(used, &place)?;
+            let bits = self.split(&place, own.log)?;
+            self.split(&own.last.clone().minus(&place), own.log)?;
+            let (low, high) = bits.split_at(bits.len().min(ENTRIES_LOG as usize));
+            let element = self.select(self.entries.clone(), high)?;
+            let digits = self.split(&element, ENTRY_BITS << ENTRIES_LOG)?;
+            let digits = digits.chunks(ENTRY_BITS as usize).map(self::sum);
+            let half = Linear::constant(1 << (ENTRY_BITS - 1));
+            let entry = self.select(digits.collect(), low)?.minus(&half);
+            Ok(self.product(used, &entry.minus(sum))?.plus(sum))
+        };
+        sums.iter().zip(&own.used).map(read).collect()
+    }
+
+    /// The one whose place the bits name, lowest first.
+    fn select(&self, mut from: Vec<Linear>, place: &[Linear]) -> Outcome<Linear> {
+        for bit in place {
+            let either = |pair: &[Linear]| match pair {
+                [low, high] => Ok(self.product(bit, &high.clone().minus(low))?.plus(low)),
+                _ => Err(SynthesisError::Unsatisfiable),
+            };
+            from = from.chunks(2).map(either).collect::<Outcome<_>>()?;
+        }
+        from.pop().ok_or(SynthesisError::Unsatisfiable)
+    }
+
     /// Constrains public inputs to hold numbers of a width, packed.
     fn expose(&self, numbers: &[Linear], bits: u32, public: &[(Fr, Variable)]) -> Outcome<()> {
         let half = Linear::constant(1 << (bits - 1));
-        for (numbers, (_, variable)) in numbers.chunks((253 / bits) as usize).zip(public) {
+        for (numbers, (_, variable)) in numbers.chunks(each(bits)).zip(public) {
             let mut terms = Vec::new();
             for (index, number) in numbers.iter().enumerate() {
                 let by = power(bits * index as u32);
@@ -317,7 +403,7 @@ impl Builder {
             }
             if let Some((value, terms)) = packed.last_mut() {
                 let by = power(place);
-                *value += by * Fr::from(limb.value);
+                *value += by * limb.value;
                 terms.extend(limb.terms.iter().map(|(c, v)| (*c * by, *v)));
             }
         }
@@ -325,6 +411,9 @@ impl Builder {
             let mut combination = LinearCombination(terms);
             combination.compactify();
             elements.push(number(value, cs.new_lc(|| combination)?));
+        }
+        for entry in &self.entries {
+            elements.push(number(entry.value, cs.new_lc(|| entry.combination())?));
         }
         let mut sponge = PoseidonSpongeVar::new(cs.clone(), &poseidon());
         sponge.absorb(&elements)?;
@@ -338,7 +427,7 @@ impl Builder {
 fn sum(bits: &[Linear]) -> Linear {
     let mut sum = Linear::constant(0);
     for (place, bit) in bits.iter().enumerate() {
-        sum.add(bit, 1 << place);
+        sum.add_times(bit, power(place as u32));
     }
     sum
 }
@@ -353,12 +442,14 @@ impl ConstraintSynthesizer<Fr> for Run {
         };
         let mut builder = Builder {
             cs: cs.clone(),
+            class: self.class,
             limbs: Vec::new(),
+            entries: Vec::new(),
         };
-        let inputs = self.inputs.iter().map(|v| builder.signed(*v, VALUE_BITS));
+        let bits = self.class.input_bits;
+        let inputs = self.inputs.iter().map(|v| builder.signed(*v, bits));
         let mut values = inputs.collect::<Outcome<Vec<Linear>>>()?;
-        let middle = self.class.inputs().div_ceil((253 / VALUE_BITS) as usize);
-        builder.expose(&values, VALUE_BITS, packed)?;
+        builder.expose(&values, bits, packed)?;
         for layer in &self.model.layers {
             let own = builder.parameters(layer)?;
             let sums = builder.sums(&values, &own)?;
@@ -367,8 +458,12 @@ impl ConstraintSynthesizer<Fr> for Run {
                 None => sums,
             };
         }
-        let outputs = packed.get(middle..).unwrap_or_default();
-        builder.expose(&values, ACCUMULATOR_BITS, outputs)?;
+        if let Some(log) = self.class.table_log {
+            let own = builder.reader(self.model.table.as_ref(), log)?;
+            values = builder.read(&values, &own)?;
+        }
+        let outputs = packed.get(self.class.packed_inputs()..);
+        builder.expose(&values, self.class.sum_bits, outputs.unwrap_or_default())?;
         // A public input that nothing constrains would be one that a proof is not bound to.
         let value = context.0;
         let copy = cs.new_witness_variable(|| Ok(value))?;
@@ -382,33 +477,39 @@ impl ConstraintSynthesizer<Fr> for Run {
 mod tests {
     use ark_relations::gr1cs::ConstraintSystem;
 
+    use super::super::{CLASSES, SMALL};
     use super::*;
 
     /// The quotient of `sum` by a prover who divides another number in its stead, and whether the constraints hold.
-    fn divide(sum: i64, divided: i64, shift: u32) -> (i64, bool) {
+    fn divide(class: SizeClass, sum: i64, divided: i64, shift: u32) -> (Fr, bool) {
         let cs = ConstraintSystem::<Fr>::new_ref();
         let builder = Builder {
             cs: cs.clone(),
+            class,
             limbs: Vec::new(),
+            entries: Vec::new(),
         };
         let shifts = (0..=MAX_SHIFT).map(|s| builder.bit(s == shift));
         let shifts: Vec<Linear> = shifts.collect::<Outcome<_>>().unwrap();
-        let mut number = builder.witness(sum).unwrap();
-        number.value = divided;
+        let mut number = builder.witness(Fr::from(sum)).unwrap();
+        number.value = Fr::from(divided);
         let quotient = builder.quotient(&number, &shifts).unwrap();
         (quotient.value, cs.is_satisfied().unwrap())
     }
 
     #[test]
     fn a_dividend_has_one_quotient() {
-        for shift in 0..=MAX_SHIFT {
-            for sum in [0, 1, -1, 12_345, -54_321, (1 << 24) - 1, 1 - (1 << 24)] {
-                let honest = (sum + ((1 << shift) >> 1)) >> shift;
-                assert_eq!(divide(sum, sum, shift), (honest, true));
-                // Another quotient with a remainder that makes up for it, or a number that differs by a power of two.
-                for place in 0..DIVIDEND_BITS {
-                    for wrong in [sum + (1 << place), sum - (1 << place)] {
-                        assert!(!divide(sum, wrong, shift).1, "{sum} as {wrong}");
+        for class in CLASSES {
+            let most = 1i64 << (class.sum_bits - 1);
+            for shift in 0..=MAX_SHIFT {
+                for sum in [0, 1, -1, 12_345, -54_321, most - 1, 1 - most] {
+                    let honest = (sum + ((1 << shift) >> 1)) >> shift;
+                    assert_eq!(divide(*class, sum, sum, shift), (Fr::from(honest), true));
+                    // Another quotient with a remainder that makes up for it, or a number off by a power of two.
+                    for place in 0..class.sum_bits + DIVIDEND_MORE {
+                        for wrong in [sum + (1 << place), sum - (1 << place)] {
+                            assert!(!divide(*class, sum, wrong, shift).1, "{sum} as {wrong}");
+                        }
                     }
                 }
             }
@@ -418,8 +519,96 @@ mod tests {
     #[test]
     fn a_dividend_outside_its_bits_is_refused() {
         // What the widths of a class exclude: negative, so near the field's order, or too great.
-        for sum in [-(1 << 24) - 1, 3 << 24, 1 << 40, -(1 << 40)] {
-            assert!(!divide(sum, sum, 0).1);
+        for class in CLASSES {
+            let most = 1i64 << (class.sum_bits - 1);
+            for sum in [-most - 1, 3 * most, 1 << 40, -(1 << 40)] {
+                assert!(!divide(*class, sum, sum, 0).1, "{sum}");
+            }
+        }
+    }
+
+    /// What a table has for `sum` by a prover who looks another number up in its stead, or takes the first sixteen entries for
+    /// others, and whether the constraints hold.
+    fn look_up(own: &Lookup, sum: i64, looked_up: i64, first: Option<Fr>) -> (Fr, bool) {
+        let cs = ConstraintSystem::<Fr>::new_ref();
+        let mut builder = Builder {
+            cs: cs.clone(),
+            class: SMALL,
+            limbs: Vec::new(),
+            entries: Vec::new(),
+        };
+        let reader = builder.reader(Some(own), 6).unwrap();
+        builder.entries[0].value = first.unwrap_or(builder.entries[0].value);
+        let mut number = builder.witness(Fr::from(sum)).unwrap();
+        number.value = Fr::from(looked_up);
+        let read = builder.read(&[number], &reader).unwrap();
+        (read[0].value, cs.is_satisfied().unwrap())
+    }
+
+    #[test]
+    fn a_sum_has_one_entry() {
+        let own = Lookup {
+            shift: 2,
+            first: -20,
+            values: (0..40).map(|i| 400 * i - 16_000).collect(),
+            outputs: 1,
+        };
+        for sum in -82..=77 {
+            let place = ((sum + 2) >> 2) + 20;
+            let honest = Fr::from(i64::from(own.values[place as usize]));
+            assert_eq!(look_up(&own, sum, sum, None), (honest, true), "{sum}");
+            for other in (-82..=77).filter(|other| *other != sum) {
+                assert!(!look_up(&own, sum, other, None).1, "{sum} as {other}");
+            }
+        }
+        // Before the first entry, and after the last, where the element still has places.
+        for sum in [-83, 78, 100, -1000, 1 << 20] {
+            assert!(!look_up(&own, sum, sum, None).1, "{sum}");
+        }
+        // The first element taken apart as if it were another: only its bits can tell.
+        let honest = entries(Some(&own), 6)[0];
+        assert!(look_up(&own, -80, -80, Some(honest)).1);
+        for place in 0..240 {
+            let other = honest + power(place);
+            assert!(!look_up(&own, -80, -80, Some(other)).1, "{place}");
+        }
+        let unused = Lookup { outputs: 0, ..own };
+        assert_eq!(
+            look_up(&unused, 12_345, 12_345, None),
+            (Fr::from(12_345), true)
+        );
+    }
+
+    #[test]
+    fn the_greater_of_two_is_one() {
+        for class in CLASSES {
+            let most = 1i64 << class.sum_bits;
+            for (a, b) in [
+                (0, 0),
+                (5, -5),
+                (-5, 5),
+                (most, 0),
+                (-most, 0),
+                (most - 1, -1),
+            ] {
+                for claimed in [a, b, a - 1, b + 1, 0] {
+                    let cs = ConstraintSystem::<Fr>::new_ref();
+                    let builder = Builder {
+                        cs: cs.clone(),
+                        class: *class,
+                        limbs: Vec::new(),
+                        entries: Vec::new(),
+                    };
+                    let left = builder.witness(Fr::from(a)).unwrap();
+                    let right = builder.witness(Fr::from(b)).unwrap();
+                    let greater = builder.greater(&left, &right).unwrap();
+                    let one = Linear::constant(1);
+                    let claim = Linear::constant(claimed);
+                    builder.enforce(&greater, &one, &claim).unwrap();
+                    let holds = cs.is_satisfied().unwrap();
+                    assert_eq!(holds, claimed == a.max(b), "{a} {b} {claimed}");
+                }
+            }
         }
     }
 }

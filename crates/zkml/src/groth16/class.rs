@@ -1,12 +1,10 @@
-//! Which models one circuit serves: layers of at most these widths.
+//! Which models one circuit serves: layers of at most these widths, of numbers of at most these bits.
 
 use ark_bn254::Fr;
 
-use super::{Perceptron, pack, refuse};
+use super::{Lookup, Perceptron, pack, refuse};
 use crate::Error;
 
-/// Bits of an input and of a value between layers, as a number of -256 to 255.
-pub(super) const VALUE_BITS: u32 = 9;
 /// Bits of a weight.
 pub(super) const WEIGHT_BITS: u32 = 8;
 /// Bits of a bias.
@@ -15,10 +13,12 @@ pub(super) const BIAS_BITS: u32 = 24;
 pub(super) const SHIFT_BITS: u32 = 5;
 /// Most bits that a layer drops.
 pub(super) const MAX_SHIFT: u32 = 16;
-/// Bits of an accumulator: it is below 2^24 in magnitude, as 64 products of 2^8 and 2^7 and a bias of 2^23 are.
-pub(super) const ACCUMULATOR_BITS: u32 = 25;
-/// Most inputs of a layer: what keeps accumulators below [`ACCUMULATOR_BITS`].
-const MAX_WIDTH: usize = 128;
+/// Bits of an entry of a table.
+pub(super) const ENTRY_BITS: u32 = 15;
+/// Entries of a table in one field element, the base-two logarithm.
+pub(super) const ENTRIES_LOG: u32 = 4;
+/// Bits of a field element that packed numbers fill.
+const PACKED_BITS: u32 = 253;
 
 /// A size class; one setup serves all of its models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,18 +27,38 @@ pub struct SizeClass {
     pub name: &'static str,
     /// Numbers of inputs, of values between the layers, and of outputs.
     pub widths: &'static [usize],
+    /// Bits of an input with its sign, at most 16.
+    pub input_bits: u32,
+    /// Bits of a value between layers and of its bounds, with their sign, at most 16.
+    pub hidden_bits: u32,
+    /// Bits of a layer's sums with their sign, at most 32: no sum of the widths above needs more (a test).
+    pub sum_bits: u32,
+    /// Places of the table that the last layer's sums may be looked up in, base-two logarithm; at least 4.
+    pub table_log: Option<u32>,
 }
 
-/// Linear models of up to 16 features and 4 outputs, such as a logistic regression before its sigmoid.
+/// Linear models of up to 16 features and 4 outputs, with or without a table at their end, such as a regression's sigmoid.
+///
+/// Sums are at most 16 products of 2^12 and 2^7 and a bias of 2^23: 2^24.
 pub const SMALL: SizeClass = SizeClass {
     name: "assay-groth16-16-4",
     widths: &[16, 4],
+    input_bits: 13,
+    hidden_bits: 9,
+    sum_bits: 25,
+    table_log: Some(12),
 };
 
 /// Perceptrons of up to 64 inputs, 32 hidden neurons and 10 outputs.
+///
+/// Sums are at most 32 products of 2^11 and 2^7 and a bias of 2^23: 2^24.
 pub const LARGE: SizeClass = SizeClass {
     name: "assay-groth16-64-32-10",
     widths: &[64, 32, 10],
+    input_bits: 9,
+    hidden_bits: 12,
+    sum_bits: 25,
+    table_log: None,
 };
 
 /// Every class, smallest first.
@@ -48,24 +68,98 @@ impl SizeClass {
     /// The smallest class that a model fits.
     ///
     /// # Errors
-    /// [`Error::Groth16`] if there is none.
+    /// [`Error::Groth16`] if there is none, with the reason of the largest.
     pub fn of(model: &Perceptron) -> Result<Self, Error> {
-        let widths = model.widths();
-        let found = CLASSES.iter().find(|class| class.fits(&widths));
+        let found = CLASSES.iter().find(|class| class.check(model).is_ok());
+        match found {
+            Some(class) => Ok(*class),
+            None => Err(refuse(format!(
+                "the model fits no size class: {}",
+                LARGE.check(model).err().unwrap_or_default()
+            ))),
+        }
+    }
+
+    /// The class of a name.
+    ///
+    /// # Errors
+    /// [`Error::Groth16`] with the names that there are.
+    pub fn named(name: &str) -> Result<Self, Error> {
+        let found = CLASSES.iter().find(|class| class.name == name);
         found.copied().ok_or_else(|| {
+            let names: Vec<&str> = CLASSES.iter().map(|class| class.name).collect();
             refuse(format!(
-                "a model of widths {widths:?} fits no size class; the largest is {:?}",
-                LARGE.widths
+                "there is no size class `{name}`, but {}",
+                names.join(", ")
             ))
         })
     }
 
-    /// Whether layers of these widths fit.
-    pub(super) fn fits(&self, widths: &[usize]) -> bool {
+    /// Holds a model to the class's widths and to the bits of its inputs and bounds; else the reason.
+    pub(super) fn check(&self, model: &Perceptron) -> Result<(), String> {
+        if !self.holds_sums() {
+            return Err(format!("sums of class {} could be others", self.name));
+        }
+        let widths = model.widths();
         let pairs = widths.iter().zip(self.widths);
-        widths.len() == self.widths.len()
-            && self.widths.iter().all(|own| *own <= MAX_WIDTH)
-            && pairs.into_iter().all(|(width, own)| width <= own)
+        if widths.len() != self.widths.len() || pairs.into_iter().any(|(width, own)| width > own) {
+            return Err(format!(
+                "its widths are {widths:?}, those of class {} {:?}",
+                self.name, self.widths
+            ));
+        }
+        let within = |what: &str, values: [i32; 2], bits: u32| {
+            let half = 1i32 << (bits - 1);
+            match values.iter().all(|v| (-half..half).contains(v)) {
+                true => Ok(()),
+                false => Err(format!(
+                    "its {what} of {values:?} need more than the {bits} bits of class {}",
+                    self.name
+                )),
+            }
+        };
+        within("inputs", model.range.map(i32::from), self.input_bits)?;
+        for activation in model.layers.iter().filter_map(|l| l.activation.as_ref()) {
+            let bounds = [activation.least, activation.most];
+            within("hidden values", bounds, self.hidden_bits)?;
+        }
+        match &model.table {
+            Some(table) => self.check_table(table, within),
+            None => Ok(()),
+        }
+    }
+
+    fn check_table(
+        &self,
+        table: &Lookup,
+        within: impl Fn(&str, [i32; 2], u32) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let most = self.table_log.map_or(0, |log| 1usize << log);
+        if table.values.is_empty() || table.values.len() > most {
+            return Err(format!(
+                "its last table has {} entries, class {} has places for {most}",
+                table.values.len(),
+                self.name
+            ));
+        }
+        if table.shift > MAX_SHIFT || table.outputs > self.outputs() {
+            return Err("its last table is not of its outputs".into());
+        }
+        within("table's first argument", [table.first, 0], self.sum_bits)?;
+        let least = table.values.iter().min().copied().unwrap_or_default();
+        let greatest = table.values.iter().max().copied().unwrap_or_default();
+        let ends = [least, greatest].map(i32::from);
+        within("table's entries", ends, ENTRY_BITS)
+    }
+
+    /// Whether the sums of every model and input of the class fit its bits, so that none is another number in the field.
+    pub(super) fn holds_sums(&self) -> bool {
+        let bits = std::iter::once(self.input_bits).chain(std::iter::repeat(self.hidden_bits));
+        let mut layers = self.layers().zip(bits);
+        let most = 1u64 << (self.sum_bits - 1);
+        layers.all(|((inputs, _), bits)| {
+            ((inputs as u64) << (bits - 1 + WEIGHT_BITS - 1)) + (1 << (BIAS_BITS - 1)) <= most
+        })
     }
 
     /// Inputs and outputs of each layer.
@@ -88,17 +182,26 @@ impl SizeClass {
 
     /// Number of public inputs.
     pub fn public(&self) -> usize {
-        let packed = |len: usize, bits: u32| len.div_ceil((253 / bits) as usize);
-        2 + packed(self.inputs(), VALUE_BITS) + packed(self.outputs(), ACCUMULATOR_BITS)
+        2 + self.packed_inputs() + self.outputs().div_ceil(each(self.sum_bits))
+    }
+
+    /// Number of public inputs that hold a run's inputs.
+    pub(super) fn packed_inputs(&self) -> usize {
+        self.inputs().div_ceil(each(self.input_bits))
     }
 
     pub(super) fn pack_inputs(&self, values: &[i64]) -> Result<Vec<Fr>, Error> {
-        packed("input", values, self.inputs(), VALUE_BITS)
+        packed("input", values, self.inputs(), self.input_bits)
     }
 
     pub(super) fn pack_outputs(&self, values: &[i64]) -> Result<Vec<Fr>, Error> {
-        packed("output", values, self.outputs(), ACCUMULATOR_BITS)
+        packed("output", values, self.outputs(), self.sum_bits)
     }
+}
+
+/// How many numbers of a width one field element holds.
+pub(super) fn each(bits: u32) -> usize {
+    (PACKED_BITS / bits) as usize
 }
 
 fn packed(what: &str, values: &[i64], len: usize, bits: u32) -> Result<Vec<Fr>, Error> {

@@ -8,8 +8,8 @@ use ark_crypto_primitives::sponge::{CryptographicSponge, FieldBasedCryptographic
 use ark_ff::{PrimeField, Zero};
 use ark_std::rand::Rng;
 
-use super::class::{ACCUMULATOR_BITS, BIAS_BITS, SHIFT_BITS, VALUE_BITS, WEIGHT_BITS};
-use super::{Perceptron, SizeClass, Statement, refuse};
+use super::class::{BIAS_BITS, ENTRIES_LOG, ENTRY_BITS, SHIFT_BITS, WEIGHT_BITS};
+use super::{Lookup, Perceptron, SizeClass, Statement, refuse};
 use crate::Error;
 
 /// Elements that a permutation takes in.
@@ -76,16 +76,28 @@ impl Committed {
         Self::with_salt(class, model, Fr::from_le_bytes_mod_order(&bytes))
     }
 
+    /// Commits to a model with the salt that follows from a secret: the same secret gives the same commitment.
+    ///
+    /// # Errors
+    /// [`Error::Groth16`] if the model does not fit the class.
+    pub fn with_secret(
+        class: SizeClass,
+        model: Perceptron,
+        secret: &[u8; 32],
+    ) -> Result<Self, Error> {
+        Self::with_salt(class, model, Fr::from_le_bytes_mod_order(secret))
+    }
+
     pub(super) fn with_salt(class: SizeClass, model: Perceptron, salt: Fr) -> Result<Self, Error> {
-        if !class.fits(&model.widths()) {
-            return Err(refuse(format!(
-                "a model of widths {:?} is not of class {}",
-                model.widths(),
+        let misfit = |reason| {
+            refuse(format!(
+                "the model is not of class {}: {reason}",
                 class.name
-            )));
-        }
+            ))
+        };
+        class.check(&model).map_err(misfit)?;
         let model = model.padded(class.widths);
-        let limbs = limbs(&model)?;
+        let limbs = limbs(&model, &class)?;
         let mut elements = vec![domain(&class), salt];
         let head = elements.len();
         let places = places(limbs.iter().map(|limb| limb.1));
@@ -96,6 +108,9 @@ impl Committed {
             if let Some(last) = elements.last_mut() {
                 *last += power(place) * Fr::from(value);
             }
+        }
+        if let Some(log) = class.table_log {
+            elements.extend(entries(model.table.as_ref(), log));
         }
         let mut sponge = PoseidonSponge::new(&poseidon());
         sponge.absorb(&elements);
@@ -126,7 +141,7 @@ impl Committed {
     pub fn state(&self, inputs: &[i16], context: [u8; 32]) -> Result<Statement, Error> {
         let wide: Vec<i64> = inputs.iter().map(|v| i64::from(*v)).collect();
         self.class.pack_inputs(&wide)?;
-        let outputs = self.model.run(&wide);
+        let outputs = self.model.run(&wide)?;
         Ok(Statement {
             model: self.commitment,
             context,
@@ -137,7 +152,7 @@ impl Committed {
 }
 
 /// The parameters as unsigned numbers with their bits, in the circuit's order.
-fn limbs(model: &Perceptron) -> Result<Vec<(u64, u32)>, Error> {
+fn limbs(model: &Perceptron, class: &SizeClass) -> Result<Vec<(u64, u32)>, Error> {
     let mut limbs = Vec::new();
     let mut push = |what: &str, value: i64, bits: u32, offset: i64| {
         let shifted = value + offset;
@@ -157,10 +172,52 @@ fn limbs(model: &Perceptron) -> Result<Vec<(u64, u32)>, Error> {
         if let Some(activation) = &layer.activation {
             push("shift", i64::from(activation.shift), SHIFT_BITS, 0)?;
             for bound in [activation.least, activation.most] {
-                push("bound", i64::from(bound), VALUE_BITS, half(VALUE_BITS))?;
+                push(
+                    "bound",
+                    i64::from(bound),
+                    class.hidden_bits,
+                    half(class.hidden_bits),
+                )?;
             }
         }
     }
-    debug_assert!(ACCUMULATOR_BITS > BIAS_BITS);
+    if let Some(log) = class.table_log {
+        let own = model.table.as_ref();
+        for index in 0..class.outputs() {
+            push(
+                "use",
+                i64::from(own.is_some_and(|t| index < t.outputs)),
+                1,
+                0,
+            )?;
+        }
+        push(
+            "shift",
+            own.map_or(0, |t| i64::from(t.shift)),
+            SHIFT_BITS,
+            0,
+        )?;
+        let (bits, first) = (class.sum_bits, own.map_or(0, |t| i64::from(t.first)));
+        push("first argument", first, bits, half(bits))?;
+        push(
+            "last place",
+            own.map_or(0, |t| t.values.len() as i64 - 1),
+            log,
+            0,
+        )?;
+    }
     Ok(limbs)
+}
+
+/// A table's values as field elements, each [`ENTRY_BITS`] from its half on; zeros for no table.
+pub(super) fn entries(table: Option<&Lookup>, log: u32) -> Vec<Fr> {
+    let values = table.map_or(&[][..], |table| &table.values);
+    let element = |chunk: &[i16]| {
+        let half = 1i64 << (ENTRY_BITS - 1);
+        let digits = chunk.iter().rev().map(|v| Fr::from(i64::from(*v) + half));
+        digits.fold(Fr::zero(), |all, digit| all * power(ENTRY_BITS) + digit)
+    };
+    let mut elements: Vec<Fr> = values.chunks(1 << ENTRIES_LOG).map(element).collect();
+    elements.resize(1 << log.saturating_sub(ENTRIES_LOG), Fr::zero());
+    elements
 }

@@ -3,7 +3,7 @@
 use assay_zkml_verify::circuit::{Accumulator, Circuit, Prepared, Source, Table, Wired};
 use assay_zkml_verify::view::NONE;
 
-use super::class::{ACCUMULATOR_BITS, MAX_SHIFT, VALUE_BITS};
+use super::class::MAX_SHIFT;
 use super::refuse;
 use crate::Error;
 use crate::execute::bias;
@@ -11,8 +11,12 @@ use crate::execute::bias;
 /// A perceptron.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Perceptron {
+    /// Least and greatest input.
+    pub range: [i16; 2],
     /// At least one; all but the last have an activation.
     pub layers: Vec<Layer>,
+    /// What is done to the sums of the last layer, if anything.
+    pub table: Option<Lookup>,
 }
 
 /// `sums = inputs * weights + biases`, then the activation.
@@ -37,6 +41,30 @@ pub struct Activation {
     pub least: i32,
     /// Greatest value.
     pub most: i32,
+}
+
+/// `values[((sum + half) >> shift) - first]`, such as a sigmoid; no other place is looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// Bits dropped, halves rounded up.
+    pub shift: u32,
+    /// Argument of the first value.
+    pub first: i32,
+    /// The values from there on, at least one.
+    pub values: Vec<i16>,
+    /// How many outputs are looked up, from the first on.
+    pub outputs: usize,
+}
+
+impl Lookup {
+    fn apply(&self, sum: i64) -> Result<i64, Error> {
+        let half = (1i64 << self.shift) >> 1;
+        let argument = (sum + half) >> self.shift;
+        let place = usize::try_from(argument - i64::from(self.first));
+        let found = place.ok().and_then(|place| self.values.get(place));
+        let found = found.ok_or_else(|| refuse(format!("its table has no place {argument}")));
+        Ok(i64::from(*found?))
+    }
 }
 
 impl Activation {
@@ -71,26 +99,43 @@ impl Perceptron {
         ) else {
             return Err(refuse("the model has other than one input and one output"));
         };
-        let half = 1i16 << (VALUE_BITS - 1);
-        if input.least < -half || input.most >= half {
-            return Err(refuse(format!("its inputs do not fit {VALUE_BITS} bits")));
-        }
         let mut affine = Vec::new();
-        let mut activations = Vec::new();
+        let mut tables = Vec::new();
         let mut source = Source::Input(0);
         for (index, (step, terms)) in prepared.steps().enumerate() {
-            let at = |reason: String| refuse(format!("step {index}: {reason}"));
-            let table = circuit.tables.get(usize::from(step.table));
-            activations.push(Some(activation(step.shift, table).map_err(at)?));
+            let at = |reason| refuse(format!("step {index}: {reason}"));
             affine.push(sums(&step.accumulator, terms, weights, source).map_err(at)?);
+            tables.push((step.shift, circuit.tables.get(usize::from(step.table))));
             source = Source::Step(index as u16);
         }
+        let mut columns: Vec<usize> = outputs.iter().map(|place| *place as usize).collect();
+        let mut table = None;
         for (accumulator, terms) in prepared.outputs() {
             let at = |reason| refuse(format!("the output: {reason}"));
-            affine.push(sums(accumulator, terms, weights, source).map_err(at)?);
+            match copied(accumulator, terms, source) {
+                Some(map) => {
+                    let place = |column: &usize| map.get(*column).copied().flatten();
+                    let places = columns.iter().map(place).collect::<Option<_>>();
+                    columns = places.ok_or_else(|| at("it has a place without a value".into()))?;
+                    table = tables.pop();
+                }
+                None => affine.push(sums(accumulator, terms, weights, source).map_err(at)?),
+            }
         }
-        activations.push(None);
-        layers(&affine, &activations, input.len as usize, outputs)
+        let activations = tables
+            .into_iter()
+            .enumerate()
+            .map(|(index, (shift, table))| {
+                let at = |reason| refuse(format!("step {index}: {reason}"));
+                activation(shift, table).map_err(at)
+            });
+        let activations = activations.collect::<Result<Vec<_>, _>>()?;
+        let table = table.map(|(shift, table)| lookup(shift, table, columns.len()));
+        Ok(Self {
+            range: [input.least, input.most],
+            layers: layers(&affine, &activations, input.len as usize, &columns)?,
+            table: table.transpose().map_err(refuse)?,
+        })
     }
 
     /// Numbers of inputs, of values between the layers, and of outputs.
@@ -101,7 +146,10 @@ impl Perceptron {
     }
 
     /// The outputs of a run; missing inputs are zero.
-    pub fn run(&self, inputs: &[i64]) -> Vec<i64> {
+    ///
+    /// # Errors
+    /// [`Error::Groth16`] if its table has no value for a sum, as when a circuit is run.
+    pub fn run(&self, inputs: &[i64]) -> Result<Vec<i64>, Error> {
         let mut values = inputs.to_vec();
         for layer in &self.layers {
             let mut sums: Vec<i64> = layer.biases.iter().map(|b| i64::from(*b)).collect();
@@ -115,7 +163,12 @@ impl Perceptron {
                 None => sums,
             };
         }
-        values
+        if let Some(table) = &self.table {
+            for value in values.iter_mut().take(table.outputs) {
+                *value = table.apply(*value)?;
+            }
+        }
+        Ok(values)
     }
 
     /// The same model with weights of zero up to these widths.
@@ -138,13 +191,13 @@ impl Perceptron {
 /// The layers, without the positions that nothing reads.
 fn layers(
     affine: &[Affine],
-    activations: &[Option<Activation>],
+    activations: &[Activation],
     inputs: usize,
-    outputs: &[u32],
-) -> Result<Perceptron, Error> {
+    outputs: &[usize],
+) -> Result<Vec<Layer>, Error> {
     let mut layers = Vec::new();
     let mut rows: Vec<usize> = (0..inputs).collect();
-    for (index, (own, activation)) in affine.iter().zip(activations).enumerate() {
+    for (index, own) in affine.iter().enumerate() {
         let columns: Vec<usize> = match affine.get(index + 1) {
             Some(next) => (0..next.weights.len())
                 .filter(|row| {
@@ -153,12 +206,13 @@ fn layers(
                         .is_some_and(|r| r.iter().any(|w| *w != 0))
                 })
                 .collect(),
-            None => outputs.iter().map(|o| *o as usize).collect(),
+            None => outputs.to_vec(),
         };
-        layers.push(layer(own, *activation, &rows, &columns)?);
+        let activation = activations.get(index).copied();
+        layers.push(layer(own, activation, &rows, &columns)?);
         rows = columns;
     }
-    Ok(Perceptron { layers })
+    Ok(layers)
 }
 
 fn layer(
@@ -231,15 +285,43 @@ fn sums(
     })
 }
 
+/// For each position of an output the one of the source that it is, if it is nothing but that.
+fn copied(
+    accumulator: &Accumulator,
+    terms: &[Wired],
+    expected: Source,
+) -> Option<Vec<Option<usize>>> {
+    let [Wired::Linear { operand, summed }] = terms else {
+        return None;
+    };
+    let [wire] = &operand[..] else { return None };
+    let plain = wire.coefficient == 1 && accumulator.bias.is_none();
+    if wire.source != expected || !matches!(expected, Source::Step(_)) || !plain {
+        return None;
+    }
+    let position = |run: &[u32]| {
+        let mut found = run.iter().filter(|from| **from != NONE);
+        let first = found.next().map(|from| *from as usize);
+        first.filter(|_| found.next().is_none())
+    };
+    Some(wire.map.chunks(1 << summed).map(position).collect())
+}
+
+fn lookup(shift: u32, table: Option<&Table>, outputs: usize) -> Result<Lookup, String> {
+    let table = table.ok_or("the last table is missing")?;
+    Ok(Lookup {
+        shift,
+        first: table.first,
+        values: table.values.clone(),
+        outputs,
+    })
+}
+
 /// A table as bounds; it must hold its argument between them.
 fn activation(shift: u32, table: Option<&Table>) -> Result<Activation, String> {
     let table = table.ok_or("its table is missing")?;
     let (least, most) = table.range();
-    let half = 1i64 << (VALUE_BITS - 1);
-    if least < -half || most >= half {
-        return Err(format!("its values do not fit {VALUE_BITS} bits"));
-    }
-    if shift > MAX_SHIFT || shift >= ACCUMULATOR_BITS {
+    if shift > MAX_SHIFT {
         return Err(format!("it drops more than {MAX_SHIFT} bits"));
     }
     let arguments = i64::from(table.first)..;

@@ -1,6 +1,8 @@
 //! Scenarios of proving and refusing.
 
 mod binding;
+#[cfg(feature = "groth16")]
+mod frozen_groth16;
 mod frozen_vectors;
 mod graphs;
 mod hiding;
