@@ -42,13 +42,13 @@ contract Proofs is IProofs {
         uint256 registeredAt;
         /// The keccak256 of the rule that binds tensors to integers.
         bytes32 ruleHash;
+        /// The block in which its weights were last committed to anew; zero where they never were.
+        uint256 renewedAt;
     }
 
     /// What is counted of a commitment that hides weights.
     struct Openings {
-        /// The block in which it was first adopted; zero for one that hides nothing.
-        uint64 adoptedAt;
-        /// How often it may be opened.
+        /// How often it may be opened; zero for one that hides nothing.
         uint64 budget;
         /// How often it was.
         uint64 made;
@@ -77,8 +77,7 @@ contract Proofs is IProofs {
     /// Slot 3: keccak256 of a commitment that hides weights => its openings, of whichever revisions.
     mapping(bytes32 weightsHash => Openings) public openings;
 
-    /// Slot 4: keccak256 of a commitment and of a proof that opens it => whether it was counted: a proof that anyone repeats
-    /// uses nothing up.
+    /// Slot 4: keccak256 of a commitment and of what opens it => whether it was counted: what anyone repeats uses nothing up.
     mapping(bytes32 openingHash => bool) public counted;
 
     /// The revision's publisher committed to a model. The circuit, by its keccak256, is in the transaction's data.
@@ -107,7 +106,7 @@ contract Proofs is IProofs {
     /// The random block is not one of the last 256.
     error RandomBlockUnknown(uint256 randomBlock);
     /// Nobody may know the randomness when the commitment is made.
-    error RandomBlockBeforeRenewal(uint256 randomBlock, uint256 adoptedAt);
+    error RandomBlockBeforeRenewal(uint256 randomBlock, uint256 renewedAt);
     /// The commitment was opened as often as it hides the weights, but for the opening that a renewal takes.
     error BudgetUsed(bytes32 weightsHash, uint256 budget);
     /// The proof holds for another model than the registered one.
@@ -162,12 +161,13 @@ contract Proofs is IProofs {
         _count(weights, roll, 0);
         model.id = id;
         model.weights = weights;
+        model.renewedAt = block.number;
         emit ModelRenewed(revision, id, weights);
     }
 
     /// Records that a computation of the receipt's model was proven. Receipt, signature, index, count and path are those
     /// of `Settlement.verifyReceipt`; the proof's context is `contextOf(receiptId, randomBlock)`. Anyone may send it.
-    /// Recording the same again changes nothing.
+    /// What was recorded is not checked again.
     function prove(
         Receipt calldata receipt,
         bytes calldata signature,
@@ -182,6 +182,7 @@ contract Proofs is IProofs {
         Model memory model = models[receipt.revision];
         (bytes32 id, uint256 settledAt) = _settled(receipt, signature, index, count, path);
         _checkOrder(model, receipt.revision, settledAt, randomBlock);
+        if (provenAt[id][keccak256(rows)] != 0) return;
         _count(model.weights, proof, 1);
         bytes32 proven = IProofVerifier(PROOF_VERIFIER).verifyProof(
             circuit,
@@ -197,11 +198,12 @@ contract Proofs is IProofs {
     }
 
     /// Records that the answer of a receipt was proven, which gives it the rung `Proven`; the proof's context is
-    /// `contextOf(receiptId, randomBlock)`. Anyone may send it who has the openings. Proving it again changes nothing.
+    /// `contextOf(receiptId, randomBlock)`. Anyone may send it who has the openings. What was proven is not checked again.
     function proveAnswer(Place calldata place, uint256 randomBlock, Answer calldata answer) external {
         Receipt calldata receipt = place.receipt;
         Model memory model = models[receipt.revision];
         bytes32 id = _provable(model, place, randomBlock);
+        if (answerProvenAt[id] != 0) return;
         _checkRule(model, answer.rule);
         _count(model.weights, answer.proof, 1);
         Claim memory claim = Claim({
@@ -228,6 +230,7 @@ contract Proofs is IProofs {
         Claims memory claims;
         claims.inputs = new bytes32[](count);
         claims.outputs = new bytes32[](count);
+        bool done = true;
         for (uint256 i = 0; i < count; i++) {
             Receipt calldata receipt = places[i].receipt;
             if (receipt.revision != revision) revert OtherRevision(revision, receipt.revision);
@@ -235,9 +238,11 @@ contract Proofs is IProofs {
             for (uint256 j = 0; j < i; j++) {
                 if (ids[j] == ids[i]) revert Twice(ids[i]);
             }
+            done = done && answerProvenAt[ids[i]] != 0;
             claims.inputs[i] = receipt.input;
             claims.outputs[i] = receipt.output;
         }
+        if (done) return;
         _checkRule(model, answers.rule);
         _count(model.weights, answers.proof, 1);
         claims.weights = model.weights;
@@ -296,27 +301,24 @@ contract Proofs is IProofs {
     }
 
     /// The model before the receipt, the receipt and the commitment before the random block.
-    function _checkOrder(Model memory model, bytes32 revision, uint256 settledAt, uint256 randomBlock) private view {
+    function _checkOrder(Model memory model, bytes32 revision, uint256 settledAt, uint256 randomBlock) private pure {
         if (model.registeredAt == 0) revert NotRegistered(revision);
         if (model.registeredAt >= settledAt) revert RegisteredTooLate(model.registeredAt, settledAt);
         if (randomBlock <= settledAt) revert RandomBlockTooEarly(randomBlock, settledAt);
-        uint256 adoptedAt = openings[keccak256(model.weights)].adoptedAt;
-        if (randomBlock <= adoptedAt) revert RandomBlockBeforeRenewal(randomBlock, adoptedAt);
+        if (randomBlock <= model.renewedAt) revert RandomBlockBeforeRenewal(randomBlock, model.renewedAt);
     }
 
     /// Begins to count the openings of a commitment, unless it hides nothing or has been adopted before.
     function _adopt(bytes memory weights, uint64 budget) private {
         Openings storage known = openings[keccak256(weights)];
-        if (budget == 0 || known.adoptedAt != 0) return;
-        known.adoptedAt = uint64(block.number);
-        known.budget = budget;
+        if (known.budget == 0) known.budget = budget;
     }
 
     /// Counts an opening of the commitment, once, and leaves `kept` of the budget.
     function _count(bytes memory weights, bytes calldata proof, uint64 kept) private {
         bytes32 hash = keccak256(weights);
         Openings storage known = openings[hash];
-        if (known.adoptedAt == 0) return;
+        if (known.budget == 0) return;
         bytes32 opening = keccak256(abi.encode(hash, keccak256(proof)));
         if (counted[opening]) return;
         if (known.made + kept >= known.budget) revert BudgetUsed(hash, known.budget);

@@ -72,7 +72,7 @@ test("a publisher registers a revision's model, once and for good", async () => 
   const mined = await register();
   const said = { revision: REVISION, modelId: MODEL, weights: WEIGHTS, circuitHash: keccak256(CIRCUIT), ruleHash: keccak256(RULE) };
   assert.deepEqual(await chain.proofs.events(mined, "ModelRegistered"), [said]);
-  assert.deepEqual(await chain.proofs.read("models", REVISION), [MODEL, WEIGHTS, mined.blockNumber, keccak256(RULE)]);
+  assert.deepEqual(await chain.proofs.read("models", REVISION), [MODEL, WEIGHTS, mined.blockNumber, keccak256(RULE), 0n]);
   const again = ["registerModel", REVISION, CIRCUIT, digest("other weights"), "0x", RULE];
   await chain.proofs.refuses(alice, ["AlreadyRegistered", REVISION, MODEL], ...again);
 });
@@ -326,7 +326,7 @@ const rollOf = (before, after) => keccak256(encode("bytes32, bytes32", keccak256
 const registerHidden = () =>
   chain.proofs.send(alice, "registerModel", REVISION, circuitOf(HIDING), HIDING, toHex("registration"), RULE);
 const renewal = (roll = rollOf(HIDING, FRESH)) => ["renewModel", REVISION, circuitOf(HIDING), FRESH, roll];
-const madeOf = async (weights) => (await chain.proofs.read("openings", keccak256(weights)))[2];
+const madeOf = async (weights) => (await chain.proofs.read("openings", keccak256(weights)))[1];
 
 /** The arguments of a proof of some rows of a receipt, under a commitment. */
 async function hiddenProof({ place, id }, weights, rows, at) {
@@ -335,7 +335,7 @@ async function hiddenProof({ place, id }, weights, rows, at) {
 
 test("a commitment that hides is opened so often, each proof counts once, and a renewal finds an opening left", async () => {
   const { blockNumber } = await registerHidden();
-  assert.deepEqual(await chain.proofs.read("openings", keccak256(HIDING)), [blockNumber, 3n, 1n]);
+  assert.deepEqual(await chain.proofs.read("openings", keccak256(HIDING)), [3n, 1n]);
   const settled = await settle();
   const at = await laterBlock();
   const first = await hiddenProof(settled, HIDING, ROWS, at);
@@ -354,7 +354,7 @@ test("a commitment that hides is opened so often, each proof counts once, and a 
   assert.deepEqual([await madeOf(HIDING), await madeOf(FRESH)], [3n, 1n]);
   assert.deepEqual(
     await chain.proofs.read("models", REVISION),
-    [slice(FRESH, 0, 32), FRESH, blockNumber, keccak256(RULE)],
+    [slice(FRESH, 0, 32), FRESH, blockNumber, keccak256(RULE), mined.blockNumber],
   );
 });
 
@@ -373,9 +373,14 @@ test("after a renewal an older receipt is proven under the new commitment, by ra
   const answer = { ...(await answerFor(settled, at, { weights: FRESH })), circuit: circuitOf(FRESH) };
   await chain.proofs.send(bob, "proveAnswer", placeOf(settled.place), at, answer);
   assert.equal(await madeOf(FRESH), 3n);
-  const several = { ...(await answersFor([settled], at, { weights: FRESH })), circuit: circuitOf(FRESH) };
+  // What is proven is not checked again, and opens nothing.
+  await chain.proofs.send(alice, "proveAnswer", placeOf(settled.place), at, { ...answer, proof: "0x" });
+  assert.equal(await madeOf(FRESH), 3n);
+  const more = [await settle({ sequence: 1n, previous: settled.id })];
+  const then = await laterBlock();
+  const several = { ...(await answersFor(more, then, { weights: FRESH })), circuit: circuitOf(FRESH) };
   const used = ["BudgetUsed", keccak256(FRESH), 4n];
-  await chain.proofs.refuses(bob, used, "proveAnswers", placesOf([settled]), at, several);
+  await chain.proofs.refuses(bob, used, "proveAnswers", placesOf(more), then, several);
 });
 
 test("nobody else renews, nor without a proof, nor what is not registered or used up", async () => {
@@ -389,7 +394,12 @@ test("nobody else renews, nor without a proof, nor what is not registered or use
   await chain.proofs.send(alice, ...renewal());
   // Back to the first, whose count goes on: its one opening that is left, and then none.
   const back = ["renewModel", REVISION, circuitOf(FRESH), HIDING, rollOf(FRESH, HIDING)];
-  await chain.proofs.send(alice, ...back);
+  const settled = await settle();
+  const early = await laterBlock();
+  const { blockNumber } = await chain.proofs.send(alice, ...back);
+  // Nobody goes back to a commitment that a block already chose.
+  const args = await hiddenProof(settled, HIDING, ROWS, early);
+  await chain.proofs.refuses(bob, ["RandomBlockBeforeRenewal", early, blockNumber], ...args);
   const used = ["BudgetUsed", keccak256(HIDING), 3n];
   const again = hiding("again", 9);
   const out = ["renewModel", REVISION, circuitOf(HIDING), again, rollOf(HIDING, again)];
@@ -412,5 +422,5 @@ test("what hides nothing is not counted", async () => {
   for (const rows of ["a", "b", "c"].map(toHex)) {
     await chain.proofs.send(bob, "prove", ...settled.place, at, CIRCUIT, rows, await proofFor(settled.id, at, { rows }));
   }
-  assert.deepEqual(await chain.proofs.read("openings", keccak256(WEIGHTS)), [0n, 0n, 0n]);
+  assert.deepEqual(await chain.proofs.read("openings", keccak256(WEIGHTS)), [0n, 0n]);
 });

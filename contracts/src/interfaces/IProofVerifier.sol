@@ -69,7 +69,7 @@ interface IProofVerifier {
         view
         returns (bytes32 modelId, uint64 budget);
 
-    /// Checks that two commitments that hide weights are of the same ones, for the same circuit. Returns the ids of the
+    /// Checks that two different commitments that hide weights are of the same ones, for the same circuit. Returns the ids of the
     /// models before and after, and how often the later commitment may be opened.
     function verifyRoll(bytes calldata circuit, bytes calldata before, bytes calldata weights, bytes calldata roll)
         external

@@ -196,7 +196,7 @@ pub struct Renew {
     /// What hides the weights now.
     #[arg(long, value_name = "SECRET")]
     pub secret: PathBuf,
-    /// Write what hides them from now on to SECRET; every node that proves needs it before the next proof.
+    /// Write what hides them from now on to SECRET; every node that proves needs it in its `secrets`, beside the old one.
     #[arg(long, value_name = "SECRET")]
     pub next: PathBuf,
     /// JSON-RPC of a validator.

@@ -255,7 +255,7 @@ pub fn hide(secret: Secret, provable: Provable) -> Result<Hidden> {
 
 /// The model for one opening, which is counted; one is kept for a renewal.
 fn spend(hidden: &Hidden) -> Result<Provable> {
-    hidden.spend(1).map_err(|error| match error {
+    hidden.spend(0).map_err(|error| match error {
         NodeError::OpeningsUsed { .. } => Complaint::failed(error)
             .hint("run `assay zk setup --zero-knowledge` with a new file and publish the new commitment")
             .into(),

@@ -17,6 +17,9 @@ pub enum Error {
         /// Openings that were made.
         made: usize,
     },
+    /// The operator has to name another secret: the registered commitment is none that this node can open.
+    #[error("the registered commitment is of a secret that this node does not have")]
+    OtherCommitment,
     /// The operator is to blame: a configuration, key or network file is missing or wrong.
     #[error("{} is not usable: {reason}", file.display())]
     Config {

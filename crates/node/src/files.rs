@@ -95,13 +95,14 @@ fn replace(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     } else {
         0o644
     };
+    // What was left of an earlier attempt, or laid there by somebody, would keep its own mode.
+    if let Err(error) = fs::remove_file(&new)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
     let mut options = fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(&new)?;
+    let mut file = options.write(true).create_new(true).mode(mode).open(&new)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&new, path)?;

@@ -33,8 +33,8 @@ sol! {
             bytes circuit; bytes rows; bytes proof; bytes rule;
             bytes32[] inputSalts; bytes inputs; bytes32[] outputSalts; bytes outputs;
         }
-        function models(bytes32 revision) external view returns (bytes32 id, bytes weights, uint256 registeredAt, bytes32 ruleHash);
-        function openings(bytes32 weightsHash) external view returns (uint64 adoptedAt, uint64 budget, uint64 made);
+        function models(bytes32 revision) external view returns (bytes32 id, bytes weights, uint256 registeredAt, bytes32 ruleHash, uint256 renewedAt);
+        function openings(bytes32 weightsHash) external view returns (uint64 budget, uint64 made);
         function registerModel(bytes32 revision, bytes circuit, bytes weights, bytes registration, bytes rule) external;
         function renewModel(bytes32 revision, bytes circuit, bytes weights, bytes roll) external;
         function proveAnswer(Place place, uint256 randomBlock, Answer answer) external;
@@ -103,7 +103,7 @@ pub async fn register(
     let provable = engine.provable().clone();
     let call = tokio::task::spawn_blocking(move || {
         let provable = match secret {
-            Some(secret) => Arc::new(secret.hide((*provable).clone())?.spend(1)?),
+            Some(secret) => Arc::new(secret.hide((*provable).clone())?.spend(0)?),
             None => provable,
         };
         let model = provable.model();
@@ -164,15 +164,15 @@ pub async fn renew(
 pub struct Registered {
     /// The commitment to its weights, as it is encoded.
     pub weights: Bytes,
+    /// The block in which they were last committed to anew; 0 where they never were.
+    pub renewed_at: u64,
     /// Of a commitment that hides them: what is counted.
     pub openings: Option<Openings>,
 }
 
 /// What the chain counts of a commitment that hides weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Openings {
-    /// The block in which it was adopted.
-    pub adopted_at: u64,
     /// How often it may be opened.
     pub budget: u64,
     /// How often it was: the registration or renewal, and each proof that the chain took.
@@ -206,13 +206,13 @@ pub async fn registered(
     };
     let counted = rpc.view(PROOFS, &call).await?;
     let openings = Openings {
-        adopted_at: counted.adoptedAt,
         budget: counted.budget,
         made: counted.made,
     };
     Ok(Some(Registered {
         weights: model.weights,
-        openings: (openings.adopted_at != 0).then_some(openings),
+        renewed_at: model.renewedAt.saturating_to(),
+        openings: (openings.budget != 0).then_some(openings),
     }))
 }
 

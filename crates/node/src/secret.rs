@@ -11,14 +11,14 @@ use crate::{
     files::{self, Access},
     proofs::Registered,
 };
-use alloy_primitives::B256;
+use alloy_primitives::{B256, keccak256};
 use assay_inference::{QuantisedEngine, provable::Provable};
 use assay_receipt::RevisionId;
 use assay_zkml::Seed;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{File, OpenOptions},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -34,6 +34,9 @@ struct Content {
     seed: B256,
     /// Openings that were made or begun: a proof that failed counts, too.
     openings: usize,
+    /// Digests of the pairs of commitments for whose renewals openings were counted: the same renewal is the same bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    renewals: Vec<B256>,
 }
 
 /// A secret and where it lies.
@@ -66,9 +69,10 @@ impl Secret {
             revision,
             seed: B256::from(rand::random::<[u8; 32]>()),
             openings: 0,
+            renewals: Vec::new(),
         };
         files::write_json(path, &content, Access::Owner)?;
-        Ok(Self::new(path, &content))
+        Self::open(path)
     }
 
     /// Opens one that was made for a revision.
@@ -76,15 +80,16 @@ impl Secret {
     /// # Errors
     /// [`Error::Config`] naming the file, never its content.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Ok(Self::new(path, &read(path)?))
-    }
-
-    fn new(path: &Path, content: &Content) -> Self {
-        Self {
-            path: path.into(),
+        // Under another name it would have another lock, and be replaced there alone.
+        let path = path
+            .canonicalize()
+            .map_err(|error| Error::config(path, error))?;
+        let content = read(&path)?;
+        Ok(Self {
+            path,
             revision: content.revision,
             seed: Seed::from_bytes(content.seed.0),
-        }
+        })
     }
 
     /// Where it lies.
@@ -135,39 +140,86 @@ impl Hidden {
         &self.provable
     }
 
-    /// The model for one more opening, which is counted on disk when this returns, and with which `kept` are left after it.
+    /// The model for one more opening, which is counted on disk when this returns. `ledger` openings were made at least, as
+    /// somebody else counted.
     ///
     /// # Errors
-    /// [`Error::OpeningsUsed`] if no more are left than are to be kept; [`Error::Config`] if the file is not usable.
-    pub fn spend(&self, kept: usize) -> Result<Provable, Error> {
-        let path = &self.secret.path;
-        let _lock = lock(path)?;
-        let mut content = read(path)?;
-        if Seed::from_bytes(content.seed.0) != self.secret.seed {
-            return Err(Error::config(path, "it holds another secret than before"));
+    /// [`Error::OpeningsUsed`] if none is left, but for the one that is kept for a renewal; [`Error::Config`] if the file is not
+    /// usable.
+    pub fn spend(&self, ledger: u64) -> Result<Provable, Error> {
+        let _lock = lock(&self.secret.path)?;
+        let content = self.content()?;
+        let made = content
+            .openings
+            .max(usize::try_from(ledger).unwrap_or(usize::MAX));
+        self.count(content, made, 1)
+    }
+
+    /// Openings that are left for proofs, as the file counts.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the file is not usable.
+    pub fn proofs_left(&self) -> Result<u64, Error> {
+        let counted = self.provable.clone().counted(self.content()?.openings);
+        let left = counted.model().openings_left().unwrap_or_default();
+        Ok(left.saturating_sub(1) as u64)
+    }
+
+    /// The model for the opening that a renewal takes, which is counted once however often the renewal is tried: it follows
+    /// from the two commitments.
+    fn spend_on_renewal(&self, pair: B256) -> Result<Provable, Error> {
+        let _lock = lock(&self.secret.path)?;
+        let mut content = self.content()?;
+        let made = content.openings;
+        if content.renewals.contains(&pair) {
+            return Ok(self.provable.clone().counted(made.saturating_sub(1)));
         }
-        let counted = self.provable.clone().counted(content.openings);
+        content.renewals.push(pair);
+        self.count(content, made, 0)
+    }
+
+    /// The file's content, if it is still that of this secret.
+    fn content(&self) -> Result<Content, Error> {
+        let path = &self.secret.path;
+        let content = read(path)?;
+        match Seed::from_bytes(content.seed.0) == self.secret.seed {
+            true => Ok(content),
+            false => Err(Error::config(path, "it holds another secret than before")),
+        }
+    }
+
+    /// Counts one opening more than `made`, if `kept` are left after it.
+    fn count(&self, content: Content, made: usize, kept: usize) -> Result<Provable, Error> {
+        let counted = self.provable.clone().counted(made);
         if counted.model().openings_left().unwrap_or_default() <= kept {
             return Err(Error::OpeningsUsed {
-                file: path.clone(),
-                made: content.openings,
+                file: self.secret.path.clone(),
+                made,
             });
         }
-        content.openings = content.openings.saturating_add(1);
-        files::write_json(path, &content, Access::Owner)?;
+        let content = Content {
+            openings: made.saturating_add(1),
+            ..content
+        };
+        files::write_json(&self.secret.path, &content, Access::Owner)?;
         Ok(counted)
     }
 
     /// Commits to the same weights by another secret: the model under it, and the proof that both are of the same weights.
-    /// Takes an opening of both.
+    /// Takes an opening of both, and none when it is done again for the same two.
     ///
     /// # Errors
-    /// As [`Self::spend`].
+    /// [`Error::Unprovable`] for the same secret, and as [`Self::spend`].
     pub fn renew(&self, next: Secret) -> Result<(Self, assay_zkml_verify::roll::Roll), Error> {
         let seed = next.seed.clone();
+        if seed == self.secret.seed {
+            return Err(unprovable("a commitment is not renewed by its own secret"));
+        }
         let next = next.hide(self.provable.clone())?;
-        next.spend(0)?;
-        let (_, roll) = self.spend(0)?.renew(&seed).map_err(unprovable)?;
+        let pair = keccak256([self.weights.as_slice(), &next.weights].concat());
+        let before = self.spend_on_renewal(pair)?;
+        next.spend_on_renewal(pair)?;
+        let (_, roll) = before.renew(&seed).map_err(unprovable)?;
         Ok((next, roll))
     }
 }
@@ -215,26 +267,34 @@ impl Commitments {
                 proofs_left: None,
             });
         }
-        self.find(&registered.weights)?;
-        let left = registered.openings.map(|openings| openings.proofs_left());
+        let hidden = self.find(&registered.weights)?;
+        let ledger = registered.openings.map(|openings| openings.proofs_left());
+        // A file that cannot be used counts nothing, so nothing is left of it.
+        let own = hidden.proofs_left().unwrap_or_default();
         Some(ProofOffer {
             mode: ProofMode::ZeroKnowledge,
-            proofs_left: Some(left.unwrap_or_default()),
+            proofs_left: Some(own.min(ledger.unwrap_or_default())),
         })
     }
 
-    /// What a proof under a commitment is made with. Of one that hides, an opening is counted; the last is kept for its
-    /// renewal.
+    /// What a proof under what is registered is made with. Of a commitment that hides, an opening is counted; the last is
+    /// kept for its renewal.
     ///
     /// # Errors
-    /// [`Error::Unprovable`] for a commitment that is none of these, and as [`Hidden::spend`].
-    pub fn spend(&self, weights: &[u8]) -> Result<Provable, Error> {
-        if weights == self.open {
+    /// [`Error::OtherCommitment`] for a commitment that is none of these, and as [`Hidden::spend`].
+    pub fn spend(&self, registered: &Registered) -> Result<Provable, Error> {
+        if registered.weights == self.open {
             return Ok((**self.engine.provable()).clone());
         }
-        let none = "the registered commitment is none of this node's";
-        let hidden = self.find(weights);
-        hidden.ok_or_else(|| unprovable(none))?.spend(1)
+        let hidden = self.find(&registered.weights);
+        let hidden = hidden.ok_or(Error::OtherCommitment)?;
+        match registered.openings {
+            Some(openings) if openings.proofs_left() > 0 => hidden.spend(openings.made),
+            _ => Err(Error::OpeningsUsed {
+                file: hidden.secret.path.clone(),
+                made: registered.openings.unwrap_or_default().made as usize,
+            }),
+        }
     }
 
     fn find(&self, weights: &[u8]) -> Option<&Hidden> {
@@ -247,6 +307,16 @@ fn unprovable(error: impl std::fmt::Display) -> Error {
 }
 
 fn read(path: &Path) -> Result<Content, Error> {
+    let links = path
+        .metadata()
+        .map_err(|error| Error::config(path, error))?
+        .nlink();
+    if links > 1 {
+        return Err(Error::config(
+            path,
+            "it has two names, and would be counted under one",
+        ));
+    }
     // What is wrong is not said in the words of the parser, which may repeat what it read.
     let text = files::read_text(path)?;
     serde_json::from_str(&text)
@@ -297,7 +367,7 @@ mod tests {
         let takers = [hidden, Arc::new(other)].map(|hidden| {
             thread::spawn(move || {
                 let mut left = Vec::new();
-                while let Ok(one) = hidden.spend(1) {
+                while let Ok(one) = hidden.spend(0) {
                     left.push(one.model().openings_left().unwrap());
                 }
                 left
@@ -311,13 +381,45 @@ mod tests {
         assert_eq!(left, (2..=budget).collect::<Vec<_>>());
         let again = Secret::open(&path).unwrap().hide(provable()).unwrap();
         assert!(
-            matches!(again.spend(1), Err(Error::OpeningsUsed { made, .. }) if made == budget - 1)
+            matches!(again.spend(0), Err(Error::OpeningsUsed { made, .. }) if made == budget - 1)
         );
+        assert_eq!(again.proofs_left().unwrap(), 0);
         let next = Secret::create(&folder.path().join("next"), id()).unwrap();
-        let (next, _) = again.renew(next).unwrap();
-        assert!(matches!(again.spend(0), Err(Error::OpeningsUsed { .. })));
-        let left = next.spend(1).unwrap().model().openings_left();
+        let (next, roll) = again.renew(next).unwrap();
+        // Tried again it is the same proof, which takes nothing; for any other there is no opening left.
+        let same = again.renew(Secret::open(next.secret.path()).unwrap());
+        assert_eq!(same.unwrap().1.encode(), roll.encode());
+        let left = next.spend(0).unwrap().model().openings_left();
         assert_eq!(left, Some(budget - 1), "the renewal opened it once");
+        let other = Secret::create(&folder.path().join("other"), id()).unwrap();
+        let none = again.renew(other).err();
+        assert!(matches!(none, Some(Error::OpeningsUsed { .. })), "{none:?}");
+        let itself = again.renew(Secret::open(&path).unwrap()).err();
+        assert!(matches!(itself, Some(Error::Unprovable(_))), "{itself:?}");
+    }
+
+    #[test]
+    fn what_the_ledger_counted_is_counted_here_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let secret = Secret::create(&path, id()).unwrap();
+        let hidden = secret.hide(provable()).unwrap();
+        let budget = hidden.provable().model().openings_left().unwrap();
+        let left = |made| Some(hidden.spend(made).ok()?.model().openings_left().unwrap());
+        assert_eq!(left(3), Some(budget - 3));
+        assert_eq!(left(0), Some(budget - 4), "the file knows it now");
+        assert_eq!(left(budget as u64 - 1), None);
+        assert_eq!(left(u64::MAX), None);
+        // Another name of the file is another lock.
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(
+            Secret::open(&link).unwrap().path(),
+            path.canonicalize().unwrap()
+        );
+        std::fs::hard_link(&path, folder.path().join("twin")).unwrap();
+        let refused = hidden.spend(0).err().unwrap().to_string();
+        assert!(refused.contains("two names"), "{refused}");
     }
 
     #[test]
@@ -368,32 +470,31 @@ mod tests {
         let commitments = Commitments::new(engine, vec![secret]).unwrap();
         let open = commitments.engine().provable().model().commitment();
         let hidden = commitments.hidden[0].weights().to_vec();
+        let registered = |weights: &[u8], made| Registered {
+            weights: weights.to_vec().into(),
+            renewed_at: 0,
+            openings: (weights == hidden).then_some(Openings { budget: 5, made }),
+        };
         let offer = |weights: &[u8], made| {
-            let openings = Openings {
-                adopted_at: 1,
-                budget: 5,
-                made,
-            };
-            let openings = (weights == hidden).then_some(openings);
-            let offer = commitments.offer(&Registered {
-                weights: weights.to_vec().into(),
-                openings,
-            })?;
+            let offer = commitments.offer(&registered(weights, made))?;
             Some((offer.mode, offer.proofs_left))
         };
-        let succinct = (ProofMode::Succinct, None);
-        assert_eq!(offer(&open.weights.encode(), 0), Some(succinct));
+        let open = open.weights.encode();
+        assert_eq!(offer(&open, 0), Some((ProofMode::Succinct, None)));
         for (made, left) in [(1, 3), (3, 1), (4, 0), (5, 0)] {
-            assert_eq!(
-                offer(&hidden, made),
-                Some((ProofMode::ZeroKnowledge, Some(left)))
-            );
+            let hides = (ProofMode::ZeroKnowledge, Some(left));
+            assert_eq!(offer(&hidden, made), Some(hides));
         }
         assert_eq!(offer(&[], 0), None);
-        let made = commitments.spend(&hidden).unwrap().model().commitment();
+        let spend = |weights: &[u8], made| commitments.spend(&registered(weights, made));
+        let made = spend(&hidden, 3).unwrap().model().commitment();
         assert_eq!(made.weights.encode(), hidden);
-        let made = commitments.spend(&open.weights.encode()).unwrap();
-        assert_eq!(made.model().openings_left(), None);
-        assert!(matches!(commitments.spend(&[1]), Err(Error::Unprovable(_))));
+        let used = spend(&hidden, 4).err();
+        assert!(
+            matches!(used, Some(Error::OpeningsUsed { made: 4, .. })),
+            "{used:?}"
+        );
+        assert_eq!(spend(&open, 0).unwrap().model().openings_left(), None);
+        assert!(matches!(spend(&[1], 0).err(), Some(Error::OtherCommitment)));
     }
 }

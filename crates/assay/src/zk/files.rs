@@ -47,21 +47,6 @@ pub fn save<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 
-/// Writes a secret as JSON: replaces the file as a whole, readable by its owner alone.
-pub fn keep<T: Serialize>(path: &Path, value: &T) -> Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let context = || format!("writing {}", path.display());
-    let beside = path.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&beside).with_context(context)?;
-    let text = format!("{}\n", serde_json::to_string(value)?);
-    file.write_all(text.as_bytes()).with_context(context)?;
-    file.sync_all().with_context(context)?;
-    std::fs::rename(&beside, path).with_context(context)
-}
-
 /// NAME.commitment.json: what a verifier trusts of a model. On a chain the registry has it; from elsewhere it is as good as
 /// its source.
 #[derive(Debug, Clone, Serialize, Deserialize)]

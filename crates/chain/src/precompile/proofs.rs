@@ -196,6 +196,10 @@ fn check_roll(meter: &mut Meter, call: verifyRollCall) -> Result<verifyRollRetur
         circuit: before.circuit,
         weights: WeightCommitment::decode(&call.weights)?,
     };
+    // One opening of it would be counted where the proof makes two.
+    if before.weights == after.weights {
+        return Err(Error::Model("commitment: it is the one before").into());
+    }
     let roll = Roll::decode(&call.roll)?;
     roll::verify(prepared.circuit(), &before, &after, &roll)?;
     Ok(verifyRollReturn {

@@ -5,8 +5,8 @@ use crate::{
     local_chain::{LocalChain, Wallet},
     proven_computations::{
         BudgetUsed, NotPublisher, REVISION, RandomBlockBeforeRenewal, circuit, compiled, number,
-        openingsCall, proveCall, proven, refusal, registerModelCall, renewModelCall, reverts,
-        settled, wait_for,
+        openingsCall, proveCall, proven, proven_of, refusal, registerModelCall, renewModelCall,
+        reverts, settled, wait_for,
     },
     settled_receipts::{Stream, prepare},
 };
@@ -70,7 +70,7 @@ async fn register_hidden(chain: &LocalChain, publisher: &Wallet, model: &Model) 
     println!("register hidden: {} gas", number(&mined["gasUsed"]));
 }
 
-/// Proves the same run under its receipt until the ledger takes no more; gives a proof that it did not take.
+/// Proves runs under a receipt until the ledger takes no more; gives a proof that it did not take.
 async fn use_up(
     chain: &LocalChain,
     sender: &Wallet,
@@ -81,7 +81,10 @@ async fn use_up(
     let (signed, block) = at;
     let (_, made) = counted(chain, model).await;
     for made in made..budget - 1 {
-        let call = proven(chain, model, signed, block).await.abi_encode();
+        let inputs = vec![vec![made as i16; 12]];
+        let call = proven_of(chain, model, signed, block, inputs)
+            .await
+            .abi_encode();
         let mined = chain
             .transact(sender, TxKind::Call(PROOFS), call.clone())
             .await;
@@ -160,18 +163,18 @@ async fn openings_are_counted_and_a_renewal_begins_anew() {
     let early = proven(&chain, &second, &signed, block).await;
     let error = RandomBlockBeforeRenewal {
         randomBlock: U256::from(block),
-        adoptedAt: U256::from(renewed_at),
+        renewedAt: U256::from(renewed_at),
     };
     let found = reverts(&chain, &other, PROOFS, early.abi_encode()).await;
     assert_eq!(found, error.abi_encode());
+    let old = proven(&chain, &hidden(1), &signed, renewed_at + 1).await;
+    let found = reverts(&chain, &other, PROOFS, old.abi_encode()).await;
+    assert_ne!(found, Bytes::new(), "a proof under the commitment before");
     let good = proven(&chain, &second, &signed, renewed_at + 1).await;
     chain
         .transact(&other, TxKind::Call(PROOFS), good.abi_encode())
         .await;
     assert_eq!(counted(&chain, &second).await, (budget, 2));
-    let old = proven(&chain, &hidden(1), &signed, renewed_at + 1).await;
-    let found = reverts(&chain, &other, PROOFS, old.abi_encode()).await;
-    assert_ne!(found, Bytes::new(), "a proof under the commitment before");
 }
 
 /// Each way in which a renewal is none.
@@ -204,12 +207,17 @@ async fn refused_renewals(
     let honest = assay_zkml::dangerous_roll(&first.clone().counted(1), &others)
         .unwrap()
         .encode();
+    let itself = first.clone().counted(1);
+    let itself = assay_zkml::dangerous_roll(&itself, &itself)
+        .unwrap()
+        .encode();
     for (what, next, proof, reason) in [
         ("a longer proof", second, longer, Some(1)),
         ("no proof", second, Vec::new(), Some(1)),
         ("a changed proof", second, flipped, None),
         ("other weights", &others, honest, None),
         ("another's proof", &others, proof.to_vec(), None),
+        ("a renewal by itself", first, itself, Some(4)),
         (
             "a commitment that hides nothing",
             &open,

@@ -40,7 +40,7 @@ sol! {
     ) external;
     function contextOf(bytes32 receiptId, uint256 randomBlock) external view returns (bytes32);
     function renewModel(bytes32 revision, bytes circuit, bytes weights, bytes roll) external;
-    function openings(bytes32 weightsHash) external view returns (uint64 adoptedAt, uint64 budget, uint64 made);
+    function openings(bytes32 weightsHash) external view returns (uint64 budget, uint64 made);
     function provenAt(bytes32 receiptId, bytes32 rowsHash) external view returns (uint256);
 
     error NotPublisher(bytes32 revision, address publisher);
@@ -51,7 +51,7 @@ sol! {
     error RandomBlockUnknown(uint256 randomBlock);
     error OtherRule(bytes32 registered, bytes32 got);
     error OtherModel(bytes32 registered, bytes32 proven);
-    error RandomBlockBeforeRenewal(uint256 randomBlock, uint256 adoptedAt);
+    error RandomBlockBeforeRenewal(uint256 randomBlock, uint256 renewedAt);
     error BudgetUsed(bytes32 weightsHash, uint256 budget);
     error BadCount(uint256 receipts);
     error OtherRevision(bytes32 first, bytes32 got);
@@ -187,6 +187,17 @@ pub(crate) async fn proven(
     signed: &SignedReceipt,
     block: u64,
 ) -> proveCall {
+    proven_of(chain, model, signed, block, input(12)).await
+}
+
+/// The same of a run on these inputs.
+pub(crate) async fn proven_of(
+    chain: &LocalChain,
+    model: &Model,
+    signed: &SignedReceipt,
+    block: u64,
+    inputs: Vec<Vec<i16>>,
+) -> proveCall {
     let id = signed.receipt.id(&chain.network.domain());
     let question = contextOfCall {
         receiptId: B256::from(*id.as_bytes()),
@@ -197,7 +208,7 @@ pub(crate) async fn proven(
         revision: *REVISION.as_bytes(),
         context: chain.view(PROOFS, question).await.0,
     };
-    let (statement, proof) = prove(model, setting, &[input(12)]).unwrap();
+    let (statement, proof) = prove(model, setting, &[inputs]).unwrap();
     proveCall {
         receipt: words(signed),
         signature: signed.signature.as_bytes().to_vec().into(),

@@ -117,6 +117,14 @@ impl Node {
             let detail = "too many proofs wait at this node";
             return Err(Problem::new(Kind::Unavailable, detail).retry_after(5));
         }
+        // Each that waits takes one, if it is proven alone.
+        let waiting = self.prover.waiting(&model.entry.revision) as u64;
+        if asked.rung == Rung::Proven && model.proofs_left().is_some_and(|left| left <= waiting) {
+            let detail = "the proofs that wait take all that may be made before a renewal";
+            return Err(
+                Problem::new(Kind::Unavailable, detail).with_hint("ask another node, or later")
+            );
+        }
         let (asked, computed) = self.compute(&model, asked, place).await?;
         self.metrics
             .engine_s

@@ -87,7 +87,13 @@ impl Served {
         if rung != Rung::Proven {
             return Ok(self.engine.clone());
         }
-        if let Some(Err(reason)) = self.noted().proofs {
+        let noted = self.noted().proofs;
+        let hides = self.provable.as_ref().is_some_and(|known| known.hides());
+        if noted.is_none() && hides {
+            let detail = "what is registered of the model is not known yet";
+            return Err(Problem::new(Kind::Unavailable, detail).retry_after(1));
+        }
+        if let Some(Err(reason)) = noted {
             let refused = Problem::new(Kind::UnsupportedRung, reason);
             return Err(refused
                 .with_hint("ask another node of GET /assay/v1/models, or the model's publisher"));
@@ -100,6 +106,12 @@ impl Served {
             )
             .with_hint("GET /assay/v1/models lists the rungs of each model; a revision needs zk/calibration.npy")),
         }
+    }
+
+    /// Proofs that can still be made before a renewal; nothing where none are counted.
+    pub fn proofs_left(&self) -> Option<u64> {
+        let offer = self.noted().proofs?.ok()?;
+        offer.proofs_left
     }
 
     /// Notes what the chain says.

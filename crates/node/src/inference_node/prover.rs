@@ -46,6 +46,8 @@ const WORK_GAS_LIMIT: u64 = TRANSACTION_GAS_LIMIT / 2;
 
 /// Most answers in one proof that hides: it is longer, and a call with more might not fit a transaction.
 const MAX_HIDDEN: usize = 4;
+/// Blocks back from the newest whose hash is surely still known while a proof is made and sent; the contract knows 256.
+const KNOWN_BLOCKS: u64 = 128;
 /// Times that a proof is made anew since the commitment was renewed while it was made.
 const RENEWALS: usize = 2;
 
@@ -168,6 +170,11 @@ impl Prover {
         Ok(())
     }
 
+    /// Jobs of a revision that wait for their turn.
+    pub(super) fn waiting(&self, revision: &RevisionId) -> usize {
+        self.jobs().waiting(revision)
+    }
+
     /// What became of a job; `None` if there was none, or long ago.
     pub(super) fn report(&self, id: &ReceiptId) -> Option<ProofReport> {
         self.jobs().report(id)
@@ -244,8 +251,8 @@ impl Prover {
         let Err(error) = self.prove(link, &ready).await else {
             return;
         };
-        if let [one] = ready.as_slice() {
-            return self.fail(one.job.id, &error);
+        if let ([_], _) | (_, true) = (ready.as_slice(), waits(&error)) {
+            return ready.iter().for_each(|one| self.fail(one.job.id, &error));
         }
         // What is wrong with one of them keeps no other from its proof.
         tracing::warn!(%error, answers = ready.len(), "a batch was not proven: each is proven alone");
@@ -301,25 +308,25 @@ impl Prover {
         ready: &Arc<Vec<Ready>>,
     ) -> Result<(), Error> {
         let ids: Vec<ReceiptId> = ready.iter().map(|one| one.job.id).collect();
-        let settled_at = ready.iter().map(|one| one.height);
-        let adopted_at = registered.openings.map(|openings| openings.adopted_at);
+        let after = ready.iter().map(|one| one.height).max().unwrap_or_default();
+        let after = after.max(registered.renewed_at);
+        let known = link.rpc.height().await?.saturating_sub(KNOWN_BLOCKS);
         // Its hash is in the state of the blocks after it.
-        let random = settled_at
-            .chain(adopted_at)
-            .max()
-            .unwrap_or_default()
-            .saturating_add(1);
+        let random = after.saturating_add(1).max(known);
         link.reach(random.saturating_add(1)).await?;
         let context = proofs::context_of(&link.rpc, &ids, random).await?;
+        if self.were_proven(link, &ids).await? {
+            return Ok(());
+        }
         let count = u32::try_from(ids.len()).ok();
         self.update(&ids, |report| {
             report.state = ProofState::Proving;
             report.answers = count;
         });
         let network = *link.network.id().as_bytes();
-        let (prover, work, weights) = (self.clone(), ready.clone(), registered.weights.clone());
+        let (prover, work, under) = (self.clone(), ready.clone(), registered.clone());
         let proven =
-            tokio::task::spawn_blocking(move || prover.compute(&work, &weights, network, context));
+            tokio::task::spawn_blocking(move || prover.compute(&work, &under, network, context));
         let proof = proven
             .await
             .unwrap_or(Err(Error::PartEnded("the prover")))?;
@@ -344,11 +351,25 @@ impl Prover {
         Ok(())
     }
 
-    /// Proves the answers, all of one revision, at once, under one of its commitments.
+    /// Whether all were proven meanwhile: by a transaction that the node sent before it was stopped.
+    async fn were_proven(&self, link: &Link, ids: &[ReceiptId]) -> Result<bool, Error> {
+        let mut blocks = Vec::new();
+        for id in ids {
+            blocks.extend(proofs::proven_at(&link.rpc, *id).await?);
+        }
+        let all = blocks.len() == ids.len();
+        if all {
+            let proven = ids.iter().zip(blocks);
+            proven.for_each(|(id, block)| self.proven(*id, block));
+        }
+        Ok(all)
+    }
+
+    /// Proves the answers, all of one revision, at once, under its registered commitment.
     fn compute(
         &self,
         ready: &[Ready],
-        weights: &[u8],
+        registered: &Registered,
         network: [u8; 32],
         context: [u8; 32],
     ) -> Result<Proof, Error> {
@@ -356,7 +377,10 @@ impl Prover {
         let revision = revision.unwrap_or(RevisionId::ZERO);
         let gone = || Error::Unprovable("its node serves the revision no more".into());
         let commitments = self.proving.get(&revision).ok_or_else(gone)?;
-        let provable = commitments.spend(weights)?;
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(Error::Stopping);
+        }
+        let provable = commitments.spend(registered)?;
         let rule = proofs::rule_of(commitments.engine())?;
         let setting = Setting {
             network,
@@ -384,13 +408,22 @@ impl Prover {
         self.records.remove(&id);
     }
 
+    /// Gives a job up, or puts it aside until the node starts again where another secret may help then.
     fn fail(&self, id: ReceiptId, error: &Error) {
         tracing::warn!(%id, %error, "an answer was not proven");
+        let waits = waits(error);
         self.update(&[id], |report| {
-            report.state = ProofState::Failed;
-            report.reason = Some(error.to_string());
+            let (state, reason) = match error {
+                _ if waits => (ProofState::Queued, WAITS.to_owned()),
+                Error::Config { .. } => (ProofState::Failed, UNUSABLE.to_owned()),
+                other => (ProofState::Failed, other.to_string()),
+            };
+            report.state = state;
+            report.reason = Some(reason);
         });
-        self.records.remove(&id);
+        if !waits {
+            self.records.remove(&id);
+        }
     }
 
     fn update(&self, ids: &[ReceiptId], change: impl Fn(&mut ProofReport)) {
@@ -402,6 +435,16 @@ impl Prover {
         // Every change is made in one step.
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a client is told of a job that waits for a secret; which file that is, is the operator's alone.
+const WAITS: &str = "it waits until its model's weights are committed to anew and its node has started with the secret of that";
+/// What a client is told of an operator's file.
+const UNUSABLE: &str = "a file of its node is not usable";
+
+/// Whether another secret, or a renewal, may help.
+fn waits(error: &Error) -> bool {
+    matches!(error, Error::OpeningsUsed { .. } | Error::OtherCommitment)
 }
 
 fn micros(time: Duration) -> u64 {

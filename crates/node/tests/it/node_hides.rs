@@ -6,7 +6,7 @@ use crate::{
 };
 use assay_inference::{QuantisedEngine, Revision, RevisionLimits};
 use assay_node::{
-    api::{InferResponse, ModelEntry, ModelList, ProofMode, ProofState},
+    api::{InferResponse, ModelEntry, ModelList, ProofMode, ProofState, ReceiptReport},
     inference_node::{self, Running},
     proofs::{self, Registered},
     secret::{Hidden, Secret},
@@ -73,6 +73,25 @@ impl Stage {
         secret.hide((**engine.provable()).clone()).unwrap()
     }
 
+    /// Renews the commitment; an attempt whose transaction was never sent takes no opening of its own.
+    async fn renewed(&self, first: &Path, next: &Path) {
+        let (rpc, publisher) = (&self.chain.rpc, &self.chain.operator);
+        let revision = self.model.id();
+        let made = openings(first);
+        let secret = Secret::create(next, revision).unwrap();
+        self.hidden(first).renew(secret).unwrap();
+        let again = Secret::open(next).unwrap();
+        let renewed = proofs::renew(rpc, publisher, revision, self.hidden(first), again).await;
+        let renewed = renewed.unwrap();
+        assert_eq!((openings(first), openings(next)), (made + 1, 1));
+        assert_eq!(renewed, self.registered().await);
+        assert_eq!(renewed.weights.as_ref(), self.hidden(next).weights());
+        assert_eq!(renewed.openings.unwrap().made, 1);
+        let other = Secret::create(&self.file("other.secret"), revision).unwrap();
+        let again = proofs::renew(rpc, publisher, revision, self.hidden(first), other).await;
+        assert!(again.unwrap_err().to_string().contains("of another secret"));
+    }
+
     /// Asks, and waits until the answer is proven.
     async fn proven(&self, running: &Running) {
         let answer = ask_proven(running, self.model.id(), 1).await;
@@ -105,7 +124,7 @@ fn openings(file: &Path) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_proves_with_hidden_weights_and_after_their_renewal() {
     let stage = Stage::set().await;
-    let (first, next) = (stage.file("first.secret"), stage.file("next.secret"));
+    let [first, next] = ["first.secret", "next.secret"].map(|name| stage.file(name));
     let revision = stage.model.id();
     let (rpc, publisher) = (&stage.chain.rpc, &stage.chain.operator);
     let secret = Secret::create(&first, revision).unwrap();
@@ -125,32 +144,56 @@ async fn a_node_proves_with_hidden_weights_and_after_their_renewal() {
     trigger.stop();
     running.finished().await.unwrap();
 
-    let next_secret = Secret::create(&next, revision).unwrap();
-    let (running, trigger) = stage.node(&[&first, &next]).await.unwrap();
+    let (running, trigger) = stage.node(&[&first]).await.unwrap();
+    let offered = |left| {
+        move |model: &ModelEntry| {
+            model
+                .proofs
+                .is_some_and(|proofs| proofs.proofs_left == Some(left))
+        }
+    };
+    listed(&running, offered(counted.budget - 2)).await;
     stage.proven(&running).await;
-    let left = counted.budget - 3;
-    let model = listed(&running, |model| {
-        model
-            .proofs
-            .is_some_and(|proofs| proofs.proofs_left == Some(left))
-    })
-    .await;
+    let model = listed(&running, offered(counted.budget - 3)).await;
     assert_eq!(model.proofs.unwrap().mode, ProofMode::ZeroKnowledge);
     assert_eq!(openings(&first), 2);
+    let promised = ask_proven(&running, revision, 1).await;
+    let promised: InferResponse = serde_json::from_value(promised).unwrap();
+    trigger.stop();
+    running.finished().await.unwrap();
+    stage.renewed(&first, &next).await;
 
-    let renewed = proofs::renew(rpc, publisher, revision, stage.hidden(&first), next_secret).await;
-    let renewed = renewed.unwrap();
-    assert_eq!(renewed, stage.registered().await);
-    assert_eq!(renewed.weights.as_ref(), stage.hidden(&next).weights());
-    assert_eq!(renewed.openings.unwrap().made, 1);
+    // With the old secret alone the promise waits; it is kept when the new one is there.
+    let (running, trigger) = stage.node(&[&first]).await.unwrap();
+    let aside = aside(&running, &promised).await;
+    assert!(aside.contains("committed to anew"), "{aside}");
+    trigger.stop();
+    running.finished().await.unwrap();
+    let (running, trigger) = stage.node(&[&first, &next]).await.unwrap();
+    let report = evidence(&running, &promised).await;
+    assert_eq!(report.state, ProofState::Proven, "{report:?}");
+    listed(&running, offered(counted.budget - 3)).await;
     stage.proven(&running).await;
-    assert_eq!((openings(&first), openings(&next)), (3, 2));
-    let other = Secret::create(&stage.file("other.secret"), revision).unwrap();
-    let again = proofs::renew(rpc, publisher, revision, stage.hidden(&first), other).await;
-    assert!(again.unwrap_err().to_string().contains("of another secret"));
+    assert_eq!((openings(&first), openings(&next)), (3, 3));
     trigger.stop();
     running.finished().await.unwrap();
     stage.chain.end();
+}
+
+/// Waits until the node says why a promise waits.
+async fn aside(running: &Running, answer: &InferResponse) -> String {
+    let started = Instant::now();
+    loop {
+        let path = format!("/assay/v1/receipts/{}", answer.receipt_id);
+        let report: ReceiptReport = get(running, &path).await;
+        let evidence = report.evidence.unwrap();
+        if let Some(reason) = evidence.reason {
+            assert_eq!(evidence.state, ProofState::Queued);
+            return reason;
+        }
+        assert!(started.elapsed() < PATIENCE, "{evidence:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -152,7 +152,8 @@ impl SizeClass {
         within("table's entries", ends, ENTRY_BITS)
     }
 
-    /// Whether the sums of every model and input of the class fit its bits, so that none is another number in the field.
+    /// Whether the sums of every model and input of the class fit its bits, so that none is another number in the field. At
+    /// equality they do: the greatest bias is one less than what is added here.
     pub(super) fn holds_sums(&self) -> bool {
         let bits = std::iter::once(self.input_bits).chain(std::iter::repeat(self.hidden_bits));
         let mut layers = self.layers().zip(bits);

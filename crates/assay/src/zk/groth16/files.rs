@@ -6,6 +6,7 @@ use alloy_primitives::{B256, Bytes};
 use anyhow::Result;
 use assay_inference::Revision;
 use assay_inference::provable::Provable;
+use assay_node::files::{Access, write_json};
 use assay_receipt::RevisionId;
 use assay_zkml::groth16::{CAVEAT, PROOF_BYTES, SizeClass, Statement, word};
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,9 @@ impl Salt {
             )
         };
         let bytes = shared::bounded(path, MAX_BYTES).map_err(|e| unusable(e.to_string()))?;
-        let salt: Self = serde_json::from_slice(&bytes).map_err(|e| unusable(e.to_string()))?;
+        // Not in the words of the parser, which may repeat what it read.
+        let salt: Self = serde_json::from_slice(&bytes)
+            .map_err(|_| unusable("it is no salt of a commitment".into()))?;
         match salt.revision == revision.id() {
             true => Ok(salt),
             false => Err(unusable("it is of another revision".into()).into()),
@@ -56,7 +59,7 @@ impl Salt {
 
     /// Writes it for its owner alone.
     pub fn write(&self, path: &Path) -> Result<()> {
-        shared::keep(path, self)
+        Ok(write_json(path, self, Access::Owner)?)
     }
 
     /// The secret.

@@ -76,6 +76,12 @@ impl Jobs {
         self.waiting.len() < MAX_WAITING
     }
 
+    /// Jobs of a revision that wait for their turn.
+    pub(super) fn waiting(&self, revision: &RevisionId) -> usize {
+        let own = |ticket: &&Ticket| ticket.revision == *revision;
+        self.waiting.iter().filter(own).count()
+    }
+
     /// Gives a job its place behind those that are due as early.
     pub(super) fn insert(&mut self, ticket: Ticket) {
         self.note(ticket.id, ProofReport::of(ProofState::Queued));
