@@ -252,8 +252,8 @@ def intro(report):
     return (
         f"EZKL {report['versions']['ezkl']} from PyPI, weights fixed, inputs and outputs public, on {machine['cores']} cores of "
         f"{machine['cpu']} with {machine['memory_mb']:,} MB. "
-        "EZKL calibrates itself, but for digits-block its scale is given (2^10): its own (2^11) needs a circuit of 2^20 rows, whose "
-        "proof does not fit in 39 GB. "
+        "EZKL calibrates itself, but for digits-block its scale is given (2^10): its own (2^11) makes a circuit of twice "
+        "as many rows, whose proof was too large for the machine on which it was tried. "
         "Ours: the build that `assay` has; the last table has others."
     )
 

@@ -16,6 +16,7 @@ use assay_node::{
     proofs::{self, Registered},
     registry,
     rpc_client::RpcClient,
+    secret::Hidden,
     wallet::Wallet,
 };
 use serde_json::json;
@@ -110,7 +111,7 @@ async fn register(
     let secret = match (secret, &before) {
         (None, _) => None,
         (Some(path), Some(registered)) => {
-            is_hidden_by(revision, registered, path)?;
+            hidden_by(revision, registered, path)?;
             None
         }
         (Some(path), None) => {
@@ -124,8 +125,8 @@ async fn register(
     registered.context("registering the model for proofs")
 }
 
-/// Refuses a secret that is not the one of what is registered.
-fn is_hidden_by(revision: &Revision, registered: &Registered, path: &Path) -> Result<()> {
+/// The model hidden by the secret in a file, which has to be the one of what is registered.
+fn hidden_by(revision: &Revision, registered: &Registered, path: &Path) -> Result<Hidden> {
     if registered.openings.is_none() {
         return Err(Complaint::failed(
             "the revision's model is registered without hidden weights, for good",
@@ -137,7 +138,7 @@ fn is_hidden_by(revision: &Revision, registered: &Registered, path: &Path) -> Re
     }
     let hidden = zk::hide(zk::known(path, revision)?, zk::provable(revision)?)?;
     if hidden.weights() == registered.weights.as_ref() {
-        return Ok(());
+        return Ok(hidden);
     }
     Err(Complaint::failed(format!(
         "{}: the registered commitment is of another secret",
@@ -164,7 +165,7 @@ fn proofs_text(offer: &ProofOffer) -> String {
     match (offer.mode, offer.proofs_left) {
         (ProofMode::Succinct, _) => "succinct: they hide nothing".into(),
         (ProofMode::ZeroKnowledge, left) => format!(
-            "zero-knowledge: they hide the weights, and the chain takes {} more before a renewal",
+            "zero-knowledge: made to hide the weights; the chain takes {} more before a renewal",
             left.unwrap_or_default()
         ),
     }
@@ -182,9 +183,7 @@ async fn renew(arguments: cli::Renew, form: Form) -> Result<Exit> {
     let before = proofs::registered(&rpc, revision.id())
         .await?
         .ok_or_else(none)?;
-    is_hidden_by(&revision, &before, &arguments.secret)?;
-    let provable = zk::provable(&revision)?;
-    let hidden = zk::hide(zk::known(&arguments.secret, &revision)?, provable)?;
+    let hidden = hidden_by(&revision, &before, &arguments.secret)?;
     // One that an interrupted renewal made has its openings counted.
     let next = zk::known_or_fresh(&arguments.next, &revision)?;
     let registered = {

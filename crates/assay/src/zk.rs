@@ -137,7 +137,7 @@ fn quote_text(report: &QuoteReport) -> String {
             (
                 "hides",
                 match report.zero_knowledge {
-                    true => "the weights, for a counted number of openings; inputs and outputs are public".into(),
+                    true => "the weights, if docs/zkml.md holds, for a counted number of openings; inputs and outputs are public".into(),
                     false => "nothing: this is the succinct mode".into(),
                 },
             ),

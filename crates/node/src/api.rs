@@ -205,7 +205,7 @@ pub struct ModelEntry {
 /// How answers of a model are proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProofOffer {
-    /// What the proofs hide.
+    /// What the proofs are made to hide.
     pub mode: ProofMode,
     /// Proofs that the chain still takes before the publisher has to commit to the weights anew; absent where nothing is
     /// hidden and nothing counted.
@@ -219,7 +219,7 @@ pub struct ProofOffer {
 pub enum ProofMode {
     /// Nothing is claimed to be hidden.
     Succinct,
-    /// The weights are hidden, for so many openings of their commitment; inputs and outputs are not.
+    /// Made to hide the weights, for so many openings of their commitment; inputs and outputs are public.
     ZeroKnowledge,
 }
 

@@ -160,8 +160,7 @@ impl Hidden {
     /// # Errors
     /// [`Error::Config`] if the file is not usable.
     pub fn proofs_left(&self) -> Result<u64, Error> {
-        let counted = self.provable.clone().counted(self.content()?.openings);
-        let left = counted.model().openings_left().unwrap_or_default();
+        let left = self.left(self.content()?.openings);
         Ok(left.saturating_sub(1) as u64)
     }
 
@@ -190,8 +189,7 @@ impl Hidden {
 
     /// Counts one opening more than `made`, if `kept` are left after it.
     fn count(&self, content: Content, made: usize, kept: usize) -> Result<Provable, Error> {
-        let counted = self.provable.clone().counted(made);
-        if counted.model().openings_left().unwrap_or_default() <= kept {
+        if self.left(made) <= kept {
             return Err(Error::OpeningsUsed {
                 file: self.secret.path.clone(),
                 made,
@@ -202,7 +200,13 @@ impl Hidden {
             ..content
         };
         files::write_json(&self.secret.path, &content, Access::Owner)?;
-        Ok(counted)
+        Ok(self.provable.clone().counted(made))
+    }
+
+    /// Openings that are left after so many.
+    fn left(&self, made: usize) -> usize {
+        let budget = self.provable.model().budget().unwrap_or_default();
+        budget.saturating_sub(made)
     }
 
     /// Commits to the same weights by another secret: the model under it, and the proof that both are of the same weights.

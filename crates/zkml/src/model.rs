@@ -221,6 +221,11 @@ impl Model {
         &self.weights
     }
 
+    /// How often the weights may be opened; nothing where they are not hidden and none are counted.
+    pub fn budget(&self) -> Option<usize> {
+        Some(self.hidden.as_ref()?.budget.most)
+    }
+
     /// Openings of the weights that are left; nothing where they are not hidden and none are counted.
     pub fn openings_left(&self) -> Option<usize> {
         let Hidden { budget, .. } = self.hidden.as_ref()?;

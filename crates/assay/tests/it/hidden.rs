@@ -82,7 +82,7 @@ fn weights_are_hidden_from_the_publication_on_and_the_commitment_is_renewed() {
         let run = hiding(&first);
         assert_eq!((run.status, run.stderr.as_str()), (0, ""));
         assert!(
-            run.stdout.contains("they hide the weights"),
+            run.stdout.contains("made to hide the weights"),
             "{}",
             run.stdout
         );

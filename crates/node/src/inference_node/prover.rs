@@ -251,7 +251,7 @@ impl Prover {
         let Err(error) = self.prove(link, &ready).await else {
             return;
         };
-        if let ([_], _) | (_, true) = (ready.as_slice(), waits(&error)) {
+        if ready.len() == 1 || waits(&error) {
             return ready.iter().for_each(|one| self.fail(one.job.id, &error));
         }
         // What is wrong with one of them keeps no other from its proof.
@@ -267,7 +267,7 @@ impl Prover {
     /// A job with the place of its receipt, once that has settled; `None` for one that is proven already.
     async fn settled(&self, link: &Link, ticket: &Ticket) -> Result<Option<Ready>, Error> {
         let job = self.records.load(&ticket.id);
-        // A node that was stopped between a proof's sending and its block proves nothing twice.
+        // Of a node that was stopped after it had sent a proof: what the chain has by now is not proven again.
         if let Ok(Some(block)) = proofs::proven_at(&link.rpc, ticket.id).await {
             self.proven(ticket.id, block);
             return Ok(None);
