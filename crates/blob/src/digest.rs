@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is not {digits} lower-case hexadecimal digits, which {what} has")]
 pub struct DigestError {
-    what: &'static str,
-    digits: usize,
+    pub(crate) what: &'static str,
+    pub(crate) digits: usize,
 }
 
 /// Value of a lower-case hex digit.
@@ -23,7 +23,8 @@ const fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
-fn parse<const N: usize>(text: &str) -> Option<[u8; N]> {
+/// The bytes that lower-case hex digits stand for, the first digits first.
+pub(crate) fn parse<const N: usize>(text: &str) -> Option<[u8; N]> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() || pairs.len() != N {
         return None;

@@ -13,6 +13,23 @@
     )
 )]
 
+pub mod challenge;
 mod digest;
+pub mod erasure;
+mod error;
+pub mod signing;
+pub mod store;
+mod tree;
+pub mod xet;
 
-pub use digest::{BlobId, DigestError, GitOid, Sha256};
+pub use challenge::Challenge;
+pub use erasure::{Code, ErasureManifest};
+pub use error::Error;
+pub use store::{
+    Collected, Expected, Health, Inserted, Reader, Receiver, Reconstruction, SliceReader, Store,
+    StoreLimits, Stored, Usage, Writer,
+};
+pub use tree::{BLOB_BYTES_MAX, GROUP_BYTES};
+pub use xet::{Fetch, Term, XetHash};
+
+pub use digest::{BlobId, DigestError, GitOid, Sha256, pointer};
