@@ -27,6 +27,7 @@ const GENESIS = {
   NodeRegistry: "NODE_REGISTRY",
   Settlement: "SETTLEMENT",
   Proofs: "PROOFS",
+  Hubs: "HUBS",
 };
 
 /** What is deployed by transaction. */

@@ -49,7 +49,7 @@ export function artifact(name) {
   return JSON.parse(readFileSync(join(CONTRACTS, "artifacts", `${name}.json`), "utf8"));
 }
 
-const NAMES = ["Credit", "ModelRegistry", "NodeRegistry", "Settlement", "Proofs"];
+const NAMES = ["Credit", "ModelRegistry", "NodeRegistry", "Settlement", "Proofs", "Hubs"];
 const OTHERS = ["IReceiptVerifier", "IProofVerifier", "ExampleConsumer", "ForeignConsumer", "LightClient"];
 const ARTIFACTS = Object.fromEntries([...NAMES, ...OTHERS].map((name) => [name, artifact(name)]));
 
@@ -181,6 +181,7 @@ export async function startChain(rules = "prague") {
     nodes: contract(ARTIFACTS.NodeRegistry),
     settlement: contract(ARTIFACTS.Settlement),
     proofs: contract(ARTIFACTS.Proofs),
+    hubs: contract(ARTIFACTS.Hubs),
     snapshot: async () => {
       saved = await client.snapshot();
     },
@@ -240,26 +241,45 @@ export const DOMAINS = {
   build: keccak256(toHex("a build")),
 };
 
-/** The node key's agreement to be registered, with any part replaced by `changes`. */
-export function signRegistration(node, changes) {
-  const { operator, endpoint, nodeAddress = node.address, domain = {} } = changes;
-  return node.signTypedData({
+/** Signs typed data in the domain of a contract of this network, whose parts `changes` replaces. */
+function signIn(contract, account, { primaryType, fields, message, changes = {} }) {
+  return account.signTypedData({
     domain: {
       name: "Assay",
       version: "1",
       chainId: foundry.id,
-      verifyingContract: ARTIFACTS.NodeRegistry.address,
+      verifyingContract: ARTIFACTS[contract].address,
       salt: NETWORK_ID,
-      ...domain,
+      ...changes,
     },
-    types: {
-      Registration: [
-        { name: "node", type: "address" },
-        { name: "operator", type: "address" },
-        { name: "endpoint", type: "string" },
-      ],
-    },
-    primaryType: "Registration",
-    message: { node: nodeAddress, operator, endpoint },
+    types: { [primaryType]: Object.entries(fields).map(([name, type]) => ({ name, type })) },
+    primaryType,
+    message,
   });
+}
+
+/** The node key's agreement to be registered, with any part replaced by `changes`. */
+export function signRegistration(node, { operator, endpoint, nodeAddress = node.address, domain }) {
+  const fields = { node: "address", operator: "address", endpoint: "string" };
+  const message = { node: nodeAddress, operator, endpoint };
+  return signIn("NodeRegistry", node, { primaryType: "Registration", fields, message, changes: domain });
+}
+
+/** The hub key's agreement to be registered with `message`. */
+export function signHub(hub, message, changes) {
+  const fields = { hub: "address", operator: "address", endpoint: "string", policy: "bytes32" };
+  return signIn("Hubs", hub, { primaryType: "HubRegistration", fields, message, changes });
+}
+
+/** The publisher's delegation to a hub. */
+export function signDelegation(publisher, message, changes) {
+  const fields = {
+    publisher: "address",
+    hub: "address",
+    scope: "uint8",
+    notAfter: "uint64",
+    salt: "uint64",
+    seal: "bytes32",
+  };
+  return signIn("ModelRegistry", publisher, { primaryType: "Delegation", fields, message, changes });
 }

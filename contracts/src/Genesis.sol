@@ -6,7 +6,7 @@ pragma solidity ^0.8.28;
 
 // Credit, the token in which prices and bonds are counted. Genesis writes balances (slot 0) and supply (slot 1).
 address constant CREDIT = 0x00000000000000000000000000000000a5500001;
-// ModelRegistry, which says who published a revision. Empty at genesis.
+// ModelRegistry, which says who published a revision, and to what each ref of a name points. Empty at genesis.
 address constant MODEL_REGISTRY = 0x00000000000000000000000000000000a5500002;
 // NodeRegistry, which says which node key is bonded and by whom. Empty at genesis.
 address constant NODE_REGISTRY = 0x00000000000000000000000000000000a5500003;
@@ -14,6 +14,8 @@ address constant NODE_REGISTRY = 0x00000000000000000000000000000000a5500003;
 address constant SETTLEMENT = 0x00000000000000000000000000000000A5500004;
 // Proofs, which remembers models that can be proven and computations that were. Empty at genesis.
 address constant PROOFS = 0x00000000000000000000000000000000A5500005;
+// Hubs, which says who serves content, and what they found of each other. Empty at genesis.
+address constant HUBS = 0x00000000000000000000000000000000A5500006;
 // The precompile by which validators check receipts natively. It has no bytecode.
 address constant RECEIPT_VERIFIER = 0x000000000000000000000000000000000000A551;
 // The precompile by which validators check proofs of inferences natively. It has no bytecode.

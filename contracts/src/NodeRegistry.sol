@@ -2,10 +2,9 @@
 pragma solidity ^0.8.28;
 
 import {CREDIT, SETTLEMENT} from "./Genesis.sol";
-import {Signatures} from "./Signatures.sol";
+import {Registrations} from "./Registrations.sol";
 import {ICredit} from "./interfaces/ICredit.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
-import {ISettlement} from "./interfaces/ISettlement.sol";
 
 /// Which node keys answer for their receipts with a bond, who operates them, and what they could fail with.
 ///
@@ -64,9 +63,9 @@ contract NodeRegistry is INodeRegistry {
     uint256 public constant REPORTER_SHARE_BPS = 1_000;
     uint256 private constant BPS = 10_000;
     /// A URL, not a document.
-    uint256 public constant MAX_ENDPOINT_BYTES = 256;
+    uint256 public constant MAX_ENDPOINT_BYTES = Registrations.MAX_ENDPOINT_BYTES;
     /// What one call of `nodes` returns at most, so that a call stays within a node's gas limit.
-    uint256 public constant MAX_PAGE = 256;
+    uint256 public constant MAX_PAGE = Registrations.MAX_PAGE;
 
     bytes32 public constant REGISTRATION_TYPEHASH =
         keccak256("Registration(address node,address operator,string endpoint)");
@@ -95,12 +94,8 @@ contract NodeRegistry is INodeRegistry {
     error BondTooSmall(uint256 bond, uint256 minimum);
     /// Nothing to add.
     error ZeroAmount();
-    /// The endpoint is empty, longer than 256 bytes, or not printable ASCII.
-    error BadEndpoint();
     /// A country is two capital letters or zero.
     error BadCountry(bytes2 country);
-    /// The registration is not signed by the node key.
-    error BadSignature(address node);
     /// Only the operator of the node may do this.
     error NotOperator(address node);
     /// Only Settlement may do this.
@@ -212,14 +207,7 @@ contract NodeRegistry is INodeRegistry {
 
     /// The node keys from `offset` on in the order of registration, at most `limit` and at most MAX_PAGE.
     function nodes(uint256 offset, uint256 limit) external view returns (address[] memory page) {
-        uint256 length = _nodes.length;
-        uint256 size = offset >= length ? 0 : length - offset;
-        if (size > limit) size = limit;
-        if (size > MAX_PAGE) size = MAX_PAGE;
-        page = new address[](size);
-        for (uint256 i = 0; i < size; i++) {
-            page[i] = _nodes[offset + i];
-        }
+        return Registrations.page(_nodes, offset, limit);
     }
 
     /// The digest that a node key signs to be registered by `operator` at `endpoint`.
@@ -228,9 +216,9 @@ contract NodeRegistry is INodeRegistry {
         view
         returns (bytes32)
     {
-        bytes32 domain = Signatures.networkDomain(address(this), ISettlement(SETTLEMENT).networkId());
-        bytes32 body = keccak256(abi.encode(REGISTRATION_TYPEHASH, node, operator, keccak256(bytes(endpoint))));
-        return Signatures.digest(domain, body);
+        return Registrations.digest(
+            keccak256(abi.encode(REGISTRATION_TYPEHASH, node, operator, keccak256(bytes(endpoint))))
+        );
     }
 
     function _require(address node, Status status) private view returns (Record storage record) {
@@ -239,13 +227,8 @@ contract NodeRegistry is INodeRegistry {
     }
 
     function _checkEndpoint(address node, string calldata endpoint, bytes calldata signature) private view {
-        bytes calldata raw = bytes(endpoint);
-        if (raw.length == 0 || raw.length > MAX_ENDPOINT_BYTES) revert BadEndpoint();
-        for (uint256 i = 0; i < raw.length; i++) {
-            if (raw[i] <= 0x20 || raw[i] >= 0x7f) revert BadEndpoint();
-        }
-        address signer = Signatures.recover(registrationDigest(node, msg.sender, endpoint), signature);
-        if (signer == address(0) || signer != node) revert BadSignature(node);
+        Registrations.checkEndpoint(bytes(endpoint));
+        Registrations.checkSigner(node, registrationDigest(node, msg.sender, endpoint), signature);
     }
 
     function _checkCountry(bytes2 country) private pure {

@@ -13,6 +13,7 @@ const GENESIS = {
   NodeRegistry: ["0x00000000000000000000000000000000a5500003", ["_records"]],
   Settlement: ["0x00000000000000000000000000000000a5500004", ["networkId", "streams", "batches"]],
   Proofs: ["0x00000000000000000000000000000000a5500005", ["models", "provenAt"]],
+  Hubs: ["0x00000000000000000000000000000000a5500006", ["_records", "_hubs", "tallyOf"]],
 };
 
 for (const [name, [address, labels]] of Object.entries(GENESIS)) {

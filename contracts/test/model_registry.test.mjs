@@ -91,6 +91,7 @@ for (const name of [
   "a-_b",
   "a\u0000b",
   "dígits",
+  "digits.git",
   "a\n",
   "`rm`",
   "🤖",

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { hexToBigInt, slice, toHex } from "viem";
+import { hexToBigInt, slice, toHex, zeroHash } from "viem";
 import { artifact, bob, mappingSlot, startChain } from "../harness/chain.mjs";
 import { RECEIPT_TYPES, REVISION } from "../harness/receipts.mjs";
 
@@ -120,3 +120,45 @@ test("other fields, values and places do not", () =>
   each(cases("disclosure", "reject", ["disclosure", "path", "out-of-bounds"]), async (vector) =>
     assert.notEqual(await commitmentOf(vector), vector.commitment),
   ));
+
+/** What the registry says to the hub that a token's delegation is shown to, with a move of a model's first branch. */
+async function commitWith({ domain, hub, now_ms, delegation, signature }) {
+  const { client, models } = chain;
+  await client.setStorageAt({ address: chain.settlement.address, index: toHex(0, { size: 32 }), value: domain.network });
+  await client.request({ method: "anvil_setChainId", params: [Number(domain.chainId)] });
+  const timestamp = BigInt(now_ms) / 1000n;
+  if ((await chain.now()) !== timestamp) {
+    await client.setNextBlockTimestamp({ timestamp });
+    await client.mine({ blocks: 1 });
+  }
+  assert.equal(domain.settlement, models.address);
+  const digests = { parent: zeroHash, revision: REVISION, commit: REVISION };
+  const args = [delegation, signature, { kind: 0, name: "digits", ref: "main", ...digests }];
+  const { abi, address } = models;
+  const call = client.simulateContract({ account: hub, abi, address, functionName: "commitFor", args });
+  return outcome(call.then(() => "committed"));
+}
+
+test("the registry takes the delegations of the vectors' tokens, and their digests", () =>
+  each(cases("hub/token", "accept"), async (vector) => {
+    assert.equal(await commitWith(vector), "committed");
+    assert.equal(await chain.models.read("delegationDigest", vector.delegation), vector.digest);
+  }));
+
+test("the registry refuses the others for what is wrong with them", async () => {
+  const errors = {
+    "wrong-signer": "BadSignature",
+    "other-hub": "OtherHub",
+    expired: "Expired",
+    "from-the-future": "FromTheFuture",
+    "read-only": "NotWritable",
+  };
+  for (const [reason, error] of Object.entries(errors)) {
+    const known = cases("hub/token", "reject", [reason]);
+    // Where the hub itself was changed, the chain sees that another one calls.
+    await each(known, async (vector) => {
+      const changed = vector.delegation.hub.toLowerCase() !== vector.hub.toLowerCase();
+      assert.equal(await commitWith(vector), changed ? "OtherHub" : error);
+    });
+  }
+});

@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     light::Network,
     spec::{
-        Allocation, CREDIT, MODEL_REGISTRY, NODE_REGISTRY, PROOFS, SETTLEMENT, Spec,
+        Allocation, CREDIT, HUBS, MODEL_REGISTRY, NODE_REGISTRY, PROOFS, SETTLEMENT, Spec,
         address_mapping_slot,
     },
 };
@@ -243,7 +243,7 @@ impl ValidatorSecret {
 }
 
 /// Compiled contracts, checked against a recompile by `make test`.
-const ARTEFACTS: [(Address, &str); 5] = [
+const ARTEFACTS: [(Address, &str); 6] = [
     (
         CREDIT,
         include_str!("../../../contracts/artifacts/Credit.json"),
@@ -264,6 +264,7 @@ const ARTEFACTS: [(Address, &str); 5] = [
         PROOFS,
         include_str!("../../../contracts/artifacts/Proofs.json"),
     ),
+    (HUBS, include_str!("../../../contracts/artifacts/Hubs.json")),
 ];
 
 /// `Settlement.networkId` and `Credit.balanceOf`, `Credit.totalSupply`, by their storage layouts.

@@ -6,7 +6,7 @@ use revm::{context::CfgEnv, primitives::hardfork::SpecId};
 
 /// ERC-20 "Assay Credit".
 pub const CREDIT: Address = address!("00000000000000000000000000000000A5500001");
-/// Names and revisions of models.
+/// Names, refs and revisions of models and data sets, and handles of accounts.
 pub const MODEL_REGISTRY: Address = address!("00000000000000000000000000000000A5500002");
 /// Node keys, operators and bonds.
 pub const NODE_REGISTRY: Address = address!("00000000000000000000000000000000A5500003");
@@ -14,6 +14,8 @@ pub const NODE_REGISTRY: Address = address!("00000000000000000000000000000000A55
 pub const SETTLEMENT: Address = address!("00000000000000000000000000000000A5500004");
 /// Models that can be proven, and what was proven of them.
 pub const PROOFS: Address = address!("00000000000000000000000000000000A5500005");
+/// Hubs that serve content, and what they say of each other.
+pub const HUBS: Address = address!("00000000000000000000000000000000A5500006");
 /// The precompile that verifies receipts.
 pub const VERIFIER: Address = address!("000000000000000000000000000000000000A551");
 /// The precompile that verifies proofs of inferences.
