@@ -44,8 +44,10 @@ vectors: ## Write the frozen vectors again; a difference means that a wire forma
 	cargo build --quiet --workspace --examples
 	"$(CARGO_TARGET_DIR)/debug/examples/make_vectors"
 	"$(CARGO_TARGET_DIR)/debug/examples/make_chain_vectors"
+	"$(CARGO_TARGET_DIR)/debug/examples/make_hub_vectors"
 	"$(CARGO_TARGET_DIR)/debug/examples/make_zkml_vectors"
 	"$(CARGO_TARGET_DIR)/debug/examples/make_groth16_vectors"
+	"$(CARGO_TARGET_DIR)/debug/examples/make_sketch_vectors"
 
 contracts: ## Compile the contracts again and write their artefacts
 	@scripts/contracts.sh

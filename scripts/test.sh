@@ -5,11 +5,12 @@ cd "$(dirname "$0")/.." || exit
 source scripts/environment.sh
 source scripts/suites.sh
 source scripts/network.sh
-trap network_stop EXIT
+source scripts/hub.sh
+trap 'network_stop; hub_stop' EXIT
 claim_target
 export CARGO_TERM_COLOR=never NO_COLOR=1
 
-suites=(scripts rust doc readme contracts onnx rpc)
+suites=(scripts rust doc readme contracts onnx rpc signing hub hub-malformed hubs)
 
 # The scripts that add the results up are tested first: a reader that misreads makes everything below worthless.
 run_scripts() {
@@ -43,6 +44,20 @@ run_onnx() {
 
 run_rpc() { suite rpc read_own rpc_clients; }
 
+run_signing() { suite signing read_own signing_client; }
+
+run_hub() { suite hub read_own hub_clients; }
+
+run_hub-malformed() { suite hub-malformed read_own hub_malformed; }
+
+# Five hubs as processes: some die, one lies, one refuses.
+run_hubs() { suite hubs read_own five_hubs; }
+
+five_hubs() {
+	cargo build --quiet --workspace --bins || return
+	PORT_BASE=$(free_ports) with_venv clients/hub/requirements-2.lock clients/hub/five.py "$CARGO_TARGET_DIR/debug/assay"
+}
+
 # onnxruntime says what our executor should say.
 onnx_oracle() {
 	cargo build --quiet --workspace --example run_model || return
@@ -55,6 +70,12 @@ onnx_engine() {
 	directory=$(venv clients/onnx/requirements.lock) || return
 	libraries=("$directory"/lib/python*/site-packages/onnxruntime/capi/libonnxruntime.so*)
 	ASSAY_ONNXRUNTIME=${libraries[0]} cargo test --workspace --test onnxruntime
+}
+
+# The tool that people sign models with today says what our signatures are worth, and we what its are.
+signing_client() {
+	cargo build --quiet --workspace --bins || return
+	with_venv clients/signing/requirements.lock clients/signing/check.py "$CARGO_TARGET_DIR/debug/assay"
 }
 
 in_contracts() { (cd contracts && "$@"); }
@@ -80,6 +101,33 @@ rpc_clients() {
 	((status == 0)) || { echo "the network's log:"; tail -n 20 "$data/network.log"; }
 	rm -rf "$data"
 	return "$status"
+}
+
+# with_hub FRONT COMMAND...: runs the command beside a hub of its own, whose log it shows when it fails; FRONT as for
+# hub_start, may be empty.
+with_hub() {
+	local data front=$1 status=0
+	shift
+	data=$(mktemp -d)
+	hub_start "$data" "$front" && "$@" || status=$?
+	hub_stop
+	((status == 0)) || { echo "the hub's log, whole in $data:"; tail -n 20 "$data/hub.log"; }
+	((status != 0)) || rm -rf "$data"
+	return "$status"
+}
+
+# huggingface_hub, both major versions, by Xet and without it.
+hub_clients() {
+	local older newer
+	older=$(venv clients/hub/requirements-1.lock) && newer=$(venv clients/hub/requirements-2.lock) || return
+	PYTHON_1=$older/bin/python PYTHON_2=$newer/bin/python with_hub front python3 clients/hub/run.py
+}
+
+hub_malformed() { with_hub '' malformed_requests; }
+
+malformed_requests() {
+	TMPDIR=$HUB_DIRECTORY with_venv clients/hub/requirements-2.lock clients/hub/populate.py >"$HUB_DIRECTORY/fields.json" || return
+	with_venv clients/hub/requirements-malformed.lock clients/hub/malformed.py "$HUB_DIRECTORY/fields.json"
 }
 
 for name in "${@:-${suites[@]}}"; do

@@ -1,12 +1,14 @@
 //! The command line: what can be asked for, and its help.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Where a gateway of a local network listens.
 pub const DEFAULT_GATEWAY: &str = "http://127.0.0.1:8080";
 /// Where the first validator of a local network serves JSON-RPC.
 pub const DEFAULT_RPC: &str = "http://127.0.0.1:8545";
+/// Where a hub listens by convention.
+pub const DEFAULT_HUB: &str = "http://127.0.0.1:8081";
 /// The folder of a local network.
 pub const DEFAULT_DATA: &str = "./.assay";
 
@@ -41,7 +43,9 @@ pub enum Command {
     Node(Node),
     /// Run a gateway.
     Gateway(Role),
-    /// Publish a model, or show a published one.
+    /// Run a hub of models and data sets, register it, refuse something there, or make a token for it.
+    Hub(Hub),
+    /// Publish, show, fetch or sign a model, or find out where one comes from.
     #[command(subcommand)]
     Model(Model),
     /// Ask a model and get its answer with a receipt.
@@ -66,12 +70,15 @@ pub struct Place {
     /// Forget the network in the folder and make a new one.
     #[arg(long)]
     pub reset: bool,
-    /// Take all ports from the 64 that begin here; otherwise 8080, 8101.., 8545.., 9001.. and 9101...
+    /// Take all ports from the 64 that begin here; otherwise 8080, 8081.., 8101.., 8545.., 9001.. and 9101...
     #[arg(long, value_name = "N")]
     pub port_base: Option<u16>,
     /// Folder of revision directories; otherwise ./models, or four models that come with this program.
     #[arg(long, value_name = "DIR")]
     pub models: Option<PathBuf>,
+    /// Hubs of a new network, of one operator each: one if left out, at most 5.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=5))]
+    pub hubs: Option<u16>,
 }
 
 /// `assay demo`.
@@ -156,6 +163,80 @@ pub struct NodeStatus {
     pub rpc: String,
 }
 
+/// `assay hub`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Hub {
+    /// The configuration to run with.
+    #[command(flatten)]
+    pub run: Option<Role>,
+    /// What else to do.
+    #[command(subcommand)]
+    pub command: Option<HubCommand>,
+}
+
+/// `assay hub token`, `assay hub register` and `assay hub refuse`.
+#[derive(Debug, Subcommand)]
+pub enum HubCommand {
+    /// Enter a hub into the network's list, where clients and other hubs find it.
+    Register(HubRegister),
+    /// Say that a hub does not serve something, with a reason that its public log keeps; or that it does again.
+    Refuse(HubRefuse),
+    /// Print a token with which Hugging Face's clients use a hub in an account's name; set HF_TOKEN to it.
+    Token(HubToken),
+}
+
+/// `assay hub register`.
+#[derive(Debug, Args)]
+pub struct HubRegister {
+    /// The hub's configuration: its key, its endpoint, its network.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Key file of the operator's account, which pays gas.
+    #[arg(long, value_name = "FILE")]
+    pub operator_key: PathBuf,
+}
+
+/// `assay hub refuse`.
+#[derive(Debug, Args)]
+pub struct HubRefuse {
+    /// A revision (0x and 64 hex digits), a blob (64 hex digits), or a repository (NAMESPACE/NAME).
+    #[arg(value_name = "WHAT")]
+    pub what: String,
+    /// Why, in a sentence that everybody may read.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// The hub.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_HUB, env = "HF_ENDPOINT", hide_env_values = true)]
+    pub hub: String,
+    /// Key file of the hub's operator.
+    #[arg(long, value_name = "FILE")]
+    pub operator_key: PathBuf,
+    /// Serve it again from now on.
+    #[arg(long)]
+    pub withdraw: bool,
+}
+
+/// `assay hub token`.
+#[derive(Debug, Args)]
+pub struct HubToken {
+    /// Key file of the account: 0x and 64 hex digits.
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// The hub that is asked whose key the token is for.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_HUB, env = "HF_ENDPOINT", hide_env_values = true)]
+    pub hub: String,
+    /// Make no token if the hub says that it has another key than this.
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// Allow reading only.
+    #[arg(long)]
+    pub read: bool,
+    /// Days for which it is good.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub days: u32,
+}
+
 /// `assay model`.
 #[derive(Debug, Subcommand)]
 pub enum Model {
@@ -165,6 +246,40 @@ pub enum Model {
     Renew(Renew),
     /// Show a published model: its newest revision, its signature and who serves it.
     Show(ShowModel),
+    /// Fetch a repository from several hubs at once, and verify every byte of it.
+    Pull(Pull),
+    /// Sign a model's files as the tool `model-signing` does (OpenSSF Model Signing v1.0).
+    Sign(SignModel),
+    /// Verify the signature over a model's files; works with the network off.
+    Verify(VerifyModel),
+    /// Find out what a model was made of, from statements and its tensors; works with the network off.
+    Lineage(LineageOf),
+}
+
+/// `assay model pull`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// The repository: NAMESPACE/NAME, the namespace an address or a handle.
+    #[arg(value_name = "REPOSITORY")]
+    pub repository: String,
+    /// Directory to put the files into; made if missing.
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// A branch, or a tag as refs/tags/NAME.
+    #[arg(long, value_name = "REF", default_value = "main")]
+    pub revision: String,
+    /// It is a data set.
+    #[arg(long)]
+    pub dataset: bool,
+    /// JSON-RPC of a validator, which says what the repository is now and where hubs are.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_RPC, env = "ASSAY_RPC", hide_env_values = true)]
+    pub rpc: String,
+    /// Ask these hubs and no others; otherwise all that the chain lists.
+    #[arg(long, value_name = "URL")]
+    pub hub: Vec<String>,
+    /// Ask hubs at loopback and private addresses, too, as in a network on one machine.
+    #[arg(long)]
+    pub allow_private_hubs: bool,
 }
 
 /// `assay model publish`.
@@ -213,6 +328,64 @@ pub struct ShowModel {
     /// The gateway to ask.
     #[arg(long, value_name = "URL", default_value = DEFAULT_GATEWAY, env = "ASSAY_GATEWAY", hide_env_values = true)]
     pub gateway: String,
+}
+
+/// `assay model sign`.
+#[derive(Debug, Args)]
+pub struct SignModel {
+    /// The model: a directory, or one file.
+    #[arg(value_name = "DIR")]
+    pub model: PathBuf,
+    /// Private key on P-256, P-384 or P-521, PEM, not encrypted.
+    #[arg(long, value_name = "PEM")]
+    pub key: PathBuf,
+    /// Certificate of the key, then those that lead from it towards a root, PEM; otherwise the bundle names the key itself.
+    #[arg(long, value_name = "CHAIN")]
+    pub certificate: Option<PathBuf>,
+    /// Write the bundle to FILE; otherwise to DIR/model.sig.
+    #[arg(long, value_name = "FILE")]
+    pub signature: Option<PathBuf>,
+    /// Leave PATH in the model out of the signature, beside git's own files; may be given several times.
+    #[arg(long, value_name = "PATH")]
+    pub ignore: Vec<String>,
+}
+
+/// `assay model verify`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("trust").required(true).args(["key", "certificate"]))]
+pub struct VerifyModel {
+    /// The model: a directory, or one file.
+    #[arg(value_name = "DIR")]
+    pub model: PathBuf,
+    /// The bundle; otherwise DIR/model.sig.
+    #[arg(long, value_name = "FILE")]
+    pub signature: Option<PathBuf>,
+    /// The signer's public key, PEM. This is all that is trusted.
+    #[arg(long, value_name = "PEM")]
+    pub key: Option<PathBuf>,
+    /// Root certificates, PEM. Whoever has a certificate under one of them may have signed.
+    #[arg(long, value_name = "ROOTS")]
+    pub certificate: Option<PathBuf>,
+    /// Read files through symbolic links, as in the cache of Hugging Face's client; otherwise a link is refused.
+    #[arg(long)]
+    pub follow_links: bool,
+}
+
+/// `assay model lineage`.
+#[derive(Debug, Args)]
+pub struct LineageOf {
+    /// Directory of the model, then those of models of which it may have been made.
+    #[arg(value_name = "DIR", required = true)]
+    pub models: Vec<PathBuf>,
+    /// A signed statement about a step; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub statement: Vec<PathBuf>,
+    /// Account of the model's publisher (0x and 40 digits), whose statements count as signed and not as claimed.
+    #[arg(long, value_name = "ADDRESS")]
+    pub publisher: Vec<String>,
+    /// Write a bill of materials to FILE: CycloneDX 1.6, JSON.
+    #[arg(long, value_name = "FILE")]
+    pub bom: Option<PathBuf>,
 }
 
 /// `assay infer`.

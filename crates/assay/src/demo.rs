@@ -110,7 +110,7 @@ fn describe(network: &LocalNetwork, started: Instant) -> Vec<String> {
     let seconds = started.elapsed().as_secs_f64();
     vec![
         format!(
-            "{validators} validators, {nodes} inference nodes of {nodes} operators, 1 gateway: up in {seconds:.1} s"
+            "{validators} validators, {nodes} inference nodes of {nodes} operators, 1 hub, 1 gateway: up in {seconds:.1} s"
         ),
         format!(
             "gateway {}, json-rpc {}",

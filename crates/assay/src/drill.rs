@@ -75,6 +75,7 @@ pub async fn run(arguments: cli::Drill, form: Form) -> Result<Exit> {
         reset: true,
         port_base: Some(arguments.port_base),
         models: None,
+        hubs: None,
     };
     let (plan, models) = up::shown_plan(&place)?;
     let mut network = up::start(plan.clone(), up::isolation(true)?).await?;
@@ -189,7 +190,7 @@ async fn kill_and_restart(
     seed: u64,
 ) -> Result<BTreeMap<String, u32>> {
     let mut rng = StdRng::seed_from_u64(seed);
-    let roles = Plan::roles();
+    let roles = network.plan().roles();
     let mut killed = BTreeMap::new();
     let progress = Progress::count("kill -9", rounds.into());
     for _ in 0..rounds {

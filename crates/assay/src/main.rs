@@ -6,12 +6,14 @@ mod client;
 mod complaint;
 mod demo;
 mod drill;
+mod hub;
 mod infer;
 mod inputs;
 mod model;
 mod network;
 mod node;
 mod output;
+mod pull;
 mod receipt;
 mod role;
 mod samples;
@@ -86,6 +88,7 @@ fn dispatch(command: Command, form: Form) -> Result<Exit> {
         Command::Validator(arguments) => role::run(role::Kind::Validator, &arguments),
         Command::Gateway(arguments) => role::run(role::Kind::Gateway, &arguments),
         Command::Node(arguments) => node::run(arguments, form),
+        Command::Hub(arguments) => hub::run(arguments, form),
         Command::Model(command) => on_runtime(model::run(command, form)),
         Command::Infer(arguments) => on_runtime(infer::run(arguments, form)),
         Command::Receipt(cli::Receipt::Verify(arguments)) => receipt::verify(&arguments, form),

@@ -1,4 +1,8 @@
-//! `assay model publish|renew|show`.
+//! `assay model publish|renew|show|pull|sign|verify|lineage`.
+
+mod lineage;
+mod signing;
+mod tree;
 
 use crate::{
     cli,
@@ -31,6 +35,10 @@ pub async fn run(command: cli::Model, form: Form) -> Result<Exit> {
         cli::Model::Publish(arguments) => publish(arguments, form).await,
         cli::Model::Renew(arguments) => renew(arguments, form).await,
         cli::Model::Show(arguments) => show(arguments, form).await,
+        cli::Model::Pull(arguments) => crate::pull::run(arguments, form).await,
+        cli::Model::Sign(arguments) => signing::sign(&arguments, form),
+        cli::Model::Verify(arguments) => signing::verify(&arguments, form),
+        cli::Model::Lineage(arguments) => lineage::lineage(&arguments, form),
     }
 }
 

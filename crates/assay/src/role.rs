@@ -1,4 +1,4 @@
-//! `assay validator|node|gateway --config FILE`: one role until SIGTERM or ctrl-c.
+//! `assay validator|node|gateway|hub --config FILE`: one role until SIGTERM or ctrl-c.
 
 use crate::{cli, complaint::Exit};
 use anyhow::Result;
@@ -17,6 +17,8 @@ pub enum Kind {
     Node,
     /// A gateway.
     Gateway,
+    /// A hub.
+    Hub,
 }
 
 /// Runs the role until it is told to stop.
@@ -34,6 +36,7 @@ pub fn run(kind: Kind, arguments: &cli::Role) -> Result<Exit> {
         Kind::Validator => RoleName::Validator(0),
         Kind::Node => RoleName::Node(0),
         Kind::Gateway => RoleName::Gateway,
+        Kind::Hub => RoleName::Hub(0),
     };
     run_role(name, &arguments.config, &shutdown)?;
     Ok(Exit::Done)

@@ -10,7 +10,7 @@ use assay_node::{
     local::{
         Endpoints, Isolation, LocalNetwork, Plan, Ports, Stage,
         models::{SHOWN, find, unpack},
-        plan::remove,
+        plan::{Wishes, remove},
         ports::PORTS_FROM_BASE,
     },
     shutdown::signal,
@@ -41,7 +41,8 @@ pub fn plan(place: &cli::Place) -> Result<(Plan, Vec<PathBuf>)> {
         remove(&place.data)?;
     }
     let models = find(place.models.as_deref(), &place.data)?;
-    let plan = Plan::open(&place.data, ports, &models).context(
+    let hubs = place.hubs;
+    let plan = Plan::open(&place.data, Wishes { ports, hubs }, &models).context(
         Complaint::failed("the local network cannot be set up").hint("--reset makes a new one"),
     )?;
     Ok((plan, models))
@@ -68,7 +69,7 @@ pub fn shown_plan(place: &cli::Place) -> Result<(Plan, Vec<PathBuf>)> {
     } else {
         unpack(&before.data.join("models"))?
     };
-    let plan = Plan::open(&before.data, Some(before.ports), &models)?;
+    let plan = Plan::open(&before.data, Wishes::default(), &models)?;
     Ok((plan, models))
 }
 
@@ -83,7 +84,7 @@ pub async fn start(plan: Plan, isolation: Isolation) -> Result<LocalNetwork> {
         bar = None;
         bar = Some(Progress::wait(match stage {
             Stage::Validators => "starting 4 validators",
-            Stage::Registration => "registering 3 inference nodes with their bonds",
+            Stage::Registration => "registering hubs, and 3 inference nodes with their bonds",
             Stage::Nodes => "loading models",
             Stage::Gateway => "starting the gateway",
         }));

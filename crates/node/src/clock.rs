@@ -9,3 +9,8 @@ pub fn now_ns() -> u64 {
         .unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
+
+/// Milliseconds since the Unix epoch, UTC; 0 for a clock that is set before it.
+pub fn now_ms() -> u64 {
+    now_ns() / 1_000_000
+}

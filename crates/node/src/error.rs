@@ -47,6 +47,20 @@ pub enum Error {
     /// The operator has to look at the disk: the node's log cannot be read or written.
     #[error("the receipt log failed: {0}")]
     Store(String),
+    /// The operator has to look at the disk: a hub's catalogue cannot be read or written.
+    #[error("the catalogue failed: {0}")]
+    Catalogue(String),
+    /// A hub's content cannot be read or written; the text says who is to blame.
+    #[error(transparent)]
+    Content(#[from] assay_blob::Error),
+    /// The hubs that were asked are to blame, or who named them: what is wanted cannot be had of any.
+    #[error("{what} cannot be fetched: {why}")]
+    Fetch {
+        /// What was wanted.
+        what: String,
+        /// What each hub did.
+        why: String,
+    },
     /// The log holds what this version cannot read, or receipts that do not chain.
     #[error("the receipt log is damaged at {0}; restore it or register a new node key")]
     Damaged(String),
@@ -100,6 +114,14 @@ impl Error {
         Self::Config {
             file: file.into(),
             reason: reason.to_string(),
+        }
+    }
+
+    /// What could not be fetched, and why.
+    pub(crate) fn fetch(what: impl Into<String>, why: impl ToString) -> Self {
+        Self::Fetch {
+            what: what.into(),
+            why: why.to_string(),
         }
     }
 

@@ -4,7 +4,6 @@
 mod ask;
 mod choice;
 mod directory;
-mod endpoint;
 mod metrics;
 mod names;
 mod receipts;
@@ -18,7 +17,6 @@ use crate::{
     gateway::{
         ask::{Asker, Reply},
         directory::{Chosen, Directory},
-        endpoint::Reach,
         metrics::GatewayMetrics,
         names::Names,
         receipts::{SEARCHES, SEARCHES_WAITING},
@@ -27,6 +25,7 @@ use crate::{
     limits::{Admission, RateLimiter},
     memory::Memory,
     problem::{Kind, Problem},
+    reach::Reach,
     rpc_client::RpcClient,
     shutdown::Shutdown,
 };

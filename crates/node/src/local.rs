@@ -6,6 +6,7 @@ pub mod plan;
 pub mod ports;
 pub mod role;
 
+pub use plan::Wishes;
 pub use plan::{Accounts, Endpoints, Plan};
 pub use ports::Ports;
 pub use role::{Isolation, Role, RoleName};
@@ -13,11 +14,13 @@ pub use role::{Isolation, Role, RoleName};
 use crate::{
     Error,
     api::{HEALTH_PATH, Health, HealthStatus, MODELS_PATH},
+    hub_registry::{self, HubRegistration},
     proofs,
     registry::{self, MIN_BOND, Models, Registration},
     rpc_client::RpcClient,
     wallet::{Action, Wallet, confirm},
 };
+use alloy_primitives::B256;
 use alloy_sol_types::SolCall as _;
 use assay_chain::spec::MODEL_REGISTRY;
 use assay_inference::{Revision, RevisionLimits};
@@ -76,7 +79,7 @@ impl LocalNetwork {
         progress: &mut (dyn FnMut(Stage) + Send),
     ) -> Result<Self, Error> {
         let lock = lock(&plan)?;
-        for address in plan.ports.all() {
+        for address in plan.ports.all(plan.hubs) {
             // A role that finds its port taken would say so too, but later and in its own log.
             std::net::TcpListener::bind(address).map_err(|error| Error::Listen {
                 address,
@@ -89,7 +92,8 @@ impl LocalNetwork {
             .no_proxy()
             .build()
             .map_err(|error| Error::config("the HTTP client", error))?;
-        let roles = Plan::roles()
+        let roles = plan
+            .roles()
             .into_iter()
             .map(|name| Role::new(name, plan.config(name), plan.log(name)))
             .collect();
@@ -118,6 +122,8 @@ impl LocalNetwork {
         self.until("the validators make no block", makes_blocks)
             .await?;
         progress(Stage::Registration);
+        self.register_hubs().await?;
+        self.start_where(|name| matches!(name, RoleName::Hub(_)))?;
         self.register_nodes().await?;
         progress(Stage::Nodes);
         self.start_where(|name| matches!(name, RoleName::Node(_)))?;
@@ -209,6 +215,20 @@ impl LocalNetwork {
             Ok::<(), Error>(())
         }))
         .await?;
+        Ok(())
+    }
+
+    async fn register_hubs(&self) -> Result<(), Error> {
+        for index in 0..self.plan.hubs {
+            let operator = self.plan.hub_operator(index)?;
+            let wallet = Wallet::new(Arc::new(operator.key()?), self.plan.network.chain_id);
+            let registration = HubRegistration {
+                endpoint: self.plan.hub_url(index),
+                policy: B256::ZERO,
+            };
+            let (hub, network) = (self.plan.hub_key(index)?, &self.plan.network);
+            hub_registry::register_hub(&self.rpc, &wallet, &hub, network, &registration).await?;
+        }
         Ok(())
     }
 
@@ -330,7 +350,7 @@ impl LocalNetwork {
 
     /// Stops everything: gateway and nodes first, so that what they still settle finds a chain.
     pub async fn stop(&mut self) {
-        for wanted in ["gateway", "node", "validator"] {
+        for wanted in ["gateway", "node", "hub", "validator"] {
             let mut some: Vec<&mut Role> = self
                 .roles
                 .iter_mut()

@@ -1,6 +1,7 @@
 //! The registries on chain: publishing models, registering nodes, and reading both.
 
 use crate::{
+    delegation::signing_digest,
     error::Error,
     rpc_client::{RpcClient, RpcError, TransactionReceipt},
     wallet::{Revert, Wallet, decode_revert},
@@ -227,14 +228,7 @@ pub async fn register_node(
     network: &Network,
     registration: &Registration,
 ) -> Result<TransactionReceipt, Error> {
-    let bond = U256::from(registration.bond.0);
-    let approve = Credits::approveCall {
-        spender: NODE_REGISTRY,
-        value: bond,
-    };
-    operator
-        .execute(rpc, CREDIT, approve.abi_encode().into())
-        .await?;
+    approve(rpc, operator, NODE_REGISTRY, registration.bond).await?;
     let digest = registration_digest(
         network,
         node.address(),
@@ -253,6 +247,23 @@ pub async fn register_node(
         .await
 }
 
+/// Lets `spender` take `most` of the wallet's credits.
+///
+/// # Errors
+/// As [`Wallet::execute`].
+pub(crate) async fn approve(
+    rpc: &RpcClient,
+    wallet: &Wallet,
+    spender: Address,
+    most: Microcredits,
+) -> Result<TransactionReceipt, Error> {
+    let call = Credits::approveCall {
+        spender,
+        value: U256::from(most.0),
+    };
+    wallet.execute(rpc, CREDIT, call.abi_encode().into()).await
+}
+
 /// What a node key signs to be registered by `operator` at `endpoint` (EIP-712, the domain of the
 /// node registry with the network id as salt).
 pub fn registration_digest(
@@ -261,18 +272,18 @@ pub fn registration_digest(
     operator: Address,
     endpoint: &str,
 ) -> B256 {
-    let mut body = keccak256(REGISTRATION_TYPE).to_vec();
-    body.extend_from_slice(node.to_address().into_word().as_slice());
-    body.extend_from_slice(operator.into_word().as_slice());
-    body.extend_from_slice(keccak256(endpoint).as_slice());
+    let words = [
+        keccak256(REGISTRATION_TYPE),
+        node.to_address().into_word(),
+        operator.into_word(),
+        keccak256(endpoint),
+    ];
     let domain = Domain::new(network.chain_id, network.id(), NODE_REGISTRY);
-    let mut signed = vec![0x19, 0x01];
-    signed.extend_from_slice(domain.separator().as_slice());
-    signed.extend_from_slice(keccak256(body).as_slice());
-    keccak256(signed)
+    signing_digest(&domain, &words)
 }
 
-/// The newest revision under a publisher's name; `None` if nothing was published there.
+/// The revision of the main branch under a publisher's name; `None` if there is none. Of a data set the name has its
+/// prefix, `datasets/`.
 ///
 /// # Errors
 /// [`Error::Rpc`] if the chain cannot be asked.
@@ -323,7 +334,7 @@ pub async fn publisher_of(
     Ok((!publisher.is_zero()).then_some(publisher))
 }
 
-/// Every published name with its newest revision, in the order of first publication.
+/// Every model that has a main branch, with the revision of that, in the order of first publication.
 ///
 /// # Errors
 /// [`Error::Rpc`] if the chain cannot be asked.
@@ -336,6 +347,9 @@ pub async fn listings(rpc: &RpcClient) -> Result<Vec<Listing>, RpcError> {
             index: U256::from(index),
         };
         let found = rpc.view(MODEL_REGISTRY, &call).await?;
+        if found.newest.is_zero() {
+            continue;
+        }
         listings.push(Listing {
             publisher: found.publisher,
             name: found.name,

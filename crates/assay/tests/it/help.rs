@@ -3,7 +3,7 @@
 use crate::binary::{assay, snapshot};
 
 /// Every command.
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 39] = [
     "",
     "demo",
     "up",
@@ -12,10 +12,18 @@ const COMMANDS: [&str; 31] = [
     "node register",
     "node status",
     "gateway",
+    "hub",
+    "hub register",
+    "hub refuse",
+    "hub token",
     "model",
     "model publish",
     "model renew",
     "model show",
+    "model pull",
+    "model sign",
+    "model verify",
+    "model lineage",
     "infer",
     "receipt",
     "receipt show",

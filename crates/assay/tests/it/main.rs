@@ -6,6 +6,8 @@ mod errors;
 mod help;
 mod hidden;
 mod kill;
+mod lineage;
+mod signing;
 mod verify;
 mod zk;
 mod zk_groth16;

@@ -79,7 +79,7 @@ fn config(plan: &Plan, role: RoleName) -> Result<toml::Table> {
 
 /// Leaders do not wait before a block here, so that the chain grows fast.
 fn hasten(plan: &Plan) -> Result<()> {
-    let validators = Plan::roles().into_iter();
+    let validators = plan.roles().into_iter();
     for role in validators.filter(|role| matches!(role, RoleName::Validator(_))) {
         let mut config = config(plan, role)?;
         for pace in ["block_ms", "empty_block_ms"] {

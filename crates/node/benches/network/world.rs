@@ -3,7 +3,7 @@
 use crate::Result;
 use assay_node::{
     api::InferRequest,
-    local::{Isolation, LocalNetwork, Plan, Ports, models},
+    local::{Isolation, LocalNetwork, Plan, Ports, Wishes, models},
 };
 use assay_receipt::RevisionId;
 use serde_json::Value;
@@ -39,7 +39,14 @@ impl World {
         std::os::unix::fs::symlink(directory.canonicalize()?, served.join(MODEL))?;
         let found = models::find(Some(&served), folder.path())?;
         let ports = Ports::from_base(PORT_BASE).ok_or("no ports at that base")?;
-        let plan = Plan::open(&folder.path().join("net"), Some(ports), &found)?;
+        let plan = Plan::open(
+            &folder.path().join("net"),
+            Wishes {
+                ports: Some(ports),
+                hubs: Some(0),
+            },
+            &found,
+        )?;
         adjust(&plan)?;
         let network = LocalNetwork::start(plan, Isolation::Threads, &mut |_| ()).await?;
         let published = network.publish(&found).await?;

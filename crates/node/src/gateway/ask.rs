@@ -5,10 +5,10 @@ use crate::{
         CANCEL_PATH, INFER_PATH, InferRequest, InferResponse, MODELS_PATH, ModelList, Opening,
         ProofReport, RECEIPTS_PATH, ReceiptReport,
     },
-    gateway::endpoint::Reach,
     http,
     memory::{Memory, Room, Text},
     problem::{Kind, Problem},
+    reach::Reach,
 };
 use assay_receipt::ReceiptId;
 use reqwest::{Client, Response, StatusCode, redirect};

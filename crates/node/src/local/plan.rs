@@ -5,9 +5,10 @@ use crate::{
     config::{NodeConfig, read_key, write_key},
     files::{Access, read_json, write_json, write_text, write_toml},
     gateway,
+    hub::{HubConfig, HubLimits, network::Participation},
     limits::Limits,
     local::{
-        ports::{NODES, Ports, VALIDATORS},
+        ports::{MAX_HUBS, NODES, Ports, VALIDATORS},
         role::RoleName,
     },
     registry::FailureDomains,
@@ -18,6 +19,7 @@ use assay_chain::{
     genesis::{self, Account, Genesis},
     light::Network,
 };
+use assay_hub::policy::Retention;
 use assay_receipt::{Microcredits, NodeAddress, NodeKey};
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
@@ -38,6 +40,10 @@ const NETWORK_NAME: &str = "local";
 const MADE: &str = "made.json";
 /// File of a node's secret key, in its folder.
 const NODE_KEY: &str = "node.key";
+/// File of a hub's secret key, in its folder.
+const HUB_KEY: &str = "hub.key";
+/// Between two audits of a hub's: often enough that somebody who tries it out sees them.
+const HUB_AUDIT_MS: u64 = 2_000;
 /// How wrong the clock may be, milliseconds. All roles share one clock, whose distance from UTC nobody measured.
 const CLOCK_UNCERTAINTY_MS: u64 = 1_000;
 
@@ -87,6 +93,8 @@ pub struct Accounts {
     pub developer: AccountKey,
     /// One operator for each node.
     pub operators: Vec<AccountKey>,
+    /// One operator for each hub that there may be.
+    pub hub_operators: Vec<AccountKey>,
 }
 
 /// What the folder was made with.
@@ -94,6 +102,16 @@ pub struct Accounts {
 #[serde(deny_unknown_fields)]
 struct Made {
     ports: Ports,
+    hubs: u16,
+}
+
+/// What a local network is made of that one can choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wishes {
+    /// Its ports; those of DESIGN.md, or of the network that is there, if absent.
+    pub ports: Option<Ports>,
+    /// Its hubs, at most [`MAX_HUBS`]; one, or as many as the network has that is there, if absent.
+    pub hubs: Option<u16>,
 }
 
 /// A local network as it lies in its folder.
@@ -103,6 +121,8 @@ pub struct Plan {
     pub data: PathBuf,
     /// Its ports.
     pub ports: Ports,
+    /// How many hubs it has.
+    pub hubs: u16,
     /// What its clients trust.
     pub network: Network,
     /// Its accounts.
@@ -114,16 +134,25 @@ impl Plan {
     /// revision directories `models`.
     ///
     /// # Errors
-    /// [`Error::Config`] if a file cannot be written or read, or if the network there has other ports.
-    pub fn open(data: &Path, ports: Option<Ports>, models: &[PathBuf]) -> Result<Self, Error> {
+    /// [`Error::Config`] if a file cannot be written or read, or if the network there has other ports or hubs.
+    pub fn open(data: &Path, wishes: Wishes, models: &[PathBuf]) -> Result<Self, Error> {
         if !data.join(MADE).exists() {
-            make(data, ports.unwrap_or_default())?;
+            let hubs = wishes.hubs.unwrap_or(1).min(MAX_HUBS);
+            let ports = wishes.ports.unwrap_or_default();
+            make(data, Made { ports, hubs })?;
         }
         let data = data
             .canonicalize()
             .map_err(|error| Error::config(data, error))?;
         let made: Made = read_json(&data.join(MADE))?;
-        if ports.is_some_and(|ports| ports != made.ports) {
+        if wishes.hubs.is_some_and(|hubs| hubs != made.hubs) {
+            let reason = format!(
+                "the network in this folder has {} hubs; make a new network for more or fewer",
+                made.hubs
+            );
+            return Err(Error::config(&data, reason));
+        }
+        if wishes.ports.is_some_and(|ports| ports != made.ports) {
             let reason = "the network in this folder has other ports, which its nodes registered on chain; \
                           leave the port base out, or make a new network";
             return Err(Error::config(&data, reason));
@@ -132,6 +161,7 @@ impl Plan {
             network: read_json(&data.join("network.json"))?,
             accounts: read_json(&data.join("accounts.json"))?,
             ports: made.ports,
+            hubs: made.hubs,
             data,
         };
         plan.configure(models)?;
@@ -139,12 +169,8 @@ impl Plan {
     }
 
     /// The roles, in the order in which they start.
-    pub fn roles() -> Vec<RoleName> {
-        let validators = (0..VALIDATORS).map(RoleName::Validator);
-        validators
-            .chain((0..NODES).map(RoleName::Node))
-            .chain([RoleName::Gateway])
-            .collect()
+    pub fn roles(&self) -> Vec<RoleName> {
+        roles(self.hubs)
     }
 
     /// Folder of a role.
@@ -197,7 +223,7 @@ impl Plan {
     }
 
     fn configure(&self, models: &[PathBuf]) -> Result<(), Error> {
-        for role in Self::roles() {
+        for role in self.roles() {
             let file = self.config(role);
             match role {
                 RoleName::Validator(index) => {
@@ -205,6 +231,9 @@ impl Plan {
                 }
                 RoleName::Node(index) => {
                     write_toml(&file, &self.node(index, models)?, Access::Public)?;
+                }
+                RoleName::Hub(index) => {
+                    write_toml(&file, &self.hub(index)?, Access::Public)?;
                 }
                 RoleName::Gateway => write_toml(&file, &self.gateway(), Access::Public)?,
             }
@@ -254,6 +283,52 @@ impl Plan {
         })
     }
 
+    fn hub(&self, index: u16) -> Result<HubConfig, Error> {
+        let operator = self.hub_operator(index)?;
+        let mut rpc = self.rpc_urls();
+        rpc.rotate_left(usize::from(index % VALIDATORS));
+        Ok(HubConfig {
+            data: "data".into(),
+            key: HUB_KEY.into(),
+            listen: self.ports.hub(index),
+            endpoint: self.hub_url(index),
+            operator: operator.address.to_address(),
+            network: Some("../network.json".into()),
+            rpc,
+            handles: BTreeMap::new(),
+            retention: Retention::default(),
+            participation: Participation {
+                copies: usize::from(MAX_HUBS),
+                audit_every_ms: HUB_AUDIT_MS,
+                allow_private_hubs: true,
+                ..Participation::default()
+            },
+            limits: HubLimits::default(),
+        })
+    }
+
+    /// Where hub `index` answers.
+    pub fn hub_url(&self, index: u16) -> String {
+        format!("http://{}", self.ports.hub(index))
+    }
+
+    /// The key of hub `index`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if its file is damaged.
+    pub fn hub_key(&self, index: u16) -> Result<NodeKey, Error> {
+        read_key(&self.folder(RoleName::Hub(index)).join(HUB_KEY))
+    }
+
+    /// The operator of hub `index`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is none.
+    pub fn hub_operator(&self, index: u16) -> Result<&AccountKey, Error> {
+        let operator = self.accounts.hub_operators.get(usize::from(index));
+        operator.ok_or_else(|| Error::config("accounts.json", "a hub has no operator"))
+    }
+
     fn gateway(&self) -> gateway::Config {
         let network = "../network.json".into();
         gateway::Config {
@@ -263,18 +338,32 @@ impl Plan {
     }
 }
 
+/// The roles of a network of `hubs` hubs, in the order in which they start.
+fn roles(hubs: u16) -> Vec<RoleName> {
+    let validators = (0..VALIDATORS).map(RoleName::Validator);
+    validators
+        .chain((0..hubs).map(RoleName::Hub))
+        .chain((0..NODES).map(RoleName::Node))
+        .chain([RoleName::Gateway])
+        .collect()
+}
+
 /// Deals keys and writes everything but the configurations. `made.json` comes last: without it there is no network.
-fn make(data: &Path, ports: Ports) -> Result<(), Error> {
+fn make(data: &Path, made: Made) -> Result<(), Error> {
+    let some = |count: u16| {
+        (0..count)
+            .map(|_| AccountKey::random())
+            .collect::<Result<Vec<_>, _>>()
+    };
     let developer = AccountKey::random()?;
-    let operators = (0..NODES)
-        .map(|_| AccountKey::random())
-        .collect::<Result<Vec<_>, _>>()?;
-    let nodes = (0..NODES)
-        .map(|_| AccountKey::random())
-        .collect::<Result<Vec<_>, _>>()?;
-    let paying = [&developer].into_iter().chain(&operators);
+    let (operators, nodes) = (some(NODES)?, some(NODES)?);
+    let (hub_operators, hubs) = (some(MAX_HUBS)?, some(MAX_HUBS)?);
+    let paying = [&developer]
+        .into_iter()
+        .chain(&operators)
+        .chain(&hub_operators);
     let mut accounts: Vec<Account> = paying.map(|key| endowed(key, MICROCREDITS)).collect();
-    accounts.extend(nodes.iter().map(|key| endowed(key, 0)));
+    accounts.extend(nodes.iter().chain(&hubs).map(|key| endowed(key, 0)));
     let (genesis, secrets) = genesis::deal(
         rand::rng(),
         NETWORK_NAME,
@@ -293,16 +382,21 @@ fn make(data: &Path, ports: Ports) -> Result<(), Error> {
         let path = data.join(RoleName::Node(index).to_string()).join(NODE_KEY);
         write_key(&path, &key.secret.0)?;
     }
+    for (index, key) in (0..made.hubs).zip(&hubs) {
+        let path = data.join(RoleName::Hub(index).to_string()).join(HUB_KEY);
+        write_key(&path, &key.secret.0)?;
+    }
     write_key(&data.join("developer.key"), &developer.secret.0)?;
     write_json(
         &data.join("accounts.json"),
         &Accounts {
             developer,
             operators,
+            hub_operators,
         },
         Access::Owner,
     )?;
-    write_json(&data.join(MADE), &Made { ports }, Access::Public)
+    write_json(&data.join(MADE), &made, Access::Public)
 }
 
 fn endowed(key: &AccountKey, credits: u64) -> Account {
@@ -340,7 +434,7 @@ const LEFT_BY_A_RUN: [&str; 9] = [
 /// # Errors
 /// [`Error::Config`] naming what cannot be removed.
 pub fn remove(data: &Path) -> Result<(), Error> {
-    let roles = Plan::roles().into_iter().map(|role| role.to_string());
+    let roles = roles(MAX_HUBS).into_iter().map(|role| role.to_string());
     // `made.json` goes first: what is half removed is no network.
     let names = [MADE.to_owned()].into_iter().chain(roles);
     let names = names.chain(LEFT_BY_A_RUN.map(str::to_owned));
@@ -364,6 +458,8 @@ pub struct Endpoints {
     pub rpc: Vec<String>,
     /// JSON-RPC over WebSocket of each validator.
     pub ws: Vec<String>,
+    /// Each hub.
+    pub hubs: Vec<String>,
     /// Each inference node.
     pub nodes: Vec<String>,
     /// `/metrics` of every role.
@@ -392,13 +488,14 @@ impl Plan {
             rpc,
             ws,
             metrics: metrics.map(|url| format!("{url}/metrics")).collect(),
+            hubs: (0..self.hubs).map(|index| self.hub_url(index)).collect(),
             nodes,
             pids: pids.map(|(role, pid)| (role.to_string(), pid)).collect(),
             owner: std::process::id(),
         }
     }
 
-    /// Writes `endpoints.json`, and `endpoints.env` for shells: RPC_URL, WS_URL, GATEWAY_URL and the PRIVATE_KEY of
+    /// Writes `endpoints.json`, and `endpoints.env` for shells: RPC_URL, WS_URL, GATEWAY_URL, HF_ENDPOINT and the PRIVATE_KEY of
     /// an account with means.
     ///
     /// # Errors
@@ -407,10 +504,11 @@ impl Plan {
         write_json(&self.data.join("endpoints.json"), endpoints, Access::Public)?;
         let first = |urls: &[String]| urls.first().cloned().unwrap_or_default();
         let environment = format!(
-            "RPC_URL={}\nWS_URL={}\nGATEWAY_URL={}\nPRIVATE_KEY={}\n",
+            "RPC_URL={}\nWS_URL={}\nGATEWAY_URL={}\nHF_ENDPOINT={}\nPRIVATE_KEY={}\n",
             first(&endpoints.rpc),
             first(&endpoints.ws),
             endpoints.gateway,
+            first(&endpoints.hubs),
             self.accounts.developer.secret
         );
         write_text(

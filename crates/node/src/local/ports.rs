@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 pub const VALIDATORS: u16 = 4;
 /// Inference nodes of a local network, each of another operator.
 pub const NODES: u16 = 3;
+/// Most hubs of a local network, each of another operator.
+pub const MAX_HUBS: u16 = 5;
 /// Ports of a network that is given a base: all lie from the base on, below base + this.
 pub const PORTS_FROM_BASE: u16 = 64;
 
@@ -16,6 +18,8 @@ pub const PORTS_FROM_BASE: u16 = 64;
 pub struct Ports {
     /// The gateway.
     pub gateway: u16,
+    /// The first hub; the others follow.
+    pub hub: u16,
     /// JSON-RPC of the first validator; the others follow.
     pub rpc: u16,
     /// The first inference node; the others follow.
@@ -31,6 +35,7 @@ impl Default for Ports {
     fn default() -> Self {
         Self {
             gateway: 8080,
+            hub: 8081,
             rpc: 8545,
             node: 8101,
             peer: 9001,
@@ -53,12 +58,18 @@ impl Ports {
             node: base.checked_add(16)?,
             peer: base.checked_add(24)?,
             metrics: base.checked_add(32)?,
+            hub: base.checked_add(40)?,
         })
     }
 
     /// Where the gateway listens.
     pub fn gateway(&self) -> SocketAddr {
         at(self.gateway, 0)
+    }
+
+    /// Where hub `index` listens.
+    pub fn hub(&self, index: u16) -> SocketAddr {
+        at(self.hub, index)
     }
 
     /// Where validator `index` serves JSON-RPC.
@@ -81,12 +92,17 @@ impl Ports {
         at(self.metrics, index)
     }
 
-    /// Every address of the network.
-    pub fn all(&self) -> Vec<SocketAddr> {
+    /// Every address of a network of `hubs` hubs.
+    pub fn all(&self, hubs: u16) -> Vec<SocketAddr> {
         let validators = (0..VALIDATORS)
             .flat_map(|index| [self.rpc(index), self.peer(index), self.metrics(index)]);
         let nodes = (0..NODES).map(|index| self.node(index));
-        validators.chain(nodes).chain([self.gateway()]).collect()
+        let hubs = (0..hubs).map(|index| self.hub(index));
+        validators
+            .chain(nodes)
+            .chain(hubs)
+            .chain([self.gateway()])
+            .collect()
     }
 }
 
@@ -102,16 +118,16 @@ mod tests {
     #[test]
     fn no_port_is_given_twice_and_all_lie_where_they_should() {
         for ports in [Ports::default(), Ports::from_base(20_000).unwrap()] {
-            let all = ports.all();
+            let all = ports.all(MAX_HUBS);
             assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
-            assert_eq!(all.len(), 4 * 3 + 3 + 1);
+            assert_eq!(all.len(), 4 * 3 + 3 + 5 + 1);
             assert!(all.iter().all(|address| address.ip().is_loopback()));
         }
         let range = 20_000..20_000 + PORTS_FROM_BASE;
         assert!(
             Ports::from_base(20_000)
                 .unwrap()
-                .all()
+                .all(MAX_HUBS)
                 .iter()
                 .all(|a| range.contains(&a.port()))
         );

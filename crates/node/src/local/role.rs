@@ -1,7 +1,13 @@
 //! One running role of a local network: a thread of this process or a process of its own.
 
 use crate::{
-    Error, config::NodeConfig, gateway, inference_node, shutdown, shutdown::Shutdown, validator,
+    Error,
+    config::NodeConfig,
+    gateway,
+    hub::{self, HubConfig},
+    inference_node, shutdown,
+    shutdown::Shutdown,
+    validator,
 };
 use std::{
     fmt,
@@ -31,6 +37,8 @@ pub enum RoleName {
     Node(u16),
     /// The gateway.
     Gateway,
+    /// The hub with this number.
+    Hub(u16),
 }
 
 impl RoleName {
@@ -40,6 +48,7 @@ impl RoleName {
             Self::Validator(_) => "validator",
             Self::Node(_) => "node",
             Self::Gateway => "gateway",
+            Self::Hub(_) => "hub",
         }
     }
 }
@@ -50,6 +59,7 @@ impl fmt::Display for RoleName {
             Self::Validator(index) => write!(f, "validator-{index}"),
             Self::Node(index) => write!(f, "node-{index}"),
             Self::Gateway => f.write_str("gateway"),
+            Self::Hub(index) => write!(f, "hub-{index}"),
         }
     }
 }
@@ -272,6 +282,10 @@ pub fn run(name: RoleName, config: &Path, shutdown: &Shutdown) -> Result<(), Err
         RoleName::Gateway => {
             let config = gateway::Config::load(config)?;
             on_runtime(gateway::run(config, shutdown.clone()))?
+        }
+        RoleName::Hub(_) => {
+            let config = HubConfig::read(config)?;
+            on_runtime(hub::run(config, shutdown.clone()))?
         }
     }
 }

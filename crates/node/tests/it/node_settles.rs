@@ -32,11 +32,11 @@ use std::{
 };
 
 /// EIP-155 chain id of the test's network.
-const CHAIN_ID: u64 = 31_337;
+pub(crate) const CHAIN_ID: u64 = 31_337;
 /// Anything that is waited for takes at most this long.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-fn key(secret: u8) -> Arc<NodeKey> {
+pub(crate) fn key(secret: u8) -> Arc<NodeKey> {
     Arc::new(NodeKey::from_bytes([secret; 32]).unwrap())
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn free_address() -> SocketAddr {
 
 /// A chain of one validator in a thread, and the accounts that have means on it.
 pub(crate) struct Chain {
-    network: Network,
+    pub(crate) network: Network,
     pub(crate) rpc: RpcClient,
     pub(crate) operator: Wallet,
     trigger: Trigger,
@@ -63,7 +63,7 @@ impl Chain {
             wei: U256::from(10).pow(U256::from(24)),
             credits: U256::from(MIN_BOND.0) * U256::from(10),
         };
-        let accounts = vec![account(1), account(3)];
+        let accounts = vec![account(1), account(3), account(5), account(6)];
         let (genesis, secrets) =
             deal(StdRng::seed_from_u64(1), "one", CHAIN_ID, 1, accounts).unwrap();
         let write = |name: &str, text: String| {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{gateway::endpoint::Reach, registry::FailureDomains};
+use crate::{reach::Reach, registry::FailureDomains};
 use assay_receipt::{EngineId, Microcredits, Rung};
 
 fn directory() -> Directory {

@@ -1,5 +1,5 @@
-//! Which addresses a gateway goes to. A node's endpoint is what anyone with a bond wrote on the chain, so it may name a
-//! service behind the gateway that is none of a node's.
+//! Which addresses are gone to. The endpoint of a node or a hub is what somebody wrote on the chain, so it may name a
+//! service behind whoever asks that is none of theirs.
 
 use reqwest::{
     Url,

@@ -1,0 +1,51 @@
+//! A storage challenge to one hub.
+
+use super::{Fault, Fetcher, Source, unreachable_for};
+use assay_blob::Challenge;
+use reqwest::StatusCode;
+use serde_json::json;
+
+/// Where a hub takes challenges.
+const CHALLENGES_PATH: &str = "/assay/v1/challenges";
+/// Blocks of 1 KiB that a challenge asks for: a loss of a tenth shows in 99 of 100.
+pub const CHALLENGE_BLOCKS: u16 = 44;
+/// Largest answer, bytes: every block with the hashes of a path through the largest tree.
+const MAX_ANSWER: usize = 1 << 20;
+
+impl Fetcher {
+    /// Asks one hub for the blocks of a blob that a seed chooses, and checks them against the blob's id. The answer is
+    /// returned as it came, for whoever keeps it as evidence.
+    ///
+    /// # Errors
+    /// What the hub did instead, and what it sent.
+    pub async fn challenge(
+        &self,
+        source: &Source,
+        challenge: &Challenge,
+    ) -> Result<Vec<u8>, (Fault, Vec<u8>)> {
+        let answer = self.put_challenge(source, challenge).await;
+        let answer = answer.map_err(|fault| (fault, Vec::new()))?;
+        match challenge.verify(&answer) {
+            Ok(()) => Ok(answer),
+            Err(error) => Err((Fault::WrongBytes(error.to_string()), answer)),
+        }
+    }
+
+    async fn put_challenge(
+        &self,
+        source: &Source,
+        challenge: &Challenge,
+    ) -> Result<Vec<u8>, Fault> {
+        let seed = assay_blob::BlobId::from_bytes(challenge.seed);
+        let body = json!({"blob": challenge.id, "seed": seed});
+        let url = format!("{}{CHALLENGES_PATH}", source.url);
+        let sent = self.http.post(url).json(&body).send().await;
+        let response = sent.map_err(|error| unreachable_for(&error))?;
+        match response.status() {
+            StatusCode::OK => super::body(response, MAX_ANSWER).await,
+            StatusCode::NOT_FOUND => Err(Fault::Absent),
+            StatusCode::FORBIDDEN => Err(Fault::Refused(super::reason(response).await)),
+            status => Err(Fault::Failed(format!("HTTP {status}"))),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The configuration of a hub.
+
+use crate::{Error, files, hub::network::Participation};
+use alloy_primitives::Address;
+use assay_hub::{Handle, policy::Retention};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// A hub's configuration, a TOML file. Paths are relative to it.
+///
+/// The least is `data`, `key`, `listen`, `endpoint` and `operator`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HubConfig {
+    /// Folder of the content and of the catalogue.
+    pub data: PathBuf,
+    /// File with the hub's secret key; made if it is missing.
+    pub key: PathBuf,
+    /// Where to listen. Loopback unless the operator says otherwise.
+    pub listen: SocketAddr,
+    /// URL under which clients and other hubs reach this one, without a slash at its end.
+    pub endpoint: String,
+    /// Account of the operator, who may refuse to serve things.
+    pub operator: Address,
+    /// File with the network's public parameters (`network.json`). Without it the hub stands alone: commits are durable
+    /// here and on no chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<PathBuf>,
+    /// JSON-RPC of validators, tried in this order; none for a hub that stands alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rpc: Vec<String>,
+    /// Handles of accounts on a hub that stands alone; with a network the chain has them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub handles: BTreeMap<Handle, Address>,
+    /// What this hub keeps, and for how long: published and signed.
+    #[serde(default)]
+    pub retention: Retention,
+    /// How this hub takes part in its network.
+    #[serde(default)]
+    pub participation: Participation,
+    /// Limits of requests.
+    #[serde(default)]
+    pub limits: HubLimits,
+}
+
+/// What one client, and all together, may use of a hub.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubLimits {
+    /// Requests a second of one client, by its IP address.
+    pub rate_per_s: u32,
+    /// Requests that a client may send at once after a pause.
+    pub burst: u32,
+    /// Largest body of a commit, bytes: its small files in base64, and its lines.
+    pub commit_bytes: usize,
+    /// Memory for bodies that arrive, all together, bytes.
+    pub arriving_bytes: usize,
+}
+
+impl Default for HubLimits {
+    fn default() -> Self {
+        Self {
+            rate_per_s: 1_000,
+            burst: 4_000,
+            commit_bytes: 256 << 20,
+            arriving_bytes: 512 << 20,
+        }
+    }
+}
+
+impl HubConfig {
+    /// Reads the file at `path` and resolves the paths in it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the file and what is wrong.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let config: Self = files::read_toml(path)?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        let config = Self {
+            data: base.join(&config.data),
+            key: base.join(&config.key),
+            network: config.network.as_ref().map(|network| base.join(network)),
+            ..config
+        };
+        config
+            .check()
+            .map_err(|reason| Error::config(path, reason))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let rest = self
+            .endpoint
+            .strip_prefix("http://")
+            .or_else(|| self.endpoint.strip_prefix("https://"));
+        let plain =
+            |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '?' | '#' | '\\');
+        if !rest
+            .is_some_and(|rest| !rest.is_empty() && !rest.ends_with('/') && rest.chars().all(plain))
+        {
+            return Err("endpoint is not http(s)://HOST[:PORT] without a slash at its end".into());
+        }
+        if self.network.is_some() != !self.rpc.is_empty() {
+            return Err("network and rpc go together; a hub that stands alone has neither".into());
+        }
+        if self.network.is_some() && !self.handles.is_empty() {
+            return Err("handles are the chain's where there is a network".into());
+        }
+        if self.participation.copies == 0 {
+            return Err("participation: copies is at least 1".into());
+        }
+        let limits = &self.limits;
+        if limits.commit_bytes == 0 || limits.arriving_bytes < limits.commit_bytes {
+            return Err("limits: arriving_bytes is at least commit_bytes, and neither is 0".into());
+        }
+        self.retention
+            .check()
+            .map_err(|error| format!("retention: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = r#"
+        data = "hub"
+        key = "hub.key"
+        listen = "127.0.0.1:0"
+        endpoint = "http://127.0.0.1:8081"
+        operator = "0x0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c"
+    "#;
+
+    fn read(text: &str) -> Result<HubConfig, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hub.toml");
+        std::fs::write(&path, text).unwrap();
+        HubConfig::read(&path)
+    }
+
+    #[test]
+    fn little_is_needed_and_all_of_it_is_written_again() {
+        let config = read(MINIMAL).unwrap();
+        assert_eq!(config.limits, HubLimits::default());
+        let written = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<HubConfig>(&written).unwrap(), config);
+    }
+
+    #[test]
+    fn mistakes_are_refused() {
+        for more in [
+            "rpc = [\"http://a\"]",
+            "network = \"n.json\"",
+            "unknown = 1",
+            "[handles]\n0xab = \"0x0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c\"",
+            "[handles]\nalice = \"0x0c\"",
+            "[limits]\ncommit_bytes = 0",
+            "[limits]\narriving_bytes = 1",
+            "[retention]\nmax_file_bytes = 0",
+        ] {
+            assert!(read(&format!("{MINIMAL}\n{more}\n")).is_err(), "{more}");
+        }
+        for endpoint in [
+            "ftp://a",
+            "http://",
+            "http://a/",
+            "http://a b",
+            "http://a?b",
+            "a",
+        ] {
+            let text = MINIMAL.replace("http://127.0.0.1:8081", endpoint);
+            assert!(read(&text).is_err(), "{endpoint}");
+        }
+    }
+}

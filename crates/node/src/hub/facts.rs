@@ -1,0 +1,298 @@
+//! What the files of a revision say of themselves: the card, the weights' headers, the configuration.
+//!
+//! It is found once for each revision and kept in the catalogue, from which it can be left out at any time.
+
+use crate::hub::{Hub, answer::ApiError, catalogue::Depth, catalogue::Listed};
+use assay_blob::BlobId;
+use assay_hub::{
+    Error, FileEntry, TreePath,
+    card::{CARD_FILE, Card, MAX_CARD},
+    safetensors::{self, Header, INDEX_FILE, Index, Parameters, SINGLE_FILE},
+};
+use assay_receipt::RevisionId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// Largest `config.json` that is read, bytes.
+const MAX_CONFIG: u64 = 1 << 20;
+/// Most files of a folder that are looked at.
+const LOOKED_AT: usize = 2_000;
+/// The file of a model signature (OpenSSF Model Signing).
+pub const SIGNATURE_FILE: &str = "model.sig";
+/// Endings of files that can run code when they are loaded.
+const EXECUTABLE_ENDINGS: [&str; 9] = [
+    "bin", "ckpt", "h5", "joblib", "keras", "pickle", "pkl", "pt", "pth",
+];
+
+/// What is known of a revision.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Facts {
+    /// The card, as JSON; empty where there is none or it cannot be read.
+    pub card: Map<String, Value>,
+    /// Why the card cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_error: Option<String>,
+    /// Parameters of the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safetensors: Option<Parameters>,
+    /// What the configuration says of the architecture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Value>,
+    /// Formats of weights, such as `safetensors`.
+    #[serde(default)]
+    pub formats: Vec<String>,
+    /// Whether there is a model signature. Nobody checked it here.
+    #[serde(default)]
+    pub has_signature: bool,
+    /// Files that can run code when they are loaded, by their endings.
+    #[serde(default)]
+    pub executable: Vec<String>,
+}
+
+/// Whether a file can run code when it is loaded, as far as its name tells.
+pub fn can_run_code(path: &TreePath) -> bool {
+    let ending = path
+        .file_name()
+        .rsplit_once('.')
+        .map(|(_, ending)| ending.to_ascii_lowercase());
+    ending.is_some_and(|ending| EXECUTABLE_ENDINGS.contains(&ending.as_str()))
+}
+
+impl Facts {
+    /// The card with what can be asked of it.
+    pub fn card(&self) -> Card {
+        Card {
+            data: self.card.clone(),
+        }
+    }
+
+    /// What every client is warned of, each `topic; text`.
+    pub fn warnings(&self, id: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        if !self.formats.is_empty() && !self.has_signature {
+            found.push(format!(
+                "unsigned; {id} has no model signature ({SIGNATURE_FILE})"
+            ));
+        }
+        if let Some(file) = self.executable.first() {
+            found.push(format!(
+                "unsafe; {id} has files that may run code when they are loaded, such as {file}"
+            ));
+        }
+        found
+    }
+}
+
+impl Hub {
+    /// What is known of a revision: from the catalogue, or found out and kept there.
+    ///
+    /// # Errors
+    /// [`Fault::Internal`](assay_hub::Fault::Internal) where the disk fails.
+    pub fn facts(&self, revision: &RevisionId) -> Result<Facts, ApiError> {
+        let kept = self.catalogue.facts(revision)?;
+        if let Some(facts) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            return Ok(facts);
+        }
+        let facts = self.find_facts(revision)?;
+        if self.has_what_speaks(revision)? {
+            let bytes = serde_json::to_vec(&facts).map_err(ApiError::internal)?;
+            self.catalogue.put_facts(revision, &bytes)?;
+        }
+        Ok(facts)
+    }
+
+    /// Whether the files from which facts are read have arrived, where the revision has them.
+    fn has_what_speaks(&self, revision: &RevisionId) -> Result<bool, ApiError> {
+        for name in [CARD_FILE, "config.json", INDEX_FILE, SINGLE_FILE] {
+            let path = name.parse()?;
+            if let Some(entry) = self.catalogue.file(revision, &path)?
+                && self.store.stored(&entry.blob)?.is_none()
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn find_facts(&self, revision: &RevisionId) -> Result<Facts, ApiError> {
+        let mut facts = Facts::default();
+        let root = self
+            .catalogue
+            .list(revision, None, Depth::All, None, LOOKED_AT)?;
+        for row in &root.rows {
+            if let Listed::File(path, _) = row {
+                look_at_name(path, &mut facts);
+            }
+        }
+        facts.formats.sort_unstable();
+        facts.formats.dedup();
+        match self
+            .text(revision, CARD_FILE, MAX_CARD)?
+            .map(|readme| Card::parse(&readme))
+        {
+            None => {}
+            Some(Ok(card)) => facts.card = card.data,
+            Some(Err(error)) => facts.card_error = Some(error.to_string()),
+        }
+        facts.config = self
+            .text(revision, "config.json", MAX_CONFIG)?
+            .and_then(|text| architecture(&text));
+        facts.safetensors = self.parameters(revision)?;
+        Ok(facts)
+    }
+
+    /// The text of a small file of a revision; `None` where there is none, or it is too large or no text.
+    pub(super) fn text(
+        &self,
+        revision: &RevisionId,
+        path: &str,
+        most: u64,
+    ) -> Result<Option<String>, ApiError> {
+        let Ok(path) = path.parse() else {
+            return Ok(None);
+        };
+        match self.catalogue.file(revision, &path)? {
+            Some(entry) if entry.size <= most => Ok(self
+                .content(&entry.blob)?
+                .and_then(|bytes| String::from_utf8(bytes).ok())),
+            _ => Ok(None),
+        }
+    }
+
+    /// All of a blob that is known to be small; `None` where it is not here.
+    ///
+    /// # Errors
+    /// [`Fault::Internal`](assay_hub::Fault::Internal) where the disk fails or the bits have rotted.
+    pub fn content(&self, blob: &BlobId) -> Result<Option<Vec<u8>>, ApiError> {
+        let Some(mut reader) = self.store.read(blob)? else {
+            return Ok(None);
+        };
+        let size = reader.stored().size;
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < size {
+            let rest = usize::try_from(size - bytes.len() as u64).unwrap_or(usize::MAX);
+            let more = reader.read_at(bytes.len() as u64, rest)?;
+            if more.is_empty() {
+                break;
+            }
+            bytes.extend_from_slice(&more);
+        }
+        Ok(Some(bytes))
+    }
+
+    fn parameters(&self, revision: &RevisionId) -> Result<Option<Parameters>, ApiError> {
+        let named = |name: &str| match name.parse() {
+            Ok(path) => self.catalogue.file(revision, &path),
+            Err(_) => Ok(None),
+        };
+        if let Some(entry) = named(SINGLE_FILE)? {
+            return Ok(self.header(&entry)?.ok().map(|header| header.parameters()));
+        }
+        let Some(index) = self.text(revision, INDEX_FILE, safetensors::MAX_HEADER)? else {
+            return Ok(None);
+        };
+        let Ok(index) = Index::parse(index.as_bytes()) else {
+            return Ok(None);
+        };
+        let mut sum = Parameters::default();
+        for file in index.files() {
+            let Some(entry) = named(file)? else {
+                return Ok(None);
+            };
+            let Ok(header) = self.header(&entry)? else {
+                return Ok(None);
+            };
+            sum.add(&header.parameters());
+        }
+        Ok(Some(sum))
+    }
+
+    /// The header of a safetensors file; the inner error is the file's.
+    ///
+    /// # Errors
+    /// [`Fault::Internal`](assay_hub::Fault::Internal) where the disk fails or the bits have rotted.
+    pub fn header(&self, entry: &FileEntry) -> Result<Result<Header, Error>, ApiError> {
+        let missing = || {
+            Ok(Err(Error::malformed(
+                "safetensors header",
+                "the file is not here, or too short",
+            )))
+        };
+        let Some(mut reader) = self.store.read(&entry.blob)? else {
+            return missing();
+        };
+        let Ok(start) = <[u8; 8]>::try_from(reader.read_at(0, 8)?) else {
+            return missing();
+        };
+        let length = match safetensors::header_bytes(start, entry.size) {
+            Ok(length) => length,
+            Err(error) => return Ok(Err(error)),
+        };
+        let json = reader.read_at(8, usize::try_from(length).unwrap_or(usize::MAX))?;
+        Ok(Header::parse(&json, entry.size))
+    }
+}
+
+fn look_at_name(path: &TreePath, facts: &mut Facts) {
+    let ending = path
+        .file_name()
+        .rsplit_once('.')
+        .map(|(_, ending)| ending.to_ascii_lowercase());
+    match ending.as_deref() {
+        Some(format @ ("safetensors" | "gguf" | "onnx")) => facts.formats.push(format.into()),
+        Some("bin" | "pt" | "pth") => facts.formats.push("pytorch".into()),
+        _ => {}
+    }
+    if path.as_str() == SIGNATURE_FILE {
+        facts.has_signature = true;
+    }
+    if can_run_code(path) && facts.executable.len() < 16 {
+        facts.executable.push(path.to_string());
+    }
+}
+
+/// What `config.json` says of the architecture.
+fn architecture(text: &str) -> Option<Value> {
+    let config: Map<String, Value> = serde_json::from_str(text).ok()?;
+    let kept: Map<String, Value> = ["architectures", "model_type"]
+        .into_iter()
+        .filter_map(|field| {
+            let value = config.get(field)?;
+            let short = value.to_string().len() <= 1_000;
+            short.then(|| (field.to_owned(), value.clone()))
+        })
+        .collect();
+    (!kept.is_empty()).then(|| json!(kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_warned_of_what_is_unsigned_and_of_what_may_run() {
+        let mut facts = Facts::default();
+        assert!(facts.warnings("a/b").is_empty(), "nothing to load");
+        for name in ["model.safetensors", "x/old.PKL"] {
+            look_at_name(&name.parse().unwrap(), &mut facts);
+        }
+        let warnings = facts.warnings("a/b");
+        assert!(
+            warnings[0].starts_with("unsigned; a/b ") && warnings[1].contains("x/old.PKL"),
+            "{warnings:?}"
+        );
+        look_at_name(&"model.sig".parse().unwrap(), &mut facts);
+        assert_eq!(facts.warnings("a/b").len(), 1);
+    }
+
+    #[test]
+    fn only_the_architecture_is_kept_of_a_configuration() {
+        assert_eq!(
+            architecture(r#"{"model_type":"bert","secret":1}"#),
+            Some(json!({"model_type": "bert"}))
+        );
+        for bad in ["", "[]", "{}", r#"{"hidden_size":1}"#] {
+            assert_eq!(architecture(bad), None);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Asking other hubs for random places of what they should keep.
+//!
+//! The places follow from the hash of a finalized block, so that neither side chose them, and the answer is checked against
+//! the blob's id alone: an auditor needs no copy. What came of it is remembered, shown, and recorded on chain as this hub's
+//! statement, where it is new or a day old.
+
+use super::{AFTER_FAILURE, Link, Observation, Peer, Seen, replicate};
+use crate::{
+    Error, clock,
+    fetch::{CHALLENGE_BLOCKS, Fault, Fetcher, Source},
+    hub::Hub,
+    hub_registry::{self, Finding, Outcome, Question},
+};
+use alloy_primitives::{B256, keccak256};
+use assay_blob::Challenge;
+use assay_hub::{FileEntry, placement};
+use assay_receipt::RevisionId;
+use std::{sync::Arc, time::Duration};
+
+/// An outcome that was recorded is recorded again after this, though nothing changed.
+const RECORD_AGAIN_MS: u64 = 24 * 3_600 * 1_000;
+
+/// Audits for ever.
+pub async fn run(hub: Arc<Hub>, link: Arc<Link>) {
+    let every = link.participation.audit_every_ms;
+    if every == 0 {
+        return;
+    }
+    let mut turn = 0usize;
+    loop {
+        tokio::time::sleep(Duration::from_millis(every)).await;
+        if let Err(error) = audit_next(&hub, &link, turn).await {
+            tracing::debug!(%error, "an audit was not made");
+            tokio::time::sleep(AFTER_FAILURE).await;
+        }
+        turn = turn.wrapping_add(1);
+    }
+}
+
+/// Audits the pair of hub and revision whose turn it is.
+async fn audit_next(hub: &Arc<Hub>, link: &Arc<Link>, turn: usize) -> Result<(), Error> {
+    let peers = link.peers();
+    let revisions = {
+        let hub = Arc::clone(hub);
+        let live = tokio::task::spawn_blocking(move || replicate::live(&hub)).await;
+        live.map_err(|_| Error::PartEnded("a look at the catalogue"))??
+    };
+    let pairs = peers.len().saturating_mul(revisions.len());
+    let Some(pair) = turn.checked_rem(pairs) else {
+        return Ok(());
+    };
+    let peer = pair
+        .checked_rem(peers.len())
+        .and_then(|index| peers.get(index));
+    let revision = pair
+        .checked_div(peers.len())
+        .and_then(|index| revisions.get(index));
+    let (Some(peer), Some(revision)) = (peer, revision) else {
+        return Ok(());
+    };
+    let (seed_block, block_hash) = hub_registry::seed_block(&link.rpc).await?;
+    let Some(file) = choose(hub, link, peer, *revision, block_hash).await? else {
+        return Ok(());
+    };
+    let question = Question {
+        hub: peer.hub,
+        blob: file.blob,
+        size: file.size,
+        seed_block,
+    };
+    let (seen, evidence) = ask(link, peer, *revision, &question, block_hash).await?;
+    conclude(link, *revision, question, seen, evidence).await
+}
+
+/// A file of the revision that the hub should keep; which one, the block says. Larger files are asked for more often.
+async fn choose(
+    hub: &Arc<Hub>,
+    link: &Arc<Link>,
+    peer: &Peer,
+    revision: RevisionId,
+    block: B256,
+) -> Result<Option<FileEntry>, Error> {
+    let keepers = link.keepers(hub.operator);
+    let (catalogue, copies, peer_hub) = (Arc::clone(hub), link.participation.copies, peer.hub);
+    let looked = tokio::task::spawn_blocking(move || catalogue.catalogue.tree(&revision)).await;
+    let tree = looked.map_err(|_| Error::PartEnded("a look at the catalogue"))??;
+    let kept: Vec<FileEntry> = tree
+        .files()
+        .values()
+        .filter(|entry| {
+            entry.size <= replicate::SMALL_BYTES
+                || placement::keeps(peer_hub, &entry.blob, &keepers, copies)
+        })
+        .copied()
+        .collect();
+    let weight = |entry: &FileEntry| u128::from(entry.size).saturating_add(1);
+    let total = kept.iter().map(weight).sum::<u128>();
+    let drawn = keccak256([block.as_slice(), revision.as_bytes(), peer_hub.as_bytes()].concat());
+    let (low, _) = drawn.0.split_at(16);
+    let number = low
+        .iter()
+        .fold(0u128, |sum, byte| sum << 8 | u128::from(*byte));
+    let mut left = number.checked_rem(total).unwrap_or(0);
+    for entry in kept {
+        match left.checked_sub(weight(&entry)) {
+            Some(rest) => left = rest,
+            None => return Ok(Some(entry)),
+        }
+    }
+    Ok(None)
+}
+
+/// Asks, and judges the answer: what was seen, and the digest of what can be shown for it.
+async fn ask(
+    link: &Link,
+    peer: &Peer,
+    revision: RevisionId,
+    question: &Question,
+    block_hash: B256,
+) -> Result<(Seen, B256), Error> {
+    let fetcher: Fetcher = link.fetcher()?;
+    let source: Source = peer.source();
+    let seen = |fault: Fault| match fault {
+        Fault::Unreachable(why) | Fault::Failed(why) => Seen::Unreachable(why),
+        Fault::Absent => Seen::Absent,
+        Fault::Refused(reason) => Seen::Refused(reason),
+        Fault::WrongBytes(what) => Seen::WrongBytes(what),
+    };
+    // A hub may keep the bytes for another revision and refuse this one.
+    if let Err(fault) = fetcher.has_revision(&source, revision).await {
+        return Ok((seen(fault), B256::ZERO));
+    }
+    let seed = hub_registry::seed(block_hash, link.own, question);
+    let challenge = Challenge {
+        id: question.blob,
+        size: question.size,
+        seed: seed.0,
+        blocks: CHALLENGE_BLOCKS,
+    };
+    let shown = fetcher.challenge(&source, &challenge).await;
+    Ok(match shown {
+        Ok(shown) => (Seen::Served, keccak256(shown)),
+        Err((fault, shown)) => (seen(fault), keccak256(shown)),
+    })
+}
+
+/// Remembers the outcome, and records it where that says something new.
+async fn conclude(
+    link: &Arc<Link>,
+    revision: RevisionId,
+    question: Question,
+    seen: Seen,
+    evidence: B256,
+) -> Result<(), Error> {
+    let before = link
+        .standing
+        .entry(revision, question.hub)
+        .map(|entry| entry.latest);
+    let now = clock::now_ms();
+    let is_old = |observation: &Observation| {
+        !observation.seen.is_like(&seen) || now.saturating_sub(observation.at_ms) > RECORD_AGAIN_MS
+    };
+    let recorded = before
+        .as_ref()
+        .filter(|before| !is_old(before))
+        .and_then(|before| before.recorded_in);
+    let outcome = match &seen {
+        Seen::Served => Some(Outcome::Passed),
+        Seen::WrongBytes(_) => Some(Outcome::WrongBytes),
+        Seen::Refused(_) => Some(Outcome::Refused),
+        Seen::Unreachable(_) => Some(Outcome::Unreachable),
+        // It may still be on its way there.
+        Seen::Absent => None,
+    };
+    let mut observation = Observation {
+        revision,
+        hub: question.hub,
+        seen,
+        at_ms: now,
+        seed_block: Some(question.seed_block),
+        recorded_in: recorded,
+    };
+    link.observe(observation.clone());
+    let Some(outcome) = outcome.filter(|_| recorded.is_none() && link.participation.records_audits)
+    else {
+        return Ok(());
+    };
+    let _sending = link.sending().await;
+    let finding = Finding { outcome, evidence };
+    let receipt = hub_registry::record_audit(&link.rpc, &link.wallet, &question, &finding).await?;
+    observation.recorded_in = Some(receipt.height());
+    link.observe(observation);
+    Ok(())
+}

@@ -1,0 +1,273 @@
+//! From the registry's events to the catalogue.
+//!
+//! A move names a commit; the commit's object, its inventory and its manifest come from whichever hub has them, and are
+//! checked against the names that the chain gives them. A move whose commit nobody gives waits, and holds up no other.
+
+use super::{AFTER_FAILURE, Link, notebook::Waiting};
+use crate::{
+    Error,
+    hub::{
+        Hub,
+        catalogue::{NewCommit, RefMove, RepositoryKey, Revision},
+        commit::engine_revision,
+    },
+    registry_events::{Happened, RefMove as Moved, RefMoves, RegistryEvent},
+    repositories,
+};
+use assay_hub::{Commit, CommitId, Handle, Inventory, Kind, Manifest, Name, RefName};
+use assay_receipt::Account;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Pause where there was no later block: a finalized commit is shown soon after.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often a waiting move's commit is asked for again.
+const AGAIN_EVERY: Duration = Duration::from_secs(2);
+/// Most ancestors of a commit that are fetched with it.
+const MAX_ANCESTORS: usize = 100_000;
+
+/// Follows the registry for ever.
+pub async fn run(hub: Arc<Hub>, link: Arc<Link>) {
+    let position = loop {
+        match link.notebook.position() {
+            Ok(position) => break position,
+            Err(error) => {
+                tracing::error!(%error, "the notebook cannot be read");
+                tokio::time::sleep(AFTER_FAILURE).await;
+            }
+        }
+    };
+    let mut moves = RefMoves::new(link.rpc.clone(), position);
+    let mut tried = Instant::now();
+    loop {
+        if tried.elapsed() >= AGAIN_EVERY {
+            try_waiting(&hub, &link).await;
+            tried = Instant::now();
+        }
+        let page = match moves.page().await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::debug!(%error, "the registry's events were not read");
+                tokio::time::sleep(AFTER_FAILURE).await;
+                continue;
+            }
+        };
+        for event in page.events {
+            while let Err(error) = apply(&hub, &link, &event).await {
+                tracing::error!(%error, "an event of the registry was not applied");
+                tokio::time::sleep(AFTER_FAILURE).await;
+            }
+        }
+        if let Err(error) = link.notebook.put_position(page.next) {
+            tracing::error!(%error, "the notebook cannot be written");
+        }
+        if page.caught_up {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Applies an event; what cannot be applied yet waits in the notebook.
+///
+/// # Errors
+/// [`Error`] where the disk fails: the event has to be applied again.
+async fn apply(hub: &Arc<Hub>, link: &Arc<Link>, event: &RegistryEvent) -> Result<(), Error> {
+    match &event.happened {
+        Happened::RefMoved(moved) => apply_move(hub, link, moved, event.place.height).await,
+        Happened::HandleClaimed { account, handle } => match handle.parse::<Handle>() {
+            Ok(handle) => {
+                let account = Account::from(*account);
+                hub.catalogue.claim(&handle, account)?;
+                let all = hub.catalogue.repositories()?;
+                let theirs = all
+                    .iter()
+                    .filter(|repository| repository.publisher == account);
+                theirs
+                    .map(|repository| renew(hub, &repository.key()))
+                    .collect()
+            }
+            Err(error) => {
+                tracing::warn!(%error, handle, "a handle of the registry is none here");
+                Ok(())
+            }
+        },
+        Happened::DelegationsRevoked {
+            publisher,
+            revoked_before,
+        } => hub
+            .catalogue
+            .revoke_before((*publisher).into(), *revoked_before),
+    }
+}
+
+async fn apply_move(
+    hub: &Arc<Hub>,
+    link: &Arc<Link>,
+    moved: &Moved,
+    height: u64,
+) -> Result<(), Error> {
+    let kind = match moved.repository.kind {
+        repositories::Kind::Model => Kind::Model,
+        repositories::Kind::Dataset => Kind::Dataset,
+    };
+    let publisher = Account::from(moved.publisher);
+    let key = RepositoryKey {
+        kind,
+        publisher,
+        name: moved.repository.name.clone(),
+    };
+    let Ok(name) = RefName::from_registered(&moved.reference) else {
+        tracing::warn!(
+            reference = moved.reference,
+            "a ref of the registry is none here"
+        );
+        return Ok(());
+    };
+    let _turn = hub.turn(&key).await;
+    let Some(head) = moved.head else {
+        let away = RefMove {
+            repository: key.clone(),
+            name,
+            to: None,
+        };
+        hub.catalogue.enter(&[], &[away])?;
+        link.notebook.put_waiting(&key, &moved.reference, None)?;
+        return renew(hub, &key);
+    };
+    let Some(commit) = head.commit else {
+        // A revision without a commit: nodes serve it, and there are no files to show.
+        return Ok(());
+    };
+    let waiting = Waiting {
+        kind,
+        publisher,
+        name: key.name.clone(),
+        reference: moved.reference.clone(),
+        revision: head.revision,
+        commit: CommitId::from_bytes(commit.0),
+        height,
+    };
+    match enter(hub, link, &waiting).await {
+        Ok(()) => link.notebook.put_waiting(&key, &moved.reference, None),
+        Err(Error::Fetch { what, why }) => {
+            tracing::info!(what, why, "a commit waits");
+            link.notebook
+                .put_waiting(&key, &moved.reference, Some(&waiting))
+        }
+        Err(other) => Err(other),
+    }
+}
+
+async fn try_waiting(hub: &Arc<Hub>, link: &Arc<Link>) {
+    let waiting = link.notebook.waiting().unwrap_or_else(|error| {
+        tracing::error!(%error, "the notebook cannot be read");
+        Vec::new()
+    });
+    for one in waiting {
+        let key = one.key();
+        let _turn = hub.turn(&key).await;
+        let entered = enter(hub, link, &one).await;
+        let done = entered.and_then(|()| link.notebook.put_waiting(&key, &one.reference, None));
+        if let Err(error) = done {
+            tracing::debug!(%error, "a commit still waits");
+        }
+    }
+}
+
+/// Makes the commit of a move and its ancestors known, and moves the ref.
+///
+/// # Errors
+/// [`Error::Fetch`] where no hub gives what is missing; whatever the disk says.
+async fn enter(hub: &Arc<Hub>, link: &Arc<Link>, to: &Waiting) -> Result<(), Error> {
+    let mut commits = Vec::new();
+    let mut wanted = vec![to.commit];
+    while let Some(id) = wanted.pop() {
+        if hub.catalogue.commit_bytes(&id)?.is_some() || commits.len() >= MAX_ANCESTORS {
+            continue;
+        }
+        let new = fetch(hub, link, id).await?;
+        wanted.extend(new.commit.parents.iter().copied());
+        commits.push(new);
+    }
+    let head = match commits.first() {
+        Some(new) => new.commit.clone(),
+        None => hub.catalogue.commit(&to.commit)?,
+    };
+    let shown =
+        Name::new(head.kind, &head.repository).map_err(|error| Error::fetch("a commit", error))?;
+    let key = to.key();
+    let is_theirs = head.publisher == to.publisher
+        && head.kind == to.kind
+        && shown.key() == key.name
+        && head.revision == to.revision;
+    if !is_theirs {
+        // The chain has the move, so it cannot be undone; what it points to is no commit of this repository.
+        tracing::warn!(commit = %to.commit, "the registry names a commit that says something else; it is not shown");
+        return Ok(());
+    }
+    let Ok(name) = RefName::from_registered(&to.reference) else {
+        return Ok(());
+    };
+    let moved = RefMove {
+        repository: key.clone(),
+        name,
+        to: Some(to.commit),
+    };
+    commits.reverse();
+    hub.catalogue.enter(&commits, &[moved])?;
+    renew(hub, &key)?;
+    link.wanted.notify_one();
+    Ok(())
+}
+
+/// A commit with all that the catalogue needs of it.
+async fn fetch(hub: &Arc<Hub>, link: &Arc<Link>, id: CommitId) -> Result<NewCommit, Error> {
+    let fetcher = link.fetcher()?;
+    let commit: Commit = fetcher.commit(id).await?;
+    let inventory = fetcher
+        .small(commit.tree, assay_hub::inventory::MAX_BYTES)
+        .await?;
+    let tree =
+        Inventory::tree(&inventory).map_err(|error| Error::fetch(format!("commit {id}"), error))?;
+    let own = tree
+        .manifest()
+        .canonical()
+        .map_err(|error| Error::fetch(format!("commit {id}"), error))?;
+    let manifest = if Manifest::id_of(&own) == commit.revision {
+        own
+    } else {
+        let engine = fetcher.manifest(commit.revision).await?;
+        if engine_revision(&engine, &tree) != Some(commit.revision) {
+            let why = "its revision is no manifest of its inventory";
+            return Err(Error::fetch(format!("commit {id}"), why));
+        }
+        engine
+    };
+    let store = hub.store.clone();
+    let stored = tokio::task::spawn_blocking(move || {
+        store.put(&inventory)?;
+        store.put(&manifest)
+    });
+    let manifest = stored
+        .await
+        .map_err(|_| Error::PartEnded("work on the disk"))??;
+    let revision = Revision {
+        id: commit.revision,
+        manifest: manifest.id,
+        files: tree.files().len() as u64,
+        bytes: tree.bytes(),
+    };
+    Ok(NewCommit {
+        commit,
+        revision,
+        tree,
+    })
+}
+
+/// Reads anew what lists know of a repository.
+fn renew(hub: &Hub, key: &RepositoryKey) -> Result<(), Error> {
+    hub.refresh(key)
+        .map_err(|error| Error::Catalogue(error.0.message()))
+}

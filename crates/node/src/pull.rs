@@ -1,0 +1,202 @@
+//! Fetching a repository from hubs into a directory, with nobody trusted but the chain.
+//!
+//! The registry says where a ref points; the commit, its inventory and every file are checked against the names that lead
+//! there. A hub can withhold, and is named for it; it cannot alter.
+
+use crate::{
+    Error,
+    fetch::{Fetcher, Note, Notes, Source},
+    hub_registry::{self, HubStanding},
+    reach::Reach,
+    repositories,
+    rpc_client::RpcClient,
+};
+use alloy_primitives::Address;
+use assay_blob::{Store, StoreLimits};
+use assay_hub::{Commit, CommitId, FileEntry, Inventory, Kind, Name, Namespace, Tree, TreePath};
+use std::{
+    fs::File,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Folder of what has arrived, within the directory that is pulled into.
+const ARRIVING: &str = ".assay-pull";
+/// Bytes that are copied at a time.
+const COPY_BYTES: usize = 1 << 20;
+/// Files that are fetched at a time.
+const BATCH: usize = 8;
+
+/// What is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// What the repository holds.
+    pub kind: Kind,
+    /// `namespace/name`.
+    pub repository: String,
+    /// A branch, or a tag as `refs/tags/x`.
+    pub reference: String,
+}
+
+/// What was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    /// The account whose repository it is.
+    pub publisher: Address,
+    /// The commit.
+    pub id: CommitId,
+    /// What it says.
+    pub commit: Commit,
+    /// How many files it has.
+    pub files: usize,
+    /// How many bytes these have together.
+    pub bytes: u64,
+    /// What hubs did wrong on the way.
+    pub notes: Vec<Note>,
+}
+
+/// The hubs that the chain lists.
+///
+/// # Errors
+/// [`Error::Rpc`] if the chain cannot be asked.
+pub async fn listed_hubs(rpc: &RpcClient) -> Result<Vec<Source>, Error> {
+    let hubs = hub_registry::hubs(rpc).await?;
+    let active = hubs
+        .into_iter()
+        .filter(|hub| hub.standing == HubStanding::Active);
+    let source = |hub: hub_registry::HubRecord| Source {
+        name: hub.hub.to_string(),
+        url: hub.registration.endpoint.trim_end_matches('/').to_owned(),
+    };
+    Ok(active.map(source).collect())
+}
+
+/// Fetches a repository into a directory, which is made if it is missing. What arrived before a pull was cut off is not
+/// fetched again. Files that are there and not in the repository stay.
+///
+/// # Errors
+/// [`Error::Fetch`] for what the chain does not know or no hub gives; [`Error::Rpc`]; [`Error::Config`] naming what cannot
+/// be written.
+pub async fn pull(
+    rpc: &RpcClient,
+    sources: Vec<Source>,
+    reach: Reach,
+    wanted: &Wanted,
+    to: &Path,
+) -> Result<Pulled, Error> {
+    let (publisher, id) = head(rpc, wanted).await?;
+    let notes = Arc::new(Notes::default());
+    let fetcher = Fetcher::new(sources, reach, Arc::clone(&notes))?;
+    let commit = fetcher.commit(id).await?;
+    if Address::from(*commit.publisher.as_bytes()) != publisher {
+        return Err(Error::fetch(
+            &wanted.repository,
+            "the commit is of another account's repository",
+        ));
+    }
+    let inventory = fetcher
+        .small(commit.tree, assay_hub::inventory::MAX_BYTES)
+        .await?;
+    let tree =
+        Inventory::tree(&inventory).map_err(|error| Error::fetch(&wanted.repository, error))?;
+    fill(&fetcher, &tree, to).await?;
+    Ok(Pulled {
+        publisher,
+        id,
+        commit,
+        files: tree.files().len(),
+        bytes: tree.bytes(),
+        notes: notes.all(),
+    })
+}
+
+/// Where the registry says that the ref points.
+async fn head(rpc: &RpcClient, wanted: &Wanted) -> Result<(Address, CommitId), Error> {
+    let no = |why: &str| Error::fetch(&wanted.repository, why);
+    let (namespace, name) = wanted
+        .repository
+        .split_once('/')
+        .ok_or_else(|| no("a repository is NAMESPACE/NAME"))?;
+    let name = Name::new(wanted.kind, name).map_err(|error| no(&error.to_string()))?;
+    let namespace: Namespace = namespace
+        .parse()
+        .map_err(|error: assay_hub::Error| no(&error.to_string()))?;
+    let publisher = match namespace {
+        Namespace::Account(account) => Address::from(*account.as_bytes()),
+        Namespace::Handle(handle) => repositories::owner_of(rpc, handle.as_str())
+            .await?
+            .ok_or_else(|| no("nobody has claimed this handle"))?,
+    };
+    let repository = repositories::Repository {
+        kind: match wanted.kind {
+            Kind::Model => repositories::Kind::Model,
+            Kind::Dataset => repositories::Kind::Dataset,
+        },
+        name: name.key(),
+    };
+    let head = repositories::head(rpc, publisher, &repository, &wanted.reference).await?;
+    let head =
+        head.ok_or_else(|| no(&format!("the chain has no ref {} of it", wanted.reference)))?;
+    let commit = head.commit.ok_or_else(|| {
+        no("its newest revision was published without files; nodes serve it, hubs do not")
+    })?;
+    Ok((publisher, CommitId::from_bytes(commit.0)))
+}
+
+/// Puts every file of a tree into a directory.
+async fn fill(fetcher: &Fetcher, tree: &Tree, to: &Path) -> Result<(), Error> {
+    let arriving = to.join(ARRIVING);
+    std::fs::create_dir_all(&arriving).map_err(|error| Error::config(to, error))?;
+    let store = Store::open(&arriving, StoreLimits::default())?;
+    let files: Vec<(&TreePath, &FileEntry)> = tree.files().iter().collect();
+    for batch in files.chunks(BATCH) {
+        let fetched = batch
+            .iter()
+            .map(|(_, entry)| fetcher.blob(&store, entry.blob, entry.size));
+        futures::future::try_join_all(dedup(fetched.collect(), batch)).await?;
+        for (path, entry) in batch {
+            let (store, entry, target) = (store.clone(), **entry, to.join(path.as_str()));
+            let placed = tokio::task::spawn_blocking(move || place(&store, &entry, &target)).await;
+            placed.map_err(|_| Error::PartEnded("work on the disk"))??;
+        }
+    }
+    drop(store);
+    std::fs::remove_dir_all(&arriving).map_err(|error| Error::config(&arriving, error))
+}
+
+/// Of several files with one content, one fetch.
+fn dedup<F>(fetches: Vec<F>, batch: &[(&TreePath, &FileEntry)]) -> Vec<F> {
+    let mut seen = std::collections::HashSet::new();
+    let firsts = fetches
+        .into_iter()
+        .zip(batch)
+        .filter(|(_, (_, entry))| seen.insert(entry.blob));
+    firsts.map(|(fetch, _)| fetch).collect()
+}
+
+/// Writes a blob where a file is to lie: whole, or not at all. The path is one of a tree, which leads out of no directory.
+fn place(store: &Store, entry: &FileEntry, target: &Path) -> Result<(), Error> {
+    let failed = |error: std::io::Error| Error::config(target, error);
+    if let Some(folder) = target.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut partial = target.as_os_str().to_owned();
+    partial.push(".assay-part");
+    let partial = PathBuf::from(partial);
+    let gone = || Error::fetch("a file", "it was fetched and is gone");
+    let mut reader = store.read(&entry.blob)?.ok_or_else(gone)?;
+    let mut file = File::create(&partial).map_err(failed)?;
+    let mut offset = 0u64;
+    while offset < entry.size {
+        let left = usize::try_from(entry.size.saturating_sub(offset)).unwrap_or(COPY_BYTES);
+        let bytes = reader.read_at(offset, left.min(COPY_BYTES))?;
+        if bytes.is_empty() {
+            return Err(gone());
+        }
+        file.write_all(&bytes).map_err(failed)?;
+        offset = offset.saturating_add(bytes.len() as u64);
+    }
+    file.sync_all().map_err(failed)?;
+    std::fs::rename(&partial, target).map_err(failed)
+}
