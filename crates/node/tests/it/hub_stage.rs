@@ -23,8 +23,6 @@ pub struct Stage {
     pub url: String,
     /// What it says of itself.
     pub described: HubRow,
-    /// Its configuration.
-    pub config: HubConfig,
     http: reqwest::Client,
     trigger: Trigger,
     running: JoinHandle<Result<(), assay_node::Error>>,
@@ -68,7 +66,7 @@ impl Stage {
         let mut config = HubConfig::read(&file).unwrap();
         change(&mut config);
         let (trigger, shutdown) = shutdown::channel();
-        let running = tokio::spawn(hub::run_on(listener, config.clone(), shutdown));
+        let running = tokio::spawn(hub::run_on(listener, config, shutdown));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let described = http
             .get(format!("{url}/assay/v1/hub"))
@@ -79,7 +77,6 @@ impl Stage {
         Self {
             url,
             described,
-            config,
             http,
             trigger,
             running,
