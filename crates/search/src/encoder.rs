@@ -205,7 +205,7 @@ impl Layer {
         Ok(layer)
     }
 
-    fn apply(&self, states: &mut Vec<f32>) {
+    fn apply(&self, states: &mut [f32]) {
         let input = kernel::Rounded::of(states, DIMENSIONS);
         let (query, key, value) = (
             self.query.apply(&input),

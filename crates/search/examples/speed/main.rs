@@ -183,7 +183,7 @@ fn report(what: &str, figure: f64, unit: &str) {
     );
 }
 
-fn encoder_cost(weights: &PathBuf, documents: &[Document]) {
+fn encoder_cost(weights: &std::path::Path, documents: &[Document]) {
     let whole = setting::semantics(weights, "encoder");
     let before = cpu();
     let read = documents

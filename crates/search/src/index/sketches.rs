@@ -43,7 +43,8 @@ pub(crate) fn overlap<T: Ord + Copy>(a: &[T], b: &[T]) -> f32 {
             std::cmp::Ordering::Less => _ = left.next(),
             std::cmp::Ordering::Greater => _ = right.next(),
             std::cmp::Ordering::Equal => {
-                (left.next(), right.next());
+                left.next();
+                right.next();
                 both += 1;
             }
         }

@@ -205,7 +205,8 @@ fn files_that_are_not_weights_are_refused() {
             .to_string();
         assert!(error.contains(reason), "{reason}: {error}");
     }
-    let spoil: [(fn(&mut Vec<(String, Vec<usize>, Vec<f32>)>), &str); 5] = [
+    type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
+    let spoil: [(fn(&mut Tensors), &str); 5] = [
         (|all| _ = all.remove(3), "no tensor"),
         (|all| all[5].1 = vec![DIMENSIONS * DIMENSIONS], "has shape"),
         (
