@@ -206,7 +206,8 @@ fn files_that_are_not_weights_are_refused() {
         assert!(error.contains(reason), "{reason}: {error}");
     }
     type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
-    let spoil: [(fn(&mut Tensors), &str); 5] = [
+    type Spoil = fn(&mut Tensors);
+    let spoil: [(Spoil, &str); 5] = [
         (|all| _ = all.remove(3), "no tensor"),
         (|all| all[5].1 = vec![DIMENSIONS * DIMENSIONS], "has shape"),
         (
