@@ -104,7 +104,7 @@ impl HubConfig {
         {
             return Err("endpoint is not http(s)://HOST[:PORT] without a slash at its end".into());
         }
-        if self.network.is_some() != !self.rpc.is_empty() {
+        if self.network.is_some() == self.rpc.is_empty() {
             return Err("network and rpc go together; a hub that stands alone has neither".into());
         }
         if self.network.is_some() && !self.handles.is_empty() {

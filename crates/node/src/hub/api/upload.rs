@@ -204,11 +204,17 @@ impl Incoming {
                 hub.limits.commit_bytes as u64,
             )?;
             let mut found = Vec::new();
-            lines.push::<ApiError>(&piece, |line| Ok(found.push(Line::parse(line)?)))?;
+            lines.push::<ApiError>(&piece, |line| {
+                found.push(Line::parse(line)?);
+                Ok(())
+            })?;
             self.take(hub, found).await?;
         }
         let mut found = Vec::new();
-        lines.finish::<ApiError>(|line| Ok(found.push(Line::parse(line)?)))?;
+        lines.finish::<ApiError>(|line| {
+            found.push(Line::parse(line)?);
+            Ok(())
+        })?;
         self.take(hub, found).await?;
         self.store(hub).await
     }

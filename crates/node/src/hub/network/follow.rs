@@ -81,12 +81,10 @@ async fn apply(hub: &Arc<Hub>, link: &Arc<Link>, event: &RegistryEvent) -> Resul
                 let account = Account::from(*account);
                 hub.catalogue.claim(&handle, account)?;
                 let all = hub.catalogue.repositories()?;
-                let theirs = all
+                let mut theirs = all
                     .iter()
                     .filter(|repository| repository.publisher == account);
-                theirs
-                    .map(|repository| renew(hub, &repository.key()))
-                    .collect()
+                theirs.try_for_each(|repository| renew(hub, &repository.key()))
             }
             Err(error) => {
                 tracing::warn!(%error, handle, "a handle of the registry is none here");

@@ -14,9 +14,10 @@ const CACHE_BYTES: usize = 8 << 20;
 const POSITION: TableDefinition<'_, (), u64> = TableDefinition::new("position");
 /// Moves whose commits nobody gave yet, by repository and ref: JSON of [`Waiting`].
 const WAITING: TableDefinition<'_, (&[u8], &str), &[u8]> = TableDefinition::new("waiting");
+/// Revision, hub, and whether it was a lie.
+type ObservedKey = ([u8; 32], [u8; 20], bool);
 /// What was seen, by revision, hub, and whether it was a lie: JSON of [`Observation`].
-const OBSERVED: TableDefinition<'_, ([u8; 32], [u8; 20], bool), &[u8]> =
-    TableDefinition::new("observed");
+const OBSERVED: TableDefinition<'_, ObservedKey, &[u8]> = TableDefinition::new("observed");
 
 /// A move to a commit that is not here yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -84,7 +84,7 @@ async fn missing(hub: &Arc<Hub>, link: &Arc<Link>) -> Result<Vec<(RevisionId, Fi
                 {
                     continue;
                 }
-                for (_, entry) in hub.catalogue.tree(&revision)?.files() {
+                for entry in hub.catalogue.tree(&revision)?.files().values() {
                     let keeps = entry.size <= SMALL_BYTES
                         || placement::keeps(
                             link.own,
