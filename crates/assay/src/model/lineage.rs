@@ -203,7 +203,7 @@ pub fn lineage(arguments: &LineageOf, form: Form) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn statement(place: &PathBuf) -> Result<SignedStep> {
+fn statement(place: &Path) -> Result<SignedStep> {
     let bytes = read_small(place, 2 * MAX_STATEMENT_BYTES)?;
     let bytes = bytes.with_context(|| format!("{}: it is too large", place.display()))?;
     SignedStep::of_account(&bytes).map_err(|error| {

@@ -268,13 +268,21 @@ impl Inner {
         let Some(hash) = self.index.xorb_with(chunk)? else {
             return Ok(None);
         };
-        let Some(blob) = self.index.xorb(&hash)? else {
+        let mut near = Vec::new();
+        for neighbour in self.index.neighbours(&hash)? {
+            let Some(blob) = self.index.xorb(&neighbour)? else {
+                continue;
+            };
+            if self.known(&blob)?.is_some()
+                && let Some(table) = self.index.xorb_table(&neighbour)?
+            {
+                near.push((neighbour, table));
+            }
+        }
+        if near.iter().all(|(neighbour, _)| *neighbour != hash) {
             return Ok(None);
-        };
-        let (Some(_), Some(table)) = (self.known(&blob)?, self.index.xorb_table(&hash)?) else {
-            return Ok(None);
-        };
-        xet::dedup_shard(&hash, &table, expires_s).map(Some)
+        }
+        xet::dedup_shard(&near, expires_s).map(Some)
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) const XORB_BLOBS: Table<Name> = TableDefinition::new("xorb blobs");
 pub(crate) const XORB_TABLES: Table<&[u8]> = TableDefinition::new("xorb tables");
 /// Chunk for which clients ask to a xorb that has it.
 pub(crate) const CHUNKS: Table<Name> = TableDefinition::new("chunks");
+/// Xorb to those, itself among them, that are near it in the first file that it was a part of, in the file's order.
+pub(crate) const NEIGHBOURS: Table<&[u8]> = TableDefinition::new("xorb neighbours");
 /// What the file is: `format` and no more.
 const ABOUT: TableDefinition<'static, &str, u64> = TableDefinition::new("about");
 
@@ -177,6 +179,7 @@ impl Index {
             transaction.open_table(XORB_BLOBS)?;
             transaction.open_table(XORB_TABLES)?;
             transaction.open_table(CHUNKS)?;
+            transaction.open_table(NEIGHBOURS)?;
             Ok(())
         })?;
         Ok(index)
@@ -300,6 +303,21 @@ impl Index {
             let chunks = transaction.open_table(CHUNKS)?;
             let found = chunks.get(chunk.as_bytes())?;
             Ok(found.map(|hash| XetHash::from_bytes(*hash.value())))
+        })
+    }
+
+    /// The xorbs that stand near one in a file; itself alone where no file has it yet.
+    pub(crate) fn neighbours(&self, xorb: &XetHash) -> Result<Vec<XetHash>, Error> {
+        self.read(|transaction| {
+            let table = transaction.open_table(NEIGHBOURS)?;
+            let Some(found) = table.get(xorb.as_bytes())? else {
+                return Ok(vec![*xorb]);
+            };
+            let (hashes, rest) = found.value().as_chunks::<32>();
+            if !rest.is_empty() {
+                return Err(cut_short());
+            }
+            Ok(hashes.iter().copied().map(XetHash::from_bytes).collect())
         })
     }
 
@@ -474,6 +492,9 @@ fn remove_xorb(transaction: &WriteTransaction, id: &BlobId, hash: &XetHash) -> R
         return Ok(());
     }
     xorbs.remove(hash.as_bytes())?;
+    transaction
+        .open_table(NEIGHBOURS)?
+        .remove(hash.as_bytes())?;
     let mut tables = transaction.open_table(XORB_TABLES)?;
     let table = tables.remove(hash.as_bytes())?;
     let table = table.and_then(|found| XorbTable::decode(found.value()));

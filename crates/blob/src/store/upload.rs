@@ -1,5 +1,6 @@
 //! What comes through Xet: xorbs first, then shards that make files of them.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use crate::{BlobId, Error, XetHash};
 
 /// Files of a shard that are entered together: each holds an open file.
 const TOGETHER: usize = 64;
+/// Most xorbs of a file that a client learns of by one chunk: two gigabytes of a file, 1.5 MB of an answer.
+const NEIGHBOURS: usize = 32;
 
 /// A xorb that is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,8 +143,8 @@ impl Inner {
     }
 }
 
-/// Makes sure that the xorbs are still there, now that none can be removed, and enters the first chunk of each file: clients
-/// ask for it.
+/// Makes sure that the xorbs are still there, now that none can be removed, and enters what clients ask for: the first chunk
+/// of each file, and which xorbs stand together.
 fn enter_terms(transaction: &WriteTransaction, files: &[&ShardFile]) -> Result<(), Error> {
     let xorbs = transaction.open_table(index::XORBS)?;
     let tables = transaction.open_table(index::XORB_TABLES)?;
@@ -162,6 +165,24 @@ fn enter_terms(transaction: &WriteTransaction, files: &[&ShardFile]) -> Result<(
         let first = table.entries(&term.chunks).and_then(<[_]>::first);
         if let Some(first) = first {
             chunks.insert(first.hash.as_bytes(), term.xorb.as_bytes())?;
+        }
+        enter_neighbours(transaction, file)?;
+    }
+    Ok(())
+}
+
+/// Enters for each xorb of a file which others are near it there, where no earlier file said so.
+fn enter_neighbours(transaction: &WriteTransaction, file: &ShardFile) -> Result<(), Error> {
+    let mut seen = BTreeSet::new();
+    let mut order: Vec<XetHash> = file.terms.iter().map(|term| term.xorb).collect();
+    order.retain(|xorb| seen.insert(*xorb));
+    let mut table = transaction.open_table(index::NEIGHBOURS)?;
+    for near in order.chunks(NEIGHBOURS) {
+        let bytes: Vec<u8> = near.iter().flat_map(XetHash::as_bytes).copied().collect();
+        for xorb in near {
+            if table.get(xorb.as_bytes())?.is_none() {
+                table.insert(xorb.as_bytes(), bytes.as_slice())?;
+            }
         }
     }
     Ok(())

@@ -184,14 +184,30 @@ pub(crate) fn file_hash(chunks: &[(XetHash, u64)]) -> XetHash {
     xet_core_structures::merklehash::file_hash(&chunks).into()
 }
 
-/// The shard that tells a client which chunks a xorb has, so that it does not upload them again. The client forgets it at
-/// `expires_s` (seconds since 1970).
+/// The shard that tells a client which chunks some xorbs have, so that it does not upload them again. The client forgets it
+/// at `expires_s` (seconds since 1970).
 pub(crate) fn dedup_shard(
-    hash: &XetHash,
-    table: &XorbTable,
+    xorbs: &[(XetHash, XorbTable)],
     expires_s: u64,
 ) -> Result<Vec<u8>, Error> {
     let failed = |error: xet_core_structures::CoreError| malformed(error);
+    let mut shard = MDBInMemoryShard::default();
+    for (hash, table) in xorbs {
+        shard.add_xorb_block(block(hash, table)).map_err(failed)?;
+    }
+    let mut bytes = shard.to_bytes().map_err(failed)?;
+    let body = bytes.len().saturating_sub(size_of::<MDBShardFileFooter>());
+    let footer = bytes.split_off(body);
+    let mut footer = MDBShardFileFooter::deserialize(&mut footer.as_slice()).map_err(failed)?;
+    footer.shard_key_expiry = expires_s;
+    // The library writes the time of its own clock here; an answer depends on nothing but what was asked.
+    footer.shard_creation_timestamp = 0;
+    footer.serialize(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// What a shard says of a xorb's chunks.
+fn block(hash: &XetHash, table: &XorbTable) -> MDBXorbInfo {
     let mut chunks = Vec::new();
     let mut start = 0;
     for chunk in table.chunks() {
@@ -211,19 +227,7 @@ pub(crate) fn dedup_shard(
         num_bytes_on_disk: table.chunks().last().map_or(0, |chunk| chunk.end),
         ..XorbChunkSequenceHeader::default()
     };
-    let mut shard = MDBInMemoryShard::default();
-    shard
-        .add_xorb_block(MDBXorbInfo { metadata, chunks })
-        .map_err(failed)?;
-    let mut bytes = shard.to_bytes().map_err(failed)?;
-    let body = bytes.len().saturating_sub(size_of::<MDBShardFileFooter>());
-    let footer = bytes.split_off(body);
-    let mut footer = MDBShardFileFooter::deserialize(&mut footer.as_slice()).map_err(failed)?;
-    footer.shard_key_expiry = expires_s;
-    // The library writes the time of its own clock here; an answer depends on nothing but what was asked.
-    footer.shard_creation_timestamp = 0;
-    footer.serialize(&mut bytes).map_err(failed)?;
-    Ok(bytes)
+    MDBXorbInfo { metadata, chunks }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fs;
 
 use assay_blob::{BlobId, Error, Sha256, XetHash};
 use proptest::prelude::*;
+use xet_core_structures::metadata_shard::shard_in_memory::MDBInMemoryShard;
 
 use crate::content::{bytes, files, store};
 use crate::xet_client::{CHUNK, File, IntoHash, Xorb, shard, xorb};
@@ -293,26 +294,26 @@ fn a_client_is_told_what_to_fetch() {
 fn clients_learn_which_chunks_are_here() {
     let (_directory, store) = store();
     let one = xorb(&bytes(46, 5 * CHUNK));
+    let two = xorb(&bytes(48, 7 * CHUNK));
+    for xorb in [&one, &two] {
+        store.put_xorb(&xorb.hash, &xorb.bytes).unwrap();
+    }
+    let file = File {
+        terms: vec![(&one, 0..5), (&two, 0..7), (&one, 0..1)],
+    };
+    store.put_shard(&shard(&[file.info()])).unwrap();
+    let learnt = |chunk: &XetHash, of: &Xorb| {
+        let answer = store.has_chunk(chunk, 99).unwrap()?;
+        let read = MDBInMemoryShard::from_reader(&mut answer.as_slice()).unwrap();
+        let asked: Vec<_> = of.chunks.iter().map(|chunk| chunk.hash).collect();
+        let (count, term) = read.chunk_hash_dedup_query(&asked)?;
+        Some((count, term.xorb_hash.into_hash()))
+    };
+    // By the first chunk of a file all that is near in it; a client that remembers nothing sends a copy by names alone.
     let first = one.chunks[0].hash.into_hash();
-    store.put_xorb(&one.hash, &one.bytes).unwrap();
-    store
-        .put_shard(&shard(&[File {
-            terms: vec![(&one, 0..5)],
-        }
-        .info()]))
-        .unwrap();
-    let answer = store.has_chunk(&first, 99).unwrap().unwrap();
-    let read = xet_core_structures::metadata_shard::shard_in_memory::MDBInMemoryShard::from_reader(
-        &mut answer.as_slice(),
-    )
-    .unwrap();
-    let asked: Vec<_> = one.chunks.iter().map(|chunk| chunk.hash).collect();
-    let (count, term) = read.chunk_hash_dedup_query(&asked).unwrap();
-    assert_eq!((count, term.xorb_hash.into_hash()), (5, one.hash));
-    assert_eq!(
-        store.has_chunk(&XetHash::from_bytes([1; 32]), 99).unwrap(),
-        None
-    );
+    assert_eq!(learnt(&first, &one), Some((5, one.hash)));
+    assert_eq!(learnt(&first, &two), Some((7, two.hash)));
+    assert_eq!(learnt(&XetHash::from_bytes([1; 32]), &one), None);
 }
 
 #[test]

@@ -150,7 +150,8 @@ fn a_dedup_answer_is_what_clients_read() {
             .unwrap();
     let xorb = made.hash.into();
     let (table, _) = super::super::parse_xorb(&xorb, &made.serialized_data).unwrap();
-    let answer = dedup_shard(&xorb, &table, 1_234).unwrap();
+    let xorbs = [(xorb, table)];
+    let answer = dedup_shard(&xorbs, 1_234).unwrap();
     let read = MDBInMemoryShard::from_reader(&mut answer.as_slice()).unwrap();
     let (count, term) = read
         .chunk_hash_dedup_query(&[chunks[0].hash, chunks[1].hash])
@@ -164,7 +165,7 @@ fn a_dedup_answer_is_what_clients_read() {
     )
     .unwrap();
     assert_eq!(info.metadata.shard_key_expiry, 1_234);
-    assert_eq!(dedup_shard(&xorb, &table, 1_234).unwrap(), answer);
+    assert_eq!(dedup_shard(&xorbs, 1_234).unwrap(), answer);
     let eligible = (0..5_000)
         .map(hash)
         .filter(hash_is_global_dedup_eligible)
