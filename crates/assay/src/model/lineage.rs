@@ -1,7 +1,7 @@
 //! `assay model lineage`: what a model was made of, from signed statements and from the tensors themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use assay_blob::{BlobId, Sha256};

@@ -94,7 +94,8 @@ fn a_certificate_vouches_for_the_signer() {
 
 #[test]
 fn what_was_changed_is_refuted() {
-    let changes: [(&str, fn(&Path)); 7] = [
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 7] = [
         ("other bytes than signed", |model| {
             fs::write(model.join("weights/w.bin"), [8; 5000]).unwrap()
         }),
