@@ -27,7 +27,7 @@ pub use erasure::{Code, ErasureManifest};
 pub use error::Error;
 pub use store::{
     Collected, Expected, Health, Inserted, Reader, Receiver, Reconstruction, SliceReader, Store,
-    StoreLimits, Stored, Usage, Writer,
+    StoreLimits, Stored, Usage, Writer, XorbWriter,
 };
 pub use tree::{BLOB_BYTES_MAX, GROUP_BYTES};
 pub use xet::{Fetch, Term, XetHash};

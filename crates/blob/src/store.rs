@@ -31,7 +31,7 @@ pub use life::{Collected, Health, Usage};
 pub use reader::{READ_BYTES_MAX, Reader};
 pub use receiver::Receiver;
 pub use slice::SliceReader;
-pub use upload::Inserted;
+pub use upload::{Inserted, XorbWriter};
 pub use writer::Writer;
 
 use disk::{Area, Disk, Temporary};
@@ -200,11 +200,19 @@ impl Store {
         Receiver::open(self.inner.clone(), id, size)
     }
 
-    /// Stores a xorb as a client sends it, with or without a footer, after every chunk and the hash were checked.
+    /// Takes a xorb as a client sends it, with or without a footer; every chunk is checked as it comes, and the hash at the
+    /// end.
     ///
-    /// [`Error::Malformed`], [`Error::Mismatch`] and [`Error::Limit`] blame the sender.
+    /// [`Error::Malformed`], [`Error::Mismatch`] and [`Error::Limit`] of the writer blame the sender.
+    pub fn xorb_writer(&self, hash: &XetHash) -> Result<XorbWriter, Error> {
+        self.inner.xorb_writer(hash)
+    }
+
+    /// Stores a xorb that is in memory, as [`Store::xorb_writer`] does.
     pub fn put_xorb(&self, hash: &XetHash, bytes: &[u8]) -> Result<Inserted, Error> {
-        self.inner.put_xorb(hash, bytes)
+        let mut writer = self.xorb_writer(hash)?;
+        writer.write(bytes)?;
+        writer.finish()
     }
 
     /// Stores the files of a shard, in its order. Each is rebuilt once from its xorbs, for its BLAKE3 and its SHA-256, which has

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 pub use hash::XetHash;
 pub(crate) use shard::{Shard, ShardFile, dedup_shard, file_hash};
-pub(crate) use xorb::{XorbTable, is_chunk, is_dedup_eligible, parse_xorb, unpack_chunk};
+pub(crate) use xorb::{XorbScan, XorbTable, is_chunk, is_dedup_eligible, unpack_chunk};
 
 /// Bytes of the chunks of a xorb, unpacked, at most (the specification's).
 pub const XORB_BYTES_MAX: usize = 64 << 20;

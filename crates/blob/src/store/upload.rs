@@ -10,7 +10,7 @@ use super::assembled::Unpacker;
 use super::index::{self, FileEntry, Form, Record};
 use super::writer::Digests;
 use super::{Body, Expected, Inner, Ready, Stored, Writer};
-use crate::xet::{self, FILE_CHUNKS_MAX, Shard, ShardFile, XorbTable};
+use crate::xet::{self, FILE_CHUNKS_MAX, Shard, ShardFile, XorbScan, XorbTable};
 use crate::{BlobId, Error, XetHash};
 
 /// Files of a shard that are entered together: each holds an open file.
@@ -35,28 +35,55 @@ enum Rebuilt {
     New(Ready),
 }
 
-impl Inner {
-    pub(super) fn put_xorb(
-        self: &Arc<Self>,
-        hash: &XetHash,
-        bytes: &[u8],
-    ) -> Result<Inserted, Error> {
-        if let Some(blob) = self.index.xorb(hash)?
-            && self.known(&blob)?.is_some()
-        {
+/// Takes a xorb as it comes, in memory for a chunk of it. Dropped before [`XorbWriter::finish`], it leaves nothing.
+pub struct XorbWriter {
+    hash: XetHash,
+    /// The blob that is stored already; what comes is not looked at then.
+    known: Option<BlobId>,
+    scan: XorbScan,
+    writer: Writer,
+}
+
+impl XorbWriter {
+    /// Takes the next bytes; [`Error::Malformed`] for what is no xorb, [`Error::Limit`], [`Error::NoSpace`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if self.known.is_some() {
+            return Ok(());
+        }
+        let writer = &mut self.writer;
+        self.scan.take(bytes, |chunk| writer.write(chunk))
+    }
+
+    /// Ends; the xorb is durable once this returns. [`Error::Mismatch`] where it has another hash than announced.
+    pub fn finish(self) -> Result<Inserted, Error> {
+        if let Some(blob) = self.known {
             let was_new = false;
             return Ok(Inserted { blob, was_new });
         }
-        let (table, content) = xet::parse_xorb(hash, bytes)?;
-        let mut writer = Writer::new(self.clone());
-        writer.write(content)?;
-        let ready = writer.seal(Expected::default())?;
+        let table = self.scan.finish(&self.hash)?;
+        let inner = self.writer.inner().clone();
+        let ready = self.writer.seal(Expected::default())?;
         let blob = ready.id;
-        self.enter(vec![ready], |transaction| {
-            index::enter_xorb(transaction, hash, &blob, &table)
+        inner.enter(vec![ready], |transaction| {
+            index::enter_xorb(transaction, &self.hash, &blob, &table)
         })?;
         let was_new = true;
         Ok(Inserted { blob, was_new })
+    }
+}
+
+impl Inner {
+    pub(super) fn xorb_writer(self: &Arc<Self>, hash: &XetHash) -> Result<XorbWriter, Error> {
+        let known = match self.index.xorb(hash)? {
+            Some(blob) => self.known(&blob)?.map(|stored| stored.id),
+            None => None,
+        };
+        Ok(XorbWriter {
+            hash: *hash,
+            known,
+            scan: XorbScan::default(),
+            writer: Writer::new(self.clone()),
+        })
     }
 
     pub(super) fn put_shard(self: &Arc<Self>, bytes: &[u8]) -> Result<Vec<Stored>, Error> {

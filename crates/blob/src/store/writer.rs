@@ -62,6 +62,10 @@ impl Writer {
         }
     }
 
+    pub(super) const fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
     /// Bytes taken so far.
     pub fn size(&self) -> u64 {
         self.tree.size()

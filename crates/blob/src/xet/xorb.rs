@@ -178,57 +178,107 @@ pub(crate) fn is_dedup_eligible(chunk: &XetHash) -> bool {
     hash_is_global_dedup_eligible(&chunk.into())
 }
 
-/// Validates a xorb, with or without a footer: every chunk unpacks, the chunks have the announced hash, and a footer says
-/// nothing else. Returns what is known of it, and its bytes without the footer.
-pub(crate) fn parse_xorb<'a>(
-    hash: &XetHash,
-    bytes: &'a [u8],
-) -> Result<(XorbTable, &'a [u8]), Error> {
-    if bytes.len() > XORB_SENT_BYTES_MAX {
-        return Err(Error::Limit {
-            what: "a xorb's size",
-            limit: u64::try_from(XORB_SENT_BYTES_MAX).unwrap_or(u64::MAX),
-        });
-    }
-    let mut table = XorbTable::default();
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let (header, packed) = match split_chunk(rest) {
-            Ok(parts) => parts,
-            Err(CoreError::ChunkHeaderParse) => break,
-            Err(error) => return Err(malformed(error)),
-        };
-        let unpacked = unpack(header, packed)?;
-        let length = XORB_CHUNK_HEADER_LENGTH.saturating_add(packed.len());
-        table.push(length, &unpacked)?;
-        rest = rest.get(length..).unwrap_or(&[]);
-    }
-    if table.chunks.is_empty() {
-        return Err(malformed("it has no chunks"));
-    }
-    let found = table.hash();
-    if found != *hash {
-        return Err(Error::mismatch("xorb's hash", hash, found));
-    }
-    if !rest.is_empty() {
-        check_footer(hash, &table, rest)?;
-    }
-    let content = bytes.len().saturating_sub(rest.len());
-    Ok((table, bytes.get(..content).unwrap_or(bytes)))
+/// Longest chunk as it stands in a xorb: incompressible bytes grow by a few when they are packed.
+const PACKED_BYTES_MAX: usize = 2 * CHUNK_BYTES_MAX;
+
+/// Validates a xorb as it comes, with or without a footer: every chunk unpacks, the chunks have the announced hash, and a
+/// footer says nothing else. It holds a chunk and the footer, and gives the chunks on as they stand.
+#[derive(Default)]
+pub(crate) struct XorbScan {
+    table: XorbTable,
+    /// What came and is no whole chunk yet; all that came of the footer once it began.
+    held: Vec<u8>,
+    in_footer: bool,
+    taken: usize,
 }
 
-/// A chunk's header and its packed bytes; [`CoreError::ChunkHeaderParse`] where a footer begins.
-fn split_chunk(bytes: &[u8]) -> Result<(XorbChunkHeader, &[u8]), CoreError> {
-    let cut = || CoreError::MalformedData("it is cut short".into());
-    let (header, rest) = bytes.split_first_chunk().ok_or_else(cut)?;
-    let header = parse_chunk_header(*header)?;
+impl XorbScan {
+    /// Takes the next bytes, and gives those of whole chunks to `content`.
+    pub(crate) fn take(
+        &mut self,
+        bytes: &[u8],
+        mut content: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.taken = self.taken.saturating_add(bytes.len());
+        if self.taken > XORB_SENT_BYTES_MAX {
+            return Err(Error::Limit {
+                what: "a xorb's size",
+                limit: u64::try_from(XORB_SENT_BYTES_MAX).unwrap_or(u64::MAX),
+            });
+        }
+        self.held.extend_from_slice(bytes);
+        let mut rest = self.held.as_slice();
+        while !self.in_footer {
+            let (header, packed) = match split_chunk(rest).map_err(malformed)? {
+                Split::Chunk(header, packed) => (header, packed),
+                Split::Footer => {
+                    self.in_footer = true;
+                    break;
+                }
+                Split::Cut => break,
+            };
+            let length = XORB_CHUNK_HEADER_LENGTH.saturating_add(packed.len());
+            self.table.push(length, &unpack(header, packed)?)?;
+            let (chunk, others) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            content(chunk)?;
+            rest = others;
+        }
+        let done = self.held.len().saturating_sub(rest.len());
+        self.held.drain(..done);
+        Ok(())
+    }
+
+    /// What is known of the xorb, which has to have this hash.
+    pub(crate) fn finish(self, hash: &XetHash) -> Result<XorbTable, Error> {
+        if !self.in_footer && !self.held.is_empty() {
+            return Err(malformed("it is cut short"));
+        }
+        if self.table.chunks.is_empty() {
+            return Err(malformed("it has no chunks"));
+        }
+        let found = self.table.hash();
+        if found != *hash {
+            return Err(Error::mismatch("xorb's hash", hash, found));
+        }
+        if self.in_footer {
+            check_footer(hash, &self.table, &self.held)?;
+        }
+        Ok(self.table)
+    }
+}
+
+/// What bytes of a xorb begin with.
+enum Split<'a> {
+    Chunk(XorbChunkHeader, &'a [u8]),
+    Footer,
+    /// More bytes are needed to tell.
+    Cut,
+}
+
+fn split_chunk(bytes: &[u8]) -> Result<Split<'_>, CoreError> {
+    let Some((header, rest)) = bytes.split_first_chunk() else {
+        return Ok(Split::Cut);
+    };
+    let header = match parse_chunk_header(*header) {
+        Ok(header) => header,
+        Err(CoreError::ChunkHeaderParse) => return Ok(Split::Footer),
+        Err(error) => return Err(error),
+    };
     let length = usize::try_from(header.get_compressed_length()).unwrap_or(usize::MAX);
-    Ok((header, rest.get(..length).ok_or_else(cut)?))
+    if length > PACKED_BYTES_MAX {
+        let reason = format!("a chunk is packed to {length} bytes");
+        return Err(CoreError::MalformedData(reason));
+    }
+    Ok(rest
+        .get(..length)
+        .map_or(Split::Cut, |packed| Split::Chunk(header, packed)))
 }
 
 /// Unpacks a chunk as it stands in a xorb, header included.
 pub(crate) fn unpack_chunk(bytes: &[u8]) -> Result<Vec<u8>, Error> {
-    let (header, packed) = split_chunk(bytes).map_err(malformed)?;
+    let Split::Chunk(header, packed) = split_chunk(bytes).map_err(malformed)? else {
+        return Err(malformed("it is cut short"));
+    };
     if XORB_CHUNK_HEADER_LENGTH.saturating_add(packed.len()) != bytes.len() {
         return Err(malformed("bytes follow a chunk"));
     }
@@ -319,4 +369,4 @@ fn check_footer(hash: &XetHash, table: &XorbTable, bytes: &[u8]) -> Result<(), E
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -149,7 +149,7 @@ fn a_dedup_answer_is_what_clients_read() {
         xet_core_structures::xorb_object::SerializedXorbObject::from_xorb(raw, false, "none", 4)
             .unwrap();
     let xorb = made.hash.into();
-    let (table, _) = super::super::parse_xorb(&xorb, &made.serialized_data).unwrap();
+    let (table, _) = crate::xet::xorb::tests::parse_xorb(&xorb, &made.serialized_data).unwrap();
     let xorbs = [(xorb, table)];
     let answer = dedup_shard(&xorbs, 1_234).unwrap();
     let read = MDBInMemoryShard::from_reader(&mut answer.as_slice()).unwrap();

@@ -28,6 +28,23 @@ fn chunks(sizes: &[usize]) -> Vec<Vec<u8>> {
     sizes.iter().enumerate().map(chunk).collect()
 }
 
+/// Validates a xorb that comes in pieces of `size` bytes.
+fn parse_in(size: usize, hash: &XetHash, bytes: &[u8]) -> Result<(XorbTable, Vec<u8>), Error> {
+    let (mut scan, mut content) = (XorbScan::default(), Vec::new());
+    for piece in bytes.chunks(size) {
+        scan.take(piece, |chunk| {
+            content.extend_from_slice(chunk);
+            Ok(())
+        })?;
+    }
+    Ok((scan.finish(hash)?, content))
+}
+
+/// Validates a xorb that comes in one piece.
+pub(crate) fn parse_xorb(hash: &XetHash, bytes: &[u8]) -> Result<(XorbTable, Vec<u8>), Error> {
+    parse_in(bytes.len().max(1), hash, bytes)
+}
+
 fn xorb(chunks: &[Vec<u8>], packing: &str, footer: bool) -> (XetHash, Vec<u8>) {
     let chunks: Vec<Chunk> = chunks
         .iter()
@@ -47,11 +64,15 @@ fn what_clients_make_is_taken() {
         let (hash, bytes) = xorb(&chunks, packing, false);
         let (table, content) = parse_xorb(&hash, &bytes).unwrap();
         assert_eq!(content, bytes, "{packing}");
+        for size in [1, 8, 9, 65_000, 200_000] {
+            let found = parse_in(size, &hash, &bytes).unwrap();
+            assert_eq!(found, (table.clone(), content.clone()), "{size}");
+        }
         let (with_hash, with_footer) = xorb(&chunks, packing, true);
         assert_eq!(with_hash, hash);
         assert_eq!(
-            parse_xorb(&hash, &with_footer).unwrap(),
-            (table.clone(), content)
+            parse_in(1_000, &hash, &with_footer).unwrap(),
+            (table.clone(), content.clone())
         );
         for (index, chunk) in (0..).zip(&chunks) {
             let range = table.bytes(&(index..index + 1)).unwrap();
@@ -115,6 +136,8 @@ fn what_is_no_xorb_is_refused() {
     for (index, (bytes, reason)) in wrong.iter().enumerate() {
         let error = parse_xorb(&hash, bytes).unwrap_err().to_string();
         assert!(error.contains(reason), "{index}: {error}");
+        let by_seven = parse_in(7, &hash, bytes).unwrap_err().to_string();
+        assert!(by_seven.contains(reason), "{index}: {by_seven}");
     }
     assert!(parse_xorb(&other, &good).is_err());
     assert!(parse_xorb(&XetHash::from_bytes([0; 32]), &[]).is_err());

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::hub::{answer::ApiError, now_s};
 use assay_blob::{
-    BlobId, XetHash,
+    BlobId, XetHash, XorbWriter,
     store::Reconstruction,
     xet::{Fetch, SHARD_BYTES_MAX, XORB_SENT_BYTES_MAX},
 };
@@ -38,7 +38,7 @@ const FETCH_S: u64 = 3_600;
 const DEDUP_S: u64 = 3 * 3_600;
 /// How long a xorb may take to arrive, seconds.
 const PUT_S: u64 = 900;
-/// A xorb has this long to arrive: it holds one of few places in memory.
+/// A xorb has this long to arrive: it holds one of few places.
 const XORB_PATIENCE: Duration = Duration::from_secs(600);
 /// How often a client that waits for its shard hears that it is still worked on.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -80,25 +80,25 @@ async fn put_xorb(
 }
 
 impl Transfer {
-    /// Takes a xorb, validated; says whether it is new.
+    /// Takes a xorb, validated as it comes; says whether it is new.
     async fn take_xorb(
         &self,
         hash: XetHash,
         headers: &HeaderMap,
         body: Body,
     ) -> Result<bool, ApiError> {
-        let turn = self.lanes.xorbs.turn().await?;
-        let arriving = inflow::whole(headers, body, XORB_SENT_BYTES_MAX);
+        let most = XORB_SENT_BYTES_MAX as u64;
+        if inflow::announced(headers).is_some_and(|length| length > most) {
+            return Err(faults::too_large(most));
+        }
+        let _turn = self.lanes.xorbs.turn().await?;
+        let (store, lane) = (Arc::clone(&self.hub.store), &self.lanes.pieces);
+        let writer = lane.run(move || store.xorb_writer(&hash)).await?;
+        let arriving = inflow::pour(lane, body, most, writer, XorbWriter::write);
         let arrived = tokio::time::timeout(XORB_PATIENCE, arriving).await;
-        let bytes =
+        let writer =
             arrived.map_err(|_| ApiError::bad_request("the xorb did not arrive in time"))??;
-        let store = Arc::clone(&self.hub.store);
-        let work = move || {
-            let inserted = store.put_xorb(&hash, &bytes);
-            drop((bytes, turn));
-            inserted
-        };
-        Ok(self.lanes.pieces.run(work).await?.was_new)
+        Ok(lane.run(move || writer.finish()).await?.was_new)
     }
 
     async fn has_xorb(&self, hash: XetHash) -> Result<bool, ApiError> {

@@ -20,8 +20,8 @@ const DOWNLOADS: usize = 1_024;
 const DOWNLOAD_PATIENCE: Duration = Duration::from_secs(5);
 /// Files that are rebuilt from a shard or joined from parts at once. Each is read and hashed whole.
 const REBUILDS: usize = 2;
-/// Xorbs in memory at once: half a gibibyte.
-const XORBS: usize = 8;
+/// Xorbs that arrive at once, each with an open file and two mebibytes in memory.
+const XORBS: usize = 64;
 
 /// The lanes of one hub. Clones share them.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub struct Lanes {
     pub downloads: Lane,
     /// Going through a whole file.
     pub rebuilds: Lane,
-    /// Holding a xorb in memory.
+    /// Taking a xorb, for as long as its client takes.
     pub xorbs: Lane,
 }
 
