@@ -51,6 +51,8 @@ use tokio::{net::TcpListener, time::timeout};
 
 /// A hub that stops gives running requests this long.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks at whether a hub that stops is still in use.
+const LET_GO_POLL: Duration = Duration::from_millis(5);
 /// Between two writes of the counts of downloads.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 /// Most repositories whose downloads wait to be written.
@@ -587,15 +589,30 @@ pub async fn run_on(
             Ok(())
         }),
     };
-    counts.abort();
-    collecting.abort();
-    for task in linked.into_iter().flatten() {
+    for task in [counts, collecting]
+        .into_iter()
+        .chain(linked.into_iter().flatten())
+    {
         task.abort();
     }
     hub.flush_downloads()?;
+    let_go(hub).await;
     tracing::info!("hub stopped");
     ended.map_err(|source| Error::System {
         what: "serving",
         source,
     })
+}
+
+/// Waits until nobody else holds the hub: its files can be opened again only then, and tasks that were ended and
+/// connections hold it a moment longer.
+async fn let_go(hub: Arc<Hub>) {
+    let alone = async {
+        while Arc::strong_count(&hub) > 1 {
+            tokio::time::sleep(LET_GO_POLL).await;
+        }
+    };
+    if timeout(DRAIN_TIMEOUT, alone).await.is_err() {
+        tracing::warn!("the hub's files are still in use");
+    }
 }
