@@ -7,7 +7,7 @@ CLAIM := source scripts/environment.sh && claim_target
 export CARGO_BUILD_JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-zkml abuse-zkml models vectors contracts clean-local
+.PHONY: help demo test check bench bench-hub bench-zkml abuse-zkml models vectors contracts clean-local
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,6 +29,9 @@ check: ## The fast inner loop: format, lints, unit tests
 
 bench: ## Run every benchmark of the workspace; ARGS="tensor" runs those of that name
 	@scripts/bench.sh $(ARGS)
+
+bench-hub: ## Measure search, transfers and storage of a hub, about half an hour; ARGS="search" measures only that
+	@scripts/bench_hub.sh $(ARGS)
 
 bench-zkml: ## Measure proofs beside EZKL's, about half an hour; ARGS="risk-logreg" measures one model
 	@scripts/bench_zkml.sh $(ARGS)

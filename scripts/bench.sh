@@ -18,15 +18,7 @@ cargo bench --profile dev --quiet --workspace --bench receipt --bench corpus -- 
 "$python" clients/onnx/bench.py >"$parts/onnxruntime.json"
 "$python" clients/onnx/compare.py "$CARGO_TARGET_DIR/criterion" <"$parts/onnxruntime.json" >"$parts/executor.md"
 "$CARGO_TARGET_DIR/debug/examples/wide_area" --table 10,20,40,100 --seconds 5 >"$parts/wide_area.md"
-{
-	cat "$parts/network.md"
-	printf '\n## The executor beside onnxruntime\n\n'
-	cat "$parts/executor.md"
-	printf '\n## Between continents, simulated\n\n'
-	cat "$parts/wide_area.md"
-	# What `make bench-zkml` wrote stays.
-	printf '\n'
-	sed -n '/^## Proofs beside EZKL$/,$p' BENCHMARKS.md
-} >"$parts/all.md"
-mv "$parts/all.md" BENCHMARKS.md
+scripts/benchmarks.py <"$parts/network.md"
+scripts/benchmarks.py "The executor beside onnxruntime" <"$parts/executor.md"
+scripts/benchmarks.py "Between continents, simulated" <"$parts/wide_area.md"
 say "wrote BENCHMARKS.md"

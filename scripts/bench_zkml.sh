@@ -16,11 +16,9 @@ growth() {
 	"$CARGO_TARGET_DIR/debug/examples/growth" | tee "$parts/growth.jsonl" >&2
 	python3 clients/zkml/growth.py "$parts/growth.jsonl" --picture docs/growth.svg >"$parts/growth.md"
 	{
-		sed '/^## How proofs grow$/,$d' BENCHMARKS.md
-		printf '## How proofs grow\n\nWritten by `make bench-zkml`, or by `make bench-zkml ARGS=growth` alone.\n\n'
+		printf 'Written by `make bench-zkml`, or by `make bench-zkml ARGS=growth` alone.\n\n'
 		cat "$parts/growth.md"
-	} >"$parts/all.md"
-	mv "$parts/all.md" BENCHMARKS.md
+	} | scripts/benchmarks.py "How proofs grow"
 }
 
 # measure SELECTION: one JSON object for each proof, by a build of that part of the workspace.
@@ -81,12 +79,8 @@ node_packages contracts
 node contracts/proof_gas.mjs "${folders[@]}" >"$parts/evm.json"
 "$python" clients/zkml/compare.py --ezkl "$parts/ezkl.json" --ours "$parts/ours.json" --evm "$parts/evm.json" >"$parts/zkml.md"
 {
-	sed '/^## Proofs beside EZKL$/,$d' BENCHMARKS.md
-	printf '## Proofs beside EZKL\n\nWritten by `make bench-zkml`; the parts above are written by `make bench`.\n\n'
+	printf 'Written by `make bench-zkml`.\n\n'
 	cat "$parts/zkml.md"
-	printf '\n'
-	sed -n '/^## How proofs grow$/,$p' BENCHMARKS.md
-} >"$parts/all.md"
-mv "$parts/all.md" BENCHMARKS.md
+} | scripts/benchmarks.py "Proofs beside EZKL"
 if (($# == 0)); then growth; fi
 say "wrote BENCHMARKS.md"

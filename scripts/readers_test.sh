@@ -51,6 +51,15 @@ counts 0 'no summary at all' '0 1 0'
 counts 0 '0 passed, 0 failed' '0 1 0'
 counts 0 '0 passed, 0 failed, 3 skipped' '0 1 3'
 
+# page COMMAND EXPECTED: what the parts of a page are after the Python expression has put one.
+page() {
+	check "$1" "$(cd scripts && python3 -c "from benchmarks import put; print(repr($1))")" "$2"
+}
+
+page 'put("# T\n\n## A\n\na\n## B\nb\n", "B", "c")' "'# T\n\n## A\n\na\n\n## B\n\nc\n'"
+page 'put("# T\n\n## A\n\na\n", "B", "b\n### b")' "'# T\n\n## A\n\na\n\n## B\n\nb\n### b\n'"
+page 'put("# T\nold\n\n## A\n\na\n", None, "# T\nnew\n")' "'# T\nnew\n\n## A\n\na\n'"
+
 rm -rf "$logs"
 echo "$good passed, $bad failed"
 ((bad == 0))

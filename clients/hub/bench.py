@@ -1,20 +1,24 @@
-"""Transfers through a hub beside what a disk and a static file server do, as Markdown on stdout.
+"""Transfers through a hub beside what a disk and a static file server do, as one JSON document on stdout.
 
     python bench.py speed [ROUNDS]     `hf download` and `hf upload` of 1 GB, in turns with nginx, curl and a copy
     python bench.py wire               bytes on the wire of copies and variants of 80 MB
 
 The environment is what scripts/hub.sh exports: for `wire` with a port in front, for `speed` without. nginx serves the
-same files to the same client: the few documents that the client asks for before a download are static files too.
+same files to the same client: the few documents that the client asks for before a download are static files too. For
+uploads nginx stores what is put, and looks at none of it; a few lines here tell the client to put it there.
 """
 
+import http.server
 import json
 import os
 import pathlib
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -40,6 +44,7 @@ http {{
     listen 127.0.0.1:{port}; root {folder}/www;
     location /bench/model/resolve/ {{ add_header X-Repo-Commit {commit}; rewrite ^/bench/model/resolve/[^/]+/(.*)$ /files/$1 break; }}
     location /api/ {{ default_type application/json; try_files $uri.json =404; }}
+    location /put/ {{ dav_methods PUT; client_max_body_size 0; root {folder}; }}
   }}
 }}
 """
@@ -62,6 +67,7 @@ class Nginx:
         self.folder, self.url = pathlib.Path(tempfile.mkdtemp(prefix="nginx-")), f"http://127.0.0.1:{port}"
         www, sizes = self.folder / "www", {path.name: path.stat().st_size for path in sorted(files.iterdir())}
         www.mkdir()
+        (self.folder / "put").mkdir()
         (www / "files").symlink_to(files)
         api = www / "api/models/bench/model"
         info = {"id": "bench/model", "sha": COMMIT, "siblings": [{"rfilename": name} for name in sizes]}
@@ -89,8 +95,51 @@ class Nginx:
         shutil.rmtree(self.folder)
 
 
+class Sink(http.server.BaseHTTPRequestHandler):
+    """Says to an uploading client what it needs to hear, so that it puts its files at `store`."""
+
+    protocol_version = "HTTP/1.1"
+    store = None
+
+    @classmethod
+    def started(cls, nginx):
+        """A server that sends clients to this nginx."""
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("SinkTo", (cls,), {"store": f"{nginx.url}/put"}))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server
+
+    def log_message(self, *_):
+        """Nothing: stderr is for progress."""
+
+    def do_GET(self):
+        self.answer({"id": "bench/sink", "sha": COMMIT, "name": "bench", "type": "user", "siblings": []})
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if "/preupload/" in self.path:
+            files = [{"path": file["path"], "uploadMode": "lfs", "shouldIgnore": False} for file in json.loads(body)["files"]]
+            self.answer({"files": files})
+        elif self.path.endswith("/info/lfs/objects/batch"):
+            objects = json.loads(body)["objects"]
+            actions = [{**one, "actions": {"upload": {"href": f"{self.store}/{one['oid']}"}}} for one in objects]
+            self.answer({"transfer": "basic", "objects": actions})
+        elif "/commit/" in self.path:
+            self.answer({"commitUrl": f"http://{self.headers['Host']}/bench/sink/commit/{COMMIT}", "commitOid": COMMIT, "pullRequestUrl": None})
+        else:
+            self.answer({"url": f"http://{self.headers['Host']}/bench/sink", "errors": [], "warnings": []})
+
+    def answer(self, document):
+        """Sends it as JSON."""
+        body = json.dumps(document).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
 def hf(endpoint, arguments, **environment):
-    """Runs the command line in a home of its own; seconds."""
+    """Runs the command line in a home of its own; seconds. What CPU it took, `client_cpu` says."""
     program = pathlib.Path(sys.executable).with_name("hf")
     with tempfile.TemporaryDirectory(prefix="home-") as home:
         settings = {
@@ -102,6 +151,12 @@ def hf(endpoint, arguments, **environment):
         seconds = time.perf_counter() - begin
     assert done.returncode == 0, done.stdout + done.stderr
     return seconds
+
+
+def client_cpu():
+    """Seconds of CPU that clients which have ended have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def hub_cpu():
@@ -131,16 +186,31 @@ def curl(url, repo, files):
     return time.perf_counter() - begin, hub_cpu() - before
 
 
-def upload(url, name, files, **environment):
-    """(seconds, CPU seconds of the hub) of one `hf upload` of content that the hub has not; the content is changed first."""
-    for path in files.iterdir():
-        import samples
+def changed(files, name):
+    """Writes other content of the same size, so that nobody has it yet."""
+    import samples
 
-        tensors = samples.weights(samples.random("bench", name, path.name), LAYERS, VALUES)
-        path.write_bytes(samples.packed(tensors))
+    for path in files.iterdir():
+        path.write_bytes(samples.packed(samples.weights(samples.random("bench", name, path.name), LAYERS, VALUES)))
+
+
+def upload(url, name, files, **environment):
+    """(seconds, CPU seconds of the hub) of one `hf upload` of content that the hub has not."""
+    changed(files, name)
     before = hub_cpu()
     seconds = hf(url, ["upload", f"{required('HUB_NAMESPACE')}/{name}", str(files), "."], **environment)
     return seconds, hub_cpu() - before
+
+
+def upload_unseen(nginx, sink, files, **environment):
+    """(seconds, 0) of one `hf upload` to nginx, which has to have all of it afterwards."""
+    changed(files, time.time_ns())
+    seconds = hf(f"http://127.0.0.1:{sink.server_port}", ["upload", "bench/sink", str(files), "."], **environment)
+    stored = list((nginx.folder / "put").iterdir())
+    assert sum(path.stat().st_size for path in stored) == sum(path.stat().st_size for path in files.iterdir())
+    for path in stored:
+        path.unlink()
+    return seconds, 0.0
 
 
 def copy(files):
@@ -156,24 +226,27 @@ def copy(files):
     return seconds, 0.0
 
 
-def table(title, results, size, beside):
-    """A table of medians, and of ratios to the one that the others stand beside."""
-    print(f"\n{title}, {size / 1e9:.2f} GB, median of {len(next(iter(results.values())))} rounds in turns:\n")
-    print("| way | seconds | least to most | MB/s | beside | CPU of the hub, s/GB |\n| --- | --- | --- | --- | --- | --- |")
-    reference = statistics.median(seconds for seconds, _ in results[beside])
+def table(title, results, size, beside, default):
+    """Medians, and ratios to the way that the others stand beside; `default` is the way in which an unmodified client goes."""
+    reference = statistics.median(seconds for seconds, *_ in results[beside])
+    rows = []
     for way, rounds in results.items():
-        seconds, cpu = (statistics.median(column) for column in zip(*rounds))
-        least, most = min(rounds)[0], max(rounds)[0]
-        shown = f"{cpu / size * 1e9:.2f}" if cpu > 0 else ""
-        print(f"| {way} | {seconds:.2f} | {least:.2f} to {most:.2f} | {size / seconds / 1e6:.0f} | {seconds / reference:.2f} | {shown} |")
+        seconds, cpu, client = (statistics.median(column) for column in zip(*rounds))
+        rows.append({
+            "way": way, "seconds": seconds, "least": min(rounds)[0], "most": max(rounds)[0], "ratio": seconds / reference,
+            "cpu_s_per_gb": cpu / size * 1e9, "client_cpu_s_per_gb": client / size * 1e9, "default": way == default,
+        })
+    return {"title": title, "bytes": size, "rounds": len(results[beside]), "beside": beside, "rows": rows}
 
 
 def in_turns(ways, rounds):
-    """{way: [(seconds, CPU seconds)]}, every way once a round."""
+    """{way: [(seconds, CPU seconds of the hub, of the client)]}, every way once a round."""
     results = {way: [] for way in ways}
     for number in range(rounds):
         for way, run in ways.items():
-            results[way].append(run(number))
+            before = client_cpu()
+            seconds, cpu = run(number)
+            results[way].append((seconds, cpu, client_cpu() - before))
             print(f"{way} {number}: {results[way][-1][0]:.2f} s", file=sys.stderr, flush=True)
     return results
 
@@ -187,24 +260,31 @@ def speed(rounds):
     size = sum(write_model(files).values())
     hf(url, ["upload", repo, str(files), "."])
     nginx = Nginx(files, int(url.rsplit(":", 1)[1]) + 2)
+    sink = Sink.started(nginx)
+    plain = {"HF_HUB_DISABLE_XET": "1"}
     try:
         nginx.wait()
-        plain = {"HF_HUB_DISABLE_XET": "1"}
-        table("Download", in_turns({
+        download_ways = in_turns({
             "hf, nginx": lambda _: download(nginx.url, "bench/model", files),
             "hf, hub, by Xet": lambda _: download(url, repo, files),
             "hf, hub, plain": lambda _: download(url, repo, files, **plain),
             "curl, nginx": lambda _: curl(nginx.url, "bench/model", files),
             "curl, hub": lambda _: curl(url, repo, files),
-        }, rounds), size, "hf, nginx")
+        }, rounds)
+        upload_ways = in_turns({
+            "copy and sync": lambda _: copy(files),
+            "hf, hub, by Xet": lambda number: upload(url, f"bench-xet-{number}", files),
+            "hf, hub, plain": lambda number: upload(url, f"bench-plain-{number}", files, **plain),
+            "hf, nginx that stores what comes, plain": lambda _: upload_unseen(nginx, sink, files, **plain),
+        }, rounds)
     finally:
+        sink.shutdown()
         nginx.stop()
-    table("Upload", in_turns({
-        "copy and sync": lambda _: copy(files),
-        "hf, hub, by Xet": lambda number: upload(url, f"bench-xet-{number}", files),
-        "hf, hub, plain": lambda number: upload(url, f"bench-plain-{number}", files, **plain),
-    }, rounds), size, "copy and sync")
-    shutil.rmtree(files)
+        shutil.rmtree(files)
+    print(json.dumps({
+        "download": table("Download", download_ways, size, "hf, nginx", "hf, hub, by Xet"),
+        "upload": table("Upload", upload_ways, size, "copy and sync", "hf, hub, by Xet"),
+    }))
 
 
 def wire():
@@ -217,9 +297,7 @@ def wire():
         """Uploads by another process with a home of its own."""
         hf(required("HUB_URL"), ["upload", repo, str(path), path.name])
 
-    print("\n| content | by the client that sent the original | by one that remembers nothing |\n| --- | --- | --- |")
-    first = dedup.upload("original", dedup.original())
-    print(f"| first upload | {first:.2%} | |")
+    rows = [{"content": "first upload", "share": dedup.upload("original", dedup.original()), "fresh": None}]
     # Each client sends content that the hub has not had from the other.
     for name, tensors, others in (
         ("exact copy", dedup.original(), dedup.original()),
@@ -228,7 +306,9 @@ def wire():
     ):
         word = name.split()[0]
         share, fresh = dedup.upload(word, tensors), dedup.upload(f"{word}-fresh", others, forgetful)
-        print(f"| {name} | {share:.2%} | {fresh:.2%} |", flush=True)
+        rows.append({"content": name, "share": share, "fresh": fresh})
+        print(f"{name}: {share:.2%}, {fresh:.2%}", file=sys.stderr, flush=True)
+    print(json.dumps(rows))
 
 
 def main():
