@@ -7,7 +7,7 @@ CLAIM := source scripts/environment.sh && claim_target
 export CARGO_BUILD_JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-hub bench-zkml abuse-zkml models vectors contracts clean-local
+.PHONY: help demo test check bench bench-hub bench-zkml abuse-zkml models vectors contracts search-weights clean-local
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -54,6 +54,9 @@ vectors: ## Write the frozen vectors again; a difference means that a wire forma
 
 contracts: ## Compile the contracts again and write their artefacts
 	@scripts/contracts.sh
+
+search-weights: ## Fetch the weights of the sentence encoder; prints the directory that hub.toml names in [search]
+	@scripts/search_weights.sh
 
 clean-local: ## Remove what running the network left in this checkout; the cache stays
 	rm -rf .assay .assay-drill contracts/node_modules clients/*/node_modules

@@ -13,11 +13,12 @@ hub_keeper=
 # listens is exported as HUB_LISTEN and what it takes for its own address as HUB_URL, which with FRONT is the next port,
 # where clients/hub counts what passes. Also exported: HUB_DIRECTORY (with the log and the process id), HUB_DATA, and
 # tokens: HUB_TOKEN and HUB_READ_TOKEN of the account HUB_NAMESPACE, HUB_OTHER_TOKEN of another account, and
-# HUB_FOREIGN_TOKEN for another hub.
+# HUB_FOREIGN_TOKEN for another hub. HUB_PROGRAM is the program.
 hub_start() {
 	local directory=$1 front=${2:+1} port deadline
 	cargo build --quiet --workspace --bins || return
 	hub_program=$CARGO_TARGET_DIR/debug/assay
+	export HUB_PROGRAM=$hub_program
 	mkdir -p "$directory"
 	port=$(free_ports)
 	export HUB_DIRECTORY=$directory HUB_DATA=$directory/data HUB_NAMESPACE=alice

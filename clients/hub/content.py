@@ -2,9 +2,12 @@
 
 import hashlib
 import io
+import json
 import pathlib
 import pickle
+import subprocess
 import tempfile
+import zipfile
 
 import numpy
 from huggingface_hub import (
@@ -17,7 +20,7 @@ from safetensors.numpy import load_file
 
 import hub
 import samples
-from check import fails, same
+from check import fails, required, same
 from repositories import DATASET, REPO, RUN, api, blob_id, put, read, repository, seen
 
 counted = hub.TRAFFIC.during
@@ -265,21 +268,46 @@ def the_file_system_reads_and_writes():
     fails(FileNotFoundError, lambda: files.open(f"{repo}/nowhere.txt").read())
 
 
-def what_can_run_code_is_refused_or_warned_of():
-    head = api.model_info(REPO).sha
-    for path, content in (("pytorch_model.bin", pickle.dumps({"a": 1})), ("model.pkl", pickle.dumps([print]))):
-        try:
-            put(REPO, path, content)
-        except HfHubHTTPError as error:
-            assert 400 <= error.response.status_code < 500 and "code" in str(error).lower(), error
-            same(api.model_info(REPO).sha, head)
-            continue
-        # It may be kept, since the network takes everything; but nobody gets it unwarned.
-        status, headers, body = hub.ask("GET", f"/{REPO}/resolve/main/{path}")
-        said = headers.get("x-hf-warning", "") if status == 200 else body.decode()
-        assert status in (200, 403) and "code" in said.lower(), (path, status, said)
-        api.delete_file(path, REPO)
-        head = api.model_info(REPO).sha
+def what_can_run_code_is_given_only_to_who_asks_for_it():
+    repo = repository("code")
+    torch = io.BytesIO()
+    with zipfile.ZipFile(torch, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps([print]))
+    hostile = {"pytorch_model.bin": pickle.dumps({"a": print}), "disguised.safetensors": pickle.dumps([print]), "zipped.pt": torch.getvalue()}
+    harmless = {"plain.bin": b"plain text\n", "a.txt": b"a\n"}
+    for path, content in {**hostile, **harmless}.items():
+        put(repo, path, content)
+    for path, content in harmless.items():
+        same(read(repo, path), content)
+    for path, content in hostile.items():
+        error = fails(HfHubHTTPError, lambda: hf_hub_download(repo, path, cache_dir=folder()))
+        same(error.response.status_code, 403)
+        assert "can run code" in str(error) and "unsafe/main" in str(error), error
+        asked = hf_hub_download(repo, path, revision="unsafe/main", cache_dir=folder())
+        same(pathlib.Path(asked).read_bytes(), content)
+    listed = {entry.path: entry.security for entry in api.list_repo_tree(repo, expand=True)}
+    same({path: listed[path].status for path in (*hostile, "a.txt")}, {**dict.fromkeys(hostile, "unsafe"), "a.txt": "safe"})
+    fails(HfHubHTTPError, lambda: snapshot_download(repo, cache_dir=folder()))
+    some = pathlib.Path(snapshot_download(repo, ignore_patterns=list(hostile), cache_dir=folder()))
+    same(sorted(path.name for path in some.iterdir() if path.name in harmless), sorted(harmless))
+    whole = pathlib.Path(snapshot_download(repo, revision="unsafe/main", cache_dir=folder()))
+    assert all((whole / path).read_bytes() == content for path, content in hostile.items())
+    api.delete_repo(repo)
+
+
+def assay_imports_from_the_cache_of_this_client():
+    snapshot = pathlib.Path(snapshot_download(REPO, cache_dir=folder(), allow_patterns=["*.json", "*.txt", "*.md"]))
+    into = folder() / "imported"
+    command = [required("HUB_PROGRAM"), "--json", "model", "import", str(snapshot), "--into", str(into)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    same((told["repository"].lower(), told["commit"]), (REPO.lower(), api.model_info(REPO).sha))
+    for path in snapshot.rglob("*"):
+        if path.is_file():
+            same((into / path.relative_to(snapshot)).read_bytes(), path.read_bytes())
+    record = json.loads((into / "assay-import.json").read_text())
+    same(len(record["files"]), told["files"])
 
 
 def a_wrong_digest_is_not_committed():
@@ -318,6 +346,7 @@ CHECKS = [
     safetensors_loads_a_model,
     transformers_loads_a_model,
     the_file_system_reads_and_writes,
-    what_can_run_code_is_refused_or_warned_of,
+    what_can_run_code_is_given_only_to_who_asks_for_it,
+    assay_imports_from_the_cache_of_this_client,
     a_wrong_digest_is_not_committed,
 ]

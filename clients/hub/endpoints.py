@@ -38,6 +38,9 @@ ENDPOINTS = [
     ("GET", "/api/models/{repo}/refs", {"include_prs": "1"}, None),
     ("GET", "/api/models/{repo}/commits/{rev}", {"limit": "2", "p": "1"}, None),
     ("GET", "/api/models/{repo}/safetensors-metadata/model.safetensors", {}, None),
+    ("GET", "/assay/v1/models/{repo}/lineage", {"revision": "main"}, None),
+    ("GET", "/assay/v1/models/{repo}/bom", {}, None),
+    ("GET", "/{repo}/resolve/unsafe%2F{rev}/{path}", {}, None),
     # Commits.
     ("POST", "/api/models/{repo}/preupload/{rev}", {}, "preupload"),
     ("POST", "/api/models/{repo}/commit/{rev}", {"create_pr": "1"}, "commit"),
@@ -54,7 +57,7 @@ ENDPOINTS = [
     ("GET", "/{repo}/raw/{rev}/{path}", {}, None),
     ("GET", "/datasets/{data}/resolve/main/README.md", {}, None),
     ("POST", "/{repo}.git/info/lfs/objects/batch", {}, "batch"),
-    ("POST", "/datasets/{data}.git/info/lfs/objects/batch", {}, "batch"),
+    ("POST", "/datasets/{data}.git/info/lfs/objects/batch", {"create": "true"}, "batch"),
     # Xet.
     ("GET", "/api/models/{repo}/xet-write-token/{rev}", {}, None),
     ("GET", "/api/models/{repo}/xet-read-token/{commit}", {}, None),
@@ -79,6 +82,7 @@ ENDPOINTS = [
     ("GET", "/assay/v1/blobs/{blob}", {}, None),
     ("HEAD", "/assay/v1/blobs/{blob}", {}, None),
     ("GET", "/assay/v1/blobs/{blob}/slice", {"start": "0", "end": "100"}, None),
+    ("GET", "/assay/v1/blobs/{blob}/erasure", {}, None),
     ("POST", "/assay/v1/challenges", {}, "challenge"),
     ("GET", "/health", {}, None),
     ("GET", "/assay/v1/hub", {}, None),

@@ -68,7 +68,12 @@ impl Journal {
 /// # Errors
 /// A complaint naming the step that did not hold.
 pub async fn run(arguments: cli::Demo, form: Form) -> Result<Exit> {
-    let (plan, models) = up::shown_plan(&arguments.place)?;
+    let mut place = arguments.place.clone();
+    // Two, so that one can be asked for what the other took; a network that is there stays as it is.
+    if place.reset || !Plan::exists(&place.data) {
+        place.hubs = place.hubs.or(Some(2));
+    }
+    let (plan, models) = up::shown_plan(&place)?;
     let mut journal = Journal {
         form,
         steps: Vec::new(),
@@ -108,9 +113,13 @@ fn describe(network: &LocalNetwork, started: Instant) -> Vec<String> {
     let endpoints = network.endpoints();
     let (validators, nodes) = (endpoints.rpc.len(), endpoints.nodes.len());
     let seconds = started.elapsed().as_secs_f64();
+    let hubs = match network.plan().hubs {
+        1 => "1 hub".to_owned(),
+        count => format!("{count} hubs"),
+    };
     vec![
         format!(
-            "{validators} validators, {nodes} inference nodes of {nodes} operators, 1 hub, 1 gateway: up in {seconds:.1} s"
+            "{validators} validators, {nodes} inference nodes of {nodes} operators, {hubs}, 1 gateway: up in {seconds:.1} s"
         ),
         format!(
             "gateway {}, json-rpc {}",
@@ -124,6 +133,8 @@ fn describe(network: &LocalNetwork, started: Instant) -> Vec<String> {
 async fn steps(walk: &mut Walk, journal: &mut Journal) -> Result<()> {
     let started = Instant::now();
     journal.note("publish", started, walk.publish().await)?;
+    let started = Instant::now();
+    journal.note("hub", started, walk.hub().await)?;
     for index in 0..walk.models() {
         let started = Instant::now();
         journal.note("ask", started, walk.ask(index).await)?;

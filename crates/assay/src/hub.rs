@@ -53,9 +53,11 @@ pub fn run(arguments: cli::Hub, form: Form) -> Result<Exit> {
 
 /// What a token needs of a hub's description of itself.
 #[derive(Debug, Deserialize)]
-struct Described {
-    hub: NodeAddress,
-    chain_id: u64,
+pub struct Described {
+    /// Address of its key.
+    pub hub: NodeAddress,
+    /// Of the chain of its network; 0 for a hub that stands alone.
+    pub chain_id: u64,
     network: NetworkId,
 }
 
@@ -172,7 +174,10 @@ fn subject(what: &str) -> Result<Subject> {
 }
 
 /// A token of `key` for the hub, good for some seconds.
-fn issue(described: &Described, key: &NodeKey, scope: Scope, seconds: u64) -> Result<Token> {
+///
+/// # Errors
+/// If the key cannot sign.
+pub fn issue(described: &Described, key: &NodeKey, scope: Scope, seconds: u64) -> Result<Token> {
     let now_ms = now_ns() / 1_000_000;
     let terms = Terms {
         hub: described.hub.to_address(),
@@ -214,7 +219,11 @@ async fn token(arguments: cli::HubToken, form: Form) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn describe(url: &str) -> Result<Described> {
+/// What a hub says of itself.
+///
+/// # Errors
+/// A complaint if nothing answers there, or no hub.
+pub async fn describe(url: &str) -> Result<Described> {
     let unreachable = || {
         Complaint::failed(format!("no hub answers at {url}"))
             .hint("start one with `assay hub --config FILE`, or give another with --hub")

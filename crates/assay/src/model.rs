@@ -1,24 +1,26 @@
-//! `assay model publish|renew|show|pull|sign|verify|lineage`.
+//! `assay model publish|renew|show|search|pull|import|sign|verify|attest|lineage`.
 
+mod attest;
+mod import;
 mod lineage;
+mod publish;
+mod search;
+mod show;
 mod signing;
 mod tree;
 
 use crate::{
     cli,
-    client::Gateway,
     complaint::{Complaint, Exit},
-    infer::find_model,
     output::{self, Form, Progress},
     zk,
 };
 use anyhow::{Context as _, Result};
 use assay_inference::{Revision, RevisionLimits};
 use assay_node::{
-    api::{Dimension, ModelEntry, ProofMode, ProofOffer, TensorEntry},
+    api::{Dimension, ProofMode, ProofOffer, TensorEntry},
     config::read_key,
     proofs::{self, Registered},
-    registry,
     rpc_client::RpcClient,
     secret::Hidden,
     wallet::Wallet,
@@ -32,12 +34,15 @@ use std::{path::Path, sync::Arc};
 /// A complaint if the revision does not verify, or chain or gateway refuse.
 pub async fn run(command: cli::Model, form: Form) -> Result<Exit> {
     match command {
-        cli::Model::Publish(arguments) => publish(arguments, form).await,
+        cli::Model::Publish(arguments) => publish::publish(arguments, form).await,
         cli::Model::Renew(arguments) => renew(arguments, form).await,
-        cli::Model::Show(arguments) => show(arguments, form).await,
+        cli::Model::Show(arguments) => show::show(arguments, form).await,
+        cli::Model::Search(arguments) => search::run(&arguments, form).await,
         cli::Model::Pull(arguments) => crate::pull::run(arguments, form).await,
+        cli::Model::Import(arguments) => import::import(arguments, form).await,
         cli::Model::Sign(arguments) => signing::sign(&arguments, form),
         cli::Model::Verify(arguments) => signing::verify(&arguments, form),
+        cli::Model::Attest(arguments) => attest::attest(&arguments, form),
         cli::Model::Lineage(arguments) => lineage::lineage(&arguments, form),
     }
 }
@@ -49,63 +54,6 @@ fn open(directory: &Path) -> Result<Revision> {
             .hint("give a directory with a manifest.json and the files that it lists, unchanged")
             .into()
     })
-}
-
-async fn publish(arguments: cli::Publish, form: Form) -> Result<Exit> {
-    let revision = open(&arguments.directory)?;
-    let name = revision.manifest().name.clone();
-    let key = read_key(&arguments.key)?;
-    let rpc = RpcClient::new(&[arguments.rpc])?;
-    let wallet = Wallet::new(Arc::new(key), rpc.chain_id().await?);
-    let full = format!(
-        "0x{}/{name}",
-        alloy_primitives::hex::encode(wallet.address())
-    );
-    let height = match registry::latest_revision(&rpc, wallet.address(), &name).await? {
-        Some(latest) if latest == revision.id() => None,
-        _ => {
-            let _progress = Progress::wait("waiting for a block");
-            let receipt = registry::publish_model(&rpc, &wallet, &name, revision.id()).await;
-            Some(receipt.context("publishing")?.height())
-        }
-    };
-    let registered = register(
-        &rpc,
-        &wallet,
-        &revision,
-        arguments.zero_knowledge.as_deref(),
-    )
-    .await?;
-    let proofs = registered.as_ref().map(offer);
-    let value = json!({
-        "model": full, "revision": revision.id(), "block": height, "provable": registered.is_some(), "proofs": proofs,
-    });
-    form.print(&value, |_| {
-        let block = height.map_or("published before".into(), |height| {
-            format!("published in block {height}")
-        });
-        output::rows(
-            0,
-            &[
-                ("model", full),
-                ("revision", revision.id().to_string()),
-                ("state", block),
-                (
-                    "proofs",
-                    match &registered {
-                        Some(registered) => {
-                            format!(
-                                "{}; ask with --verify proven",
-                                proofs_text(&offer(registered))
-                            )
-                        }
-                        None => "none: its answers cannot be proven".into(),
-                    },
-                ),
-            ],
-        )
-    })?;
-    Ok(Exit::Done)
 }
 
 /// Registers what can be proven, its weights hidden by the secret in a file that is made if it is missing.
@@ -218,58 +166,6 @@ async fn renew(arguments: cli::Renew, form: Form) -> Result<Exit> {
         )
     })?;
     Ok(Exit::Done)
-}
-
-async fn show(arguments: cli::ShowModel, form: Form) -> Result<Exit> {
-    let model = find_model(&Gateway::new(&arguments.gateway)?, &arguments.model).await?;
-    form.print(&model, show_model)?;
-    Ok(Exit::Done)
-}
-
-fn show_model(model: &ModelEntry) -> String {
-    let mut rows = vec![("name", model.name.clone())];
-    rows.extend(
-        model
-            .published_as
-            .iter()
-            .map(|name| ("published as", name.clone())),
-    );
-    rows.extend([
-        ("revision", model.revision.to_string()),
-        ("task", model.task.clone()),
-        ("licence", model.licence.clone()),
-    ]);
-    rows.extend(
-        model
-            .inputs
-            .iter()
-            .map(|tensor| ("input", show_tensor(tensor))),
-    );
-    rows.extend(
-        model
-            .outputs
-            .iter()
-            .map(|tensor| ("output", show_tensor(tensor))),
-    );
-    if !model.labels.is_empty() {
-        rows.push(("labels", model.labels.join(", ")));
-    }
-    rows.extend([
-        ("engine", model.engine.to_string()),
-        (
-            "replayable",
-            if model.replayable { "yes" } else { "no" }.into(),
-        ),
-        (
-            "proofs",
-            model
-                .proofs
-                .as_ref()
-                .map_or_else(|| "none".into(), proofs_text),
-        ),
-        ("live nodes", model.nodes.unwrap_or_default().to_string()),
-    ]);
-    output::rows(0, &rows)
 }
 
 fn show_tensor(tensor: &TensorEntry) -> String {

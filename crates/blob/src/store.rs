@@ -181,6 +181,12 @@ impl Store {
         Ok(record.map(|record| record.stored(*id)))
     }
 
+    /// A blob that is stored and not known to have rotted, for whoever goes on to need it: it counts as just stored,
+    /// so that no [`Store::collect`] takes it away before its grace has passed anew.
+    pub fn renew(&self, id: &BlobId) -> Result<Option<Stored>, Error> {
+        self.inner.known(id)
+    }
+
     /// Opens a blob for reading.
     pub fn read(&self, id: &BlobId) -> Result<Option<Reader>, Error> {
         Reader::open(self.inner.clone(), id)
@@ -298,7 +304,19 @@ impl Store {
     /// Makes the pieces of a blob, each a blob by itself, and their manifest, whose canonical bytes are stored too; `None` where
     /// the blob is not stored. The same blob and code give the same pieces.
     pub fn encode(&self, id: &BlobId, code: Code) -> Result<Option<ErasureManifest>, Error> {
-        self.inner.encode(id, code)
+        self.inner.encode(id, code, &|_| true)
+    }
+
+    /// As [`Store::encode`], but stores only the pieces with these places (0-based): all are named, and what others
+    /// keep takes no room here. The manifest is stored only beside all pieces.
+    pub fn encode_some(
+        &self,
+        id: &BlobId,
+        code: Code,
+        places: &[usize],
+    ) -> Result<Option<ErasureManifest>, Error> {
+        self.inner
+            .encode(id, code, &|place| places.contains(&place))
     }
 
     /// Rebuilds a blob from those of its pieces that are stored here. Pieces that rotted are left out and remembered.

@@ -18,6 +18,7 @@ pub mod commit;
 pub mod error;
 pub mod fault;
 pub mod ignore;
+pub mod imported;
 pub mod inventory;
 pub mod listing;
 pub mod manifest;

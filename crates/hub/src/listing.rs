@@ -3,6 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 
 use crate::{CommitId, Error, Kind, query::Query, safetensors::Parameters};
 
@@ -56,13 +57,18 @@ pub enum Sort {
     Created,
     /// By likes, of which this hub has none: by id.
     Likes,
+    /// By what the words of a search are about, where a search found something.
+    Relevance,
 }
 
 /// What is asked of a list.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Filter {
-    /// Words that are all in the id, in lower case.
+    /// Words that are all in the id, in lower case, unless it was found otherwise.
     pub search: Vec<String>,
+    /// What the words find beyond their spelling: places in the order of relevance from 0, by id. Empty where nobody
+    /// searched.
+    pub found: HashMap<String, u64>,
     /// A namespace, in lower case.
     pub author: Option<String>,
     /// Tags that it all has.
@@ -107,7 +113,7 @@ impl Sort {
             Self::Downloads => summary.downloads,
             Self::Modified => summary.modified_ms,
             Self::Created => summary.created_ms,
-            Self::Likes => 0,
+            Self::Likes | Self::Relevance => 0,
         }
     }
 }
@@ -134,6 +140,7 @@ impl Filter {
             .map(str::trim);
         Ok(Self {
             search: words.split_whitespace().map(str::to_owned).collect(),
+            found: HashMap::new(),
             author: query
                 .first("author")
                 .filter(|author| !author.is_empty())
@@ -166,7 +173,8 @@ impl Filter {
                 .is_some_and(|counted| (least..=most).contains(&counted.total))
         };
         !self.nothing
-            && self.search.iter().all(|word| id.contains(word.as_str()))
+            && (self.search.iter().all(|word| id.contains(word.as_str()))
+                || self.found.contains_key(&summary.id))
             && self
                 .author
                 .as_ref()
@@ -198,8 +206,11 @@ fn range(text: &str) -> Result<(u64, u64), Error> {
     Ok((least, most))
 }
 
-/// Reads a count such as `6B`, `1.5M` or `300`.
-fn count(text: &str) -> Result<u64, Error> {
+/// Reads a count of parameters such as `6B`, `1.5M` or `300`.
+///
+/// # Errors
+/// [`Error::Malformed`] for anything else.
+pub fn count(text: &str) -> Result<u64, Error> {
     let refused = || {
         Error::malformed(
             "num_parameters",
@@ -276,7 +287,15 @@ pub fn page<'a>(
     after: Option<&Cursor>,
     most: usize,
 ) -> (Vec<&'a Summary>, Option<Cursor>) {
-    let place = |summary: &Summary| (std::cmp::Reverse(sort.value(summary)), summary.id.clone());
+    let value = |summary: &Summary| match sort {
+        // What is only spelt like the search comes last.
+        Sort::Relevance => filter
+            .found
+            .get(&summary.id)
+            .map_or(0, |place| u64::MAX.saturating_sub(*place)),
+        _ => sort.value(summary),
+    };
+    let place = |summary: &Summary| (std::cmp::Reverse(value(summary)), summary.id.clone());
     let begin = after.map(|cursor| (std::cmp::Reverse(cursor.value), cursor.id.clone()));
     let mut found: Vec<_> = all
         .filter(|summary| filter.matches(summary))
@@ -397,6 +416,34 @@ mod tests {
         ] {
             assert_eq!(ask(query), found, "{query}");
         }
+    }
+
+    #[test]
+    fn a_search_has_its_own_order_and_still_what_is_spelt_alike() {
+        let all = [
+            summary("a/spelt-bert", 9, &[], None),
+            summary("a/first", 1, &["x"], None),
+            summary("a/other", 3, &[], None),
+            summary("a/second", 2, &[], None),
+        ];
+        let mut filter = Filter::parse(&Query::parse("search=bert").unwrap()).unwrap();
+        filter.found = [("a/first".to_owned(), 0), ("a/second".to_owned(), 1)].into();
+        let ids = |filter: &Filter, after: Option<&Cursor>, most| {
+            let (rows, next) = page(all.iter(), filter, Sort::Relevance, after, most);
+            let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+            (ids, next)
+        };
+        let whole = ["a/first", "a/second", "a/spelt-bert"];
+        assert_eq!(ids(&filter, None, 9).0, whole);
+        let (first, next) = ids(&filter, None, 2);
+        assert_eq!(first, whole[..2]);
+        let (rest, end) = ids(&filter, next.as_ref(), 2);
+        assert_eq!(
+            (rest.as_slice(), end),
+            (&["a/spelt-bert".to_owned()][..], None)
+        );
+        filter.tags = vec!["x".into()];
+        assert_eq!(ids(&filter, None, 9).0, whole[..1]);
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct FileLine {
     pub size: u64,
     /// Its digest under which this network knows it.
     pub blob: String,
+    /// What is to be said of it; mostly nothing.
+    pub note: String,
 }
 
 /// All that the page of a repository shows.
@@ -80,6 +82,8 @@ pub struct RepositoryPage {
     pub hubs: Vec<HubLine>,
     /// Further facts, each with its name.
     pub facts: Vec<(String, String)>,
+    /// The graph of what it was made of, in lines; empty where nothing is known.
+    pub lineage: String,
     /// The card's text.
     pub card: String,
 }
@@ -102,6 +106,14 @@ impl RepositoryPage {
             let _ = write!(out, "<p class=\"warn\">{}</p>", escaped(warning));
         }
         self.identity(&mut out);
+        if !self.lineage.is_empty() {
+            let _ = write!(
+                out,
+                "<h2>What it was made of</h2><pre>{}</pre><p class=\"muted\">claimed: somebody says so; signed: its publisher signed it; \
+                 verified: it was computed, which this hub does not do.</p>",
+                escaped(&self.lineage)
+            );
+        }
         self.hubs(&mut out);
         self.files(&mut out);
         if !self.card.trim().is_empty() {
@@ -183,11 +195,12 @@ impl RepositoryPage {
         for file in self.files.iter().take(MAX_FILES) {
             let _ = write!(
                 out,
-                "<tr><td><a href=\"{folder}/{}/resolve/{}/{}\">{}</a></td><td>{}</td><td><code>{}</code></td></tr>",
+                "<tr><td><a href=\"{folder}/{}/resolve/{}/{}\">{}</a> <span class=\"bad\">{}</span></td><td>{}</td><td><code>{}</code></td></tr>",
                 link(&self.id),
                 escaped(self.commit.get(..40).unwrap_or("main")),
                 link(&file.path),
                 escaped(&file.path),
+                escaped(&file.note),
                 file.size,
                 escaped(&file.blob)
             );
@@ -216,33 +229,118 @@ pub struct Hit {
     pub warnings: Vec<String>,
 }
 
-/// The page of a search, or of everything where nothing was asked for.
-pub fn search(query: &str, hits: &[Hit], total: u64) -> String {
-    let mut out = head("models");
-    let _ = write!(
-        out,
-        "<h1>Models</h1><form action=\"/search\"><input name=\"q\" value=\"{}\" aria-label=\"search\" \
-         placeholder=\"what is it to do?\"> <button>Search</button></form><p class=\"muted\">{total} known to this hub</p>",
-        escaped(query)
-    );
-    for hit in hits {
+/// One value of a facet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FacetValue {
+    /// The value.
+    pub label: String,
+    /// How many of what was found have it.
+    pub count: u64,
+    /// The query of a page with it, or without it where it was chosen; `None` where it cannot be chosen.
+    pub query: Option<String>,
+    /// Whether only what has it was asked for.
+    pub chosen: bool,
+}
+
+/// A facet of what was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facet {
+    /// What it is about.
+    pub name: String,
+    /// Its values.
+    pub values: Vec<FacetValue>,
+}
+
+/// All that the page of a search shows, or of everything where nothing was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SearchPage {
+    /// What was asked for, in words.
+    pub query: String,
+    /// What else was asked for, each with its name: the form keeps it.
+    pub kept: Vec<(String, String)>,
+    /// What was found.
+    pub hits: Vec<Hit>,
+    /// How many this hub knows.
+    pub total: u64,
+    /// What was understood, and what this hub does not know: a sentence each.
+    pub notes: Vec<String>,
+    /// Facets of what was found.
+    pub facets: Vec<Facet>,
+}
+
+impl SearchPage {
+    /// The page as HTML.
+    pub fn html(&self) -> String {
+        let mut out = head("models");
+        let _ = write!(
+            out,
+            "<h1>Models</h1><form action=\"/search\"><input name=\"q\" value=\"{}\" aria-label=\"search\" \
+             placeholder=\"what is it to do?\"> <button>Search</button>",
+            escaped(&self.query)
+        );
+        for (name, value) in &self.kept {
+            let _ = write!(
+                out,
+                "<input type=\"hidden\" name=\"{}\" value=\"{}\">",
+                escaped(name),
+                escaped(value)
+            );
+        }
+        let _ = write!(
+            out,
+            "</form><p class=\"muted\">{} known to this hub</p>",
+            self.total
+        );
+        for note in &self.notes {
+            let _ = write!(out, "<p class=\"muted\">{}</p>", escaped(note));
+        }
+        for facet in &self.facets {
+            facet.write(&mut out);
+        }
+        for hit in &self.hits {
+            hit.write(&mut out);
+        }
+        if self.hits.is_empty() {
+            out.push_str("<p>Nothing fits.</p>");
+        }
+        out.push_str("</body></html>\n");
+        out
+    }
+}
+
+impl Facet {
+    fn write(&self, out: &mut String) {
+        let _ = write!(out, "<p class=\"muted\">{}:", escaped(&self.name));
+        for value in &self.values {
+            let (label, count) = (escaped(&value.label), value.count);
+            let shown = if value.chosen {
+                format!("<b>{label}</b> ({count}, any)")
+            } else {
+                format!("{label} ({count})")
+            };
+            let _ = match &value.query {
+                Some(query) => write!(out, " <a href=\"/search?{}\">{shown}</a>", escaped(query)),
+                None => write!(out, " {shown}"),
+            };
+        }
+        out.push_str("</p>");
+    }
+}
+
+impl Hit {
+    fn write(&self, out: &mut String) {
         let _ = write!(
             out,
             "<h2><a href=\"/{}\">{}</a></h2>{}<p class=\"muted\">{}</p>",
-            link(&hit.id),
-            escaped(&hit.id),
-            escaped(&hit.summary),
-            escaped(&hit.why)
+            link(&self.id),
+            escaped(&self.id),
+            escaped(&self.summary),
+            escaped(&self.why)
         );
-        for warning in &hit.warnings {
+        for warning in &self.warnings {
             let _ = write!(out, "<p class=\"warn\">{}</p>", escaped(warning));
         }
     }
-    if hits.is_empty() {
-        out.push_str("<p>Nothing fits.</p>");
-    }
-    out.push_str("</body></html>\n");
-    out
 }
 
 fn head(title: &str) -> String {
@@ -308,10 +406,12 @@ mod tests {
             id: "alice/m".into(),
             kind: "model".into(),
             commit: "ab".repeat(32),
+            lineage: "a\n  fine-tuned from b  [claimed]".into(),
             files: vec![FileLine {
                 path: "a b/ü.bin".into(),
                 size: 3,
                 blob: "00".into(),
+                note: "can run code".into(),
             }],
             hubs: vec![
                 HubLine {
@@ -351,7 +451,7 @@ mod tests {
             ..page()
         };
         assert!(alone.html().contains("No other hub is known"));
-        assert!(search("", &[], 0).contains("Nothing fits"));
+        assert!(SearchPage::default().html().contains("Nothing fits"));
     }
 
     proptest! {
@@ -362,12 +462,18 @@ mod tests {
             let hostile = RepositoryPage {
                 id: marked.clone(), kind: marked.clone(), endpoint: marked.clone(), publisher: marked.clone(),
                 commit: marked.clone(), revision: marked.clone(), anchored: marked.clone(), warnings: vec![marked.clone()],
-                files: vec![FileLine { path: marked.clone(), size: 0, blob: marked.clone() }],
+                files: vec![FileLine { path: marked.clone(), size: 0, blob: marked.clone(), note: marked.clone() }],
                 hubs: vec![HubLine { hub: marked.clone(), url: marked.clone(), seen: marked.clone(), tone: Tone::Plain, when: marked.clone() }],
-                facts: vec![(marked.clone(), marked.clone())], card: marked.clone(),
+                facts: vec![(marked.clone(), marked.clone())], card: marked.clone(), lineage: marked.clone(),
             };
-            let hit = Hit { id: marked.clone(), summary: marked.clone(), why: marked.clone(), warnings: vec![marked.clone()] };
-            for html in [hostile.html(), search(&marked, &[hit], 1)] {
+            let found = SearchPage {
+                query: marked.clone(), kept: vec![(marked.clone(), marked.clone())], notes: vec![marked.clone()], total: 1,
+                hits: vec![Hit { id: marked.clone(), summary: marked.clone(), why: marked.clone(), warnings: vec![marked.clone()] }],
+                facets: vec![Facet { name: marked.clone(), values: [None, Some(marked.clone())].map(|query| FacetValue {
+                    label: marked.clone(), count: 1, chosen: query.is_none(), query,
+                }).into() }],
+            };
+            for html in [hostile.html(), found.html()] {
                 prop_assert!(!html.contains("<script"), "{html}");
                 prop_assert!(!html.contains("\"onload"));
                 let turns = html.contains('\u{202e}');

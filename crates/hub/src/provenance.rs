@@ -35,6 +35,9 @@ pub enum Error {
     BadSignature(String),
 }
 
+/// File of a repository in which its publisher declares the key that signs its models, PEM.
+pub const PUBLIC_KEY_FILE: &str = "model.pub";
+
 /// Most bytes of a signed statement.
 pub const MAX_STATEMENT_BYTES: usize = 1 << 20;
 

@@ -53,6 +53,18 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Every name, in the order of the pairs, also where it repeats.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The query without a name, encoded again.
+    pub fn without(&self, name: &str) -> String {
+        let kept = self.0.iter().filter(|(found, _)| found != name);
+        let pairs = kept.map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+        pairs.collect::<Vec<_>>().join("&")
+    }
+
     /// Whether a name has a value that says yes.
     pub fn says(&self, name: &str) -> bool {
         self.first(name)
@@ -138,6 +150,9 @@ mod tests {
             query.with("limit", "7 &"),
             "filter=a%2Fb&filter=c%20d&full=True&x=&=y&limit=7%20%26"
         );
+        assert_eq!(query.without("filter"), "full=True&x=&=y&limit=");
+        let names: Vec<&str> = query.names().collect();
+        assert_eq!(names, ["filter", "filter", "full", "x", "", "limit"]);
     }
 
     #[test]

@@ -73,6 +73,9 @@ pub enum TreeRow {
         /// The commit that last changed it, where it was asked for.
         #[serde(skip_serializing_if = "Option::is_none")]
         last_commit: Option<LastCommit>,
+        /// What its bytes say of code in it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        security_file_status: Option<Box<SecurityStatus>>,
     },
     /// A folder.
     Directory {
@@ -86,6 +89,45 @@ pub enum TreeRow {
         #[serde(skip_serializing_if = "Option::is_none")]
         last_commit: Option<LastCommit>,
     },
+}
+
+/// What a file's bytes say of code in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecurityStatus {
+    /// `safe`, `unsafe`, `unknown` where it cannot be told, or `unscanned`.
+    pub status: &'static str,
+    /// None: this hub looks for no viruses.
+    pub av_scan: Option<serde_json::Value>,
+    /// What was looked for.
+    pub pickle_import_scan: PickleScan,
+}
+
+/// What was looked for, and found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PickleScan {
+    /// As in [`SecurityStatus`].
+    pub status: &'static str,
+    /// What was found, in words.
+    pub message: String,
+    /// Empty: imports stand in the message.
+    pub pickle_imports: Vec<serde_json::Value>,
+}
+
+impl SecurityStatus {
+    /// A status with what was found.
+    pub fn of(status: &'static str, message: String) -> Self {
+        Self {
+            status,
+            av_scan: None,
+            pickle_import_scan: PickleScan {
+                status,
+                message,
+                pickle_imports: Vec::new(),
+            },
+        }
+    }
 }
 
 /// A file of a repository's description.
@@ -517,6 +559,7 @@ mod tests {
             xet_hash: None,
             blake3: entry.blob,
             last_commit: None,
+            security_file_status: None,
         };
         assert_eq!(
             serde_json::to_value(row).unwrap(),

@@ -1,6 +1,7 @@
 //! The configuration of an inference node, and its key.
 
 use crate::{
+    api::request::ModelName,
     error::Error,
     files::{self, Access},
     limits::Limits,
@@ -29,8 +30,11 @@ pub struct NodeConfig {
     pub key: PathBuf,
     /// File with the network's public parameters (`network.json`).
     pub network: PathBuf,
-    /// Directories of the revisions to serve.
-    pub models: Vec<PathBuf>,
+    /// The revisions to serve: the directory of each, or its id or `PUBLISHER/NAME`, to be fetched from hubs.
+    pub models: Vec<ModelPlace>,
+    /// Whether hubs at loopback and private addresses are asked for revisions, as in a network on one machine.
+    #[serde(default)]
+    pub allow_private_hubs: bool,
     /// Shared library of onnxruntime to run the models with: faster for large networks of layers, and its answers
     /// cannot be replayed. It holds a copy of a model for each request of it that runs at once. Without it, the
     /// executor of this program.
@@ -62,6 +66,50 @@ pub struct NodeConfig {
     pub limits: Limits,
 }
 
+/// Where a revision to serve comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "PathBuf", into = "PathBuf")]
+pub enum ModelPlace {
+    /// A directory.
+    Directory(PathBuf),
+    /// Hubs have it: a revision by its id, or the newest under `PUBLISHER/NAME` at the node's start.
+    Named(ModelName),
+}
+
+impl From<PathBuf> for ModelPlace {
+    fn from(path: PathBuf) -> Self {
+        let name = path.to_str().filter(|text| text.starts_with("0x"));
+        match name.and_then(|text| text.parse().ok()) {
+            Some(name) => Self::Named(name),
+            None => Self::Directory(path),
+        }
+    }
+}
+
+impl From<&Path> for ModelPlace {
+    fn from(path: &Path) -> Self {
+        path.to_owned().into()
+    }
+}
+
+impl From<ModelPlace> for PathBuf {
+    fn from(place: ModelPlace) -> Self {
+        match place {
+            ModelPlace::Directory(path) => path,
+            ModelPlace::Named(name) => name.to_string().into(),
+        }
+    }
+}
+
+impl ModelPlace {
+    fn within(&self, base: &Path) -> Self {
+        match self {
+            Self::Directory(path) => Self::Directory(base.join(path)),
+            Self::Named(name) => Self::Named(name.clone()),
+        }
+    }
+}
+
 /// A tenth of a second: what machines that run NTP keep without effort.
 fn default_uncertainty_ms() -> u64 {
     100
@@ -83,7 +131,11 @@ impl NodeConfig {
             data: base.join(&config.data),
             key: base.join(&config.key),
             network: base.join(&config.network),
-            models: config.models.iter().map(|model| base.join(model)).collect(),
+            models: config
+                .models
+                .iter()
+                .map(|model| model.within(base))
+                .collect(),
             secrets: config.secrets.iter().map(|file| base.join(file)).collect(),
             onnxruntime: config
                 .onnxruntime
@@ -192,6 +244,27 @@ mod tests {
         let config = read(MINIMAL).unwrap();
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.clock_uncertainty_ns(), 100_000_000);
+        let written = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<NodeConfig>(&written).unwrap(), config);
+    }
+
+    #[test]
+    fn a_model_is_a_directory_an_id_or_a_name() {
+        let id = format!("0x{}", "ab".repeat(32));
+        let name = format!("0x{}/digits", "ab".repeat(20));
+        let text = MINIMAL.replace(
+            "\"models/a\"",
+            &format!("\"models/a\", \"{id}\", \"{name}\", \"0xab/digits\""),
+        );
+        let config = read(&text).unwrap();
+        let [directory, by_id, by_name, other] = config.models.as_slice() else {
+            panic!("{:?}", config.models)
+        };
+        let is_directory =
+            |place: &ModelPlace| matches!(place, ModelPlace::Directory(path) if path.is_absolute());
+        assert!(is_directory(directory) && is_directory(other));
+        assert_eq!(*by_id, ModelPlace::Named(id.parse().unwrap()));
+        assert_eq!(*by_name, ModelPlace::Named(name.parse().unwrap()));
         let written = toml::to_string(&config).unwrap();
         assert_eq!(toml::from_str::<NodeConfig>(&written).unwrap(), config);
     }

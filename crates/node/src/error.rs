@@ -61,6 +61,14 @@ pub enum Error {
         /// What each hub did.
         why: String,
     },
+    /// The hub that was written to refuses, or does not do what it should; the text says which.
+    #[error("the hub at {hub} does not take it: {why}")]
+    Push {
+        /// Its URL.
+        hub: String,
+        /// What it did.
+        why: String,
+    },
     /// The log holds what this version cannot read, or receipts that do not chain.
     #[error("the receipt log is damaged at {0}; restore it or register a new node key")]
     Damaged(String),
@@ -121,6 +129,14 @@ impl Error {
     pub(crate) fn fetch(what: impl Into<String>, why: impl ToString) -> Self {
         Self::Fetch {
             what: what.into(),
+            why: why.to_string(),
+        }
+    }
+
+    /// What a hub did instead of taking what was published.
+    pub(crate) fn push(hub: impl Into<String>, why: impl ToString) -> Self {
+        Self::Push {
+            hub: hub.into(),
             why: why.to_string(),
         }
     }

@@ -4,7 +4,7 @@
 //! whichever hub is free, each verified against the blob's id before it is written. A hub that sends wrong bytes is not
 //! asked for that blob again, and [`Note`]s say what it did.
 
-use crate::{Error, clock, reach::Reach};
+use crate::{Error, api::HEALTH_PATH, clock, reach::Reach};
 use assay_blob::BlobId;
 use assay_hub::{Commit, CommitId, Manifest};
 use assay_receipt::RevisionId;
@@ -19,9 +19,12 @@ use std::{
 mod blob;
 mod challenge;
 mod notes;
+mod pieces;
 
 pub use challenge::CHALLENGE_BLOCKS;
 pub use notes::{Note, Notes};
+pub use pieces::MAX_MANIFESTS;
+pub(crate) use pieces::forget;
 
 /// Where a hub gives a commit's canonical bytes, by its id.
 pub const COMMITS_PATH: &str = "/assay/v1/commits";
@@ -177,6 +180,12 @@ impl Fetcher {
         }
     }
 
+    /// Whether a hub answers at all, whatever it says.
+    pub async fn answers(&self, source: &Source) -> bool {
+        let asked = self.ask(source, HEALTH_PATH).await;
+        !matches!(asked, Err(Fault::Unreachable(_)))
+    }
+
     /// The same hubs, with what they do wrong noted elsewhere.
     #[must_use]
     pub fn noting(self, notes: Arc<Notes>) -> Self {
@@ -211,8 +220,19 @@ impl Fetcher {
         body(response, usize::try_from(most).unwrap_or(usize::MAX)).await
     }
 
+    /// Refuses what is no hub of this fetcher: whose address is not to be asked from here is none.
+    fn check(&self, source: &Source) -> Result<(), Fault> {
+        match self.sources.contains(source) {
+            true => Ok(()),
+            false => Err(Fault::Unreachable(
+                "no such address is asked from here".into(),
+            )),
+        }
+    }
+
     /// An answer whose body may be read.
     async fn ask(&self, source: &Source, path: &str) -> Result<Response, Fault> {
+        self.check(source)?;
         let sent = self.http.get(format!("{}{path}", source.url)).send().await;
         let response = sent.map_err(|error| unreachable_for(&error))?;
         match response.status() {

@@ -7,21 +7,26 @@ pub mod anchor;
 pub mod answer;
 pub mod api;
 pub mod catalogue;
+mod collection;
 pub mod commit;
 pub mod config;
 pub mod facts;
-mod finding;
+pub mod finding;
 pub mod network;
 pub mod others;
 mod pages;
+pub mod provenance;
+pub mod safety;
 pub mod server;
+pub mod signature;
+pub mod sketches;
 pub mod transfer;
 
 pub use crate::delegation::{Grant, Scope, Token};
 pub use anchor::Anchor;
 pub use answer::ApiError;
 pub use catalogue::{Catalogue, Located, RefMove, Repository, RepositoryKey};
-pub use config::{HubConfig, HubLimits};
+pub use config::{HubConfig, HubLimits, SearchConfig, Storage};
 
 use crate::{
     Error,
@@ -36,6 +41,7 @@ use assay_blob::{BlobId, Store, StoreLimits};
 use assay_chain::light::Network;
 use assay_hub::{
     CommitId, Fault, Kind, Name, Namespace, RefName, Rev, TreePath,
+    commit::ShortId,
     listing::Summary,
     policy::{Retention, Subject},
 };
@@ -86,6 +92,8 @@ pub struct Hub {
     pub domain: Domain,
     /// Limits of requests.
     pub limits: HubLimits,
+    /// What the disk is used for.
+    pub storage: Storage,
     /// Memory for bodies.
     pub bodies: Memory,
     /// Commits that arrive at once: each may hold some tens of megabytes.
@@ -97,10 +105,15 @@ pub struct Hub {
     summaries: RwLock<BTreeMap<RepositoryKey, Summary>>,
     /// What is listed, to be found by need.
     finder: finding::Finder,
+    /// What is nearly what.
+    sketches: RwLock<sketches::Sketches>,
     /// Blobs that only refused revisions have, with the reason.
     withheld: RwLock<HashMap<BlobId, String>>,
     /// Commits to one repository take turns.
     turns: tokio::sync::Mutex<HashMap<RepositoryKey, Arc<tokio::sync::Mutex<()>>>>,
+    last_read: collection::LastRead,
+    /// Held while content is collected; by whoever moves a ref to what no ref may have reached, for reading.
+    collecting: tokio::sync::RwLock<()>,
 }
 
 /// A repository at a commit.
@@ -112,6 +125,18 @@ pub struct At {
     pub commit: CommitId,
     /// The commit's revision.
     pub revision: RevisionId,
+    /// Whether files that can run code are asked for, too.
+    pub with_code: bool,
+}
+
+impl At {
+    /// The commit as the client sees it, 40 hex digits.
+    pub fn shown(&self) -> ShortId {
+        match self.with_code {
+            true => self.commit.with_code(),
+            false => self.commit.short(),
+        }
+    }
 }
 
 impl Hub {
@@ -128,7 +153,7 @@ impl Hub {
         }
         let limits = StoreLimits {
             blob_bytes: config.retention.max_file_bytes,
-            ..StoreLimits::default()
+            total_bytes: config.storage.disk_bytes.unwrap_or(u64::MAX),
         };
         let link = network::Link::open(config, &key)?;
         let hub = Self {
@@ -145,12 +170,16 @@ impl Hub {
             commits: Admission::new(COMMITS, COMMITS_WAITING),
             rate: RateLimiter::new(config.limits.rate_per_s, config.limits.burst),
             limits: config.limits.clone(),
+            storage: config.storage.clone(),
             shutdown,
             downloads: Mutex::default(),
             summaries: RwLock::default(),
-            finder: finding::Finder::default(),
+            finder: finding::Finder::open(&config.search)?,
+            sketches: RwLock::default(),
             withheld: RwLock::default(),
             turns: tokio::sync::Mutex::default(),
+            last_read: collection::LastRead::default(),
+            collecting: tokio::sync::RwLock::default(),
         };
         hub.read_withheld()?;
         for repository in hub.catalogue.repositories()? {
@@ -300,13 +329,52 @@ impl Hub {
         Ok(repository)
     }
 
+    /// The repository that clients call `id`; with `creates`, also one that is not there and can be, and whether it is such.
+    ///
+    /// # Errors
+    /// As [`Self::repository`].
+    pub fn repository_or_new(
+        &self,
+        kind: Kind,
+        id: &str,
+        creates: bool,
+    ) -> Result<(Repository, bool), ApiError> {
+        let missing = match self.repository(kind, id) {
+            Ok(repository) => return Ok((repository, false)),
+            Err(error) => error,
+        };
+        let (Fault::RepositoryNotFound(_), true, Some((namespace, name))) =
+            (&*missing.0, creates, id.split_once('/'))
+        else {
+            return Err(missing);
+        };
+        let (name, namespace) = (Name::new(kind, name)?, namespace.parse::<Namespace>()?);
+        let publisher = match namespace {
+            Namespace::Account(account) => account,
+            Namespace::Handle(handle) => self.catalogue.account_of(&handle)?.ok_or(missing)?,
+        };
+        self.serves(&Subject::Repository {
+            kind,
+            name: format!("{publisher}/{}", name.key()),
+        })?;
+        let repository = Repository {
+            kind,
+            publisher,
+            handle: self.catalogue.handle_of(publisher)?,
+            name,
+            created_ms: now_ms(),
+        };
+        Ok((repository, true))
+    }
+
     /// The commit of a repository that `rev` means.
     ///
     /// # Errors
     /// [`Fault::RevisionNotFound`] where there is none, [`Fault::Refused`] where it is not served.
     pub fn at(&self, repository: Repository, rev: &str) -> Result<At, ApiError> {
         let missing = || ApiError::from(Fault::RevisionNotFound(rev.to_owned()));
-        let meant: Rev = rev.parse().map_err(|_| missing())?;
+        let (named, asks_for_code) = safety::meant(rev);
+        let meant: Rev = named.parse().map_err(|_| missing())?;
         let commit = self
             .catalogue
             .resolve(&repository.key(), &meant)?
@@ -317,6 +385,7 @@ impl Hub {
             repository,
             commit,
             revision,
+            with_code: asks_for_code || meant == Rev::Commit(commit.with_code()),
         })
     }
 
@@ -329,6 +398,7 @@ impl Hub {
             repository,
             commit,
             revision,
+            with_code,
         } = self.at(self.repository(kind, id)?, rev)?;
         let missing = || {
             ApiError::from(Fault::EntryNotFound {
@@ -343,6 +413,7 @@ impl Hub {
             repository,
             commit,
             revision,
+            with_code,
             path,
             entry,
         })
@@ -487,10 +558,23 @@ impl Hub {
                 .unwrap_or_else(PoisonError::into_inner),
         );
         if counts.is_empty() {
-            Ok(())
-        } else {
-            self.catalogue.add_downloads(&counts)
+            return Ok(());
         }
+        self.catalogue.add_downloads(&counts)?;
+        let counted: Vec<(Kind, String, u64)> = {
+            let summaries = self
+                .summaries
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            let counted = counts.keys().filter_map(|key| summaries.get(key));
+            counted
+                .map(|summary| (summary.kind, summary.id.clone(), summary.downloads))
+                .collect()
+        };
+        for (kind, id, downloads) in counted {
+            self.finder.set_downloads(kind, &id, downloads);
+        }
+        Ok(())
     }
 
     /// A turn to write to a repository; the next writer waits until it is dropped.
@@ -575,8 +659,15 @@ pub async fn run_on(
     tracing::info!(listen = %config.listen, hub = %hub.key.address(), anchor = hub.anchor.name(), "hub is up");
     let transfer = transfer::Transfer::open(Arc::clone(&hub), &config.data)?;
     let counts = tokio::spawn(Arc::clone(&hub).keep_counts());
-    let collecting = Arc::clone(&transfer).collect();
-    let linked = hub.link.as_ref().map(|link| link.start(&hub, &shutdown));
+    let uploads = Arc::clone(&transfer).collect();
+    let sketching = tokio::spawn(Arc::clone(&hub).keep_sketches());
+    let collecting = tokio::spawn(collection::run(Arc::clone(&hub)));
+    let linked = hub.link.as_ref().map(|link| {
+        let mut tasks = link.start(&hub, &shutdown);
+        let evidence = finding::evidence::follow(Arc::clone(&hub), link.rpc.clone());
+        tasks.push(tokio::spawn(evidence));
+        tasks
+    });
     let stop = shutdown.clone();
     let served = server::serve(listener, Arc::clone(&hub), transfer, async move {
         stop.requested().await
@@ -589,10 +680,8 @@ pub async fn run_on(
             Ok(())
         }),
     };
-    for task in [counts, collecting]
-        .into_iter()
-        .chain(linked.into_iter().flatten())
-    {
+    let own = [counts, sketching, uploads, collecting];
+    for task in own.into_iter().chain(linked.into_iter().flatten()) {
         task.abort();
     }
     hub.flush_downloads()?;

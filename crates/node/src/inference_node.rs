@@ -5,6 +5,7 @@
 //! Settlement ([`crate::settlement`]) goes on behind it.
 
 mod answer;
+mod arriving;
 mod models;
 mod notice;
 mod prover;
@@ -97,7 +98,8 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
     let domain = network.domain();
     let rpc = RpcClient::new(&config.rpc)?;
     let metrics = Arc::new(NodeMetrics::default());
-    let models = Models::load(&config).await?;
+    let directories = arriving::directories(&config, &rpc).await?;
+    let models = Models::load(&config, directories).await?;
     let store = Arc::new(Store::open(&config.data)?);
     let (writer, writer_thread) = Writer::start(store, key.clone(), domain, metrics.clone())?;
     let listener = listen(config.listen).await?;

@@ -32,6 +32,7 @@ pub mod openapi;
 pub mod problem;
 pub mod proofs;
 pub mod pull;
+pub mod push;
 pub mod reach;
 pub mod registry;
 pub mod registry_events;

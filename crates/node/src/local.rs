@@ -20,7 +20,6 @@ use crate::{
     rpc_client::RpcClient,
     wallet::{Action, Wallet, confirm},
 };
-use alloy_primitives::B256;
 use alloy_sol_types::SolCall as _;
 use assay_chain::spec::MODEL_REGISTRY;
 use assay_inference::{Revision, RevisionLimits};
@@ -224,7 +223,7 @@ impl LocalNetwork {
             let wallet = Wallet::new(Arc::new(operator.key()?), self.plan.network.chain_id);
             let registration = HubRegistration {
                 endpoint: self.plan.hub_url(index),
-                policy: B256::ZERO,
+                policy: self.plan.hub_policy()?,
             };
             let (hub, network) = (self.plan.hub_key(index)?, &self.plan.network);
             hub_registry::register_hub(&self.rpc, &wallet, &hub, network, &registration).await?;

@@ -12,8 +12,8 @@ use crate::{
     rpc_client::RpcClient,
 };
 use alloy_primitives::Address;
-use assay_blob::{Store, StoreLimits};
-use assay_hub::{Commit, CommitId, FileEntry, Inventory, Kind, Name, Namespace, Tree, TreePath};
+use assay_blob::{BlobId, Store, StoreLimits};
+use assay_hub::{Commit, CommitId, Inventory, Kind, Name, Namespace, TreePath};
 use std::{
     fs::File,
     io::Write as _,
@@ -100,7 +100,12 @@ pub async fn pull(
         .await?;
     let tree =
         Inventory::tree(&inventory).map_err(|error| Error::fetch(&wanted.repository, error))?;
-    fill(&fetcher, &tree, to).await?;
+    let files: Vec<(TreePath, BlobId, u64)> = tree
+        .files()
+        .iter()
+        .map(|(path, entry)| (path.clone(), entry.blob, entry.size))
+        .collect();
+    fill(&fetcher, &files, to).await?;
     Ok(Pulled {
         publisher,
         id,
@@ -144,20 +149,25 @@ async fn head(rpc: &RpcClient, wanted: &Wanted) -> Result<(Address, CommitId), E
     Ok((publisher, CommitId::from_bytes(commit.0)))
 }
 
-/// Puts every file of a tree into a directory.
-async fn fill(fetcher: &Fetcher, tree: &Tree, to: &Path) -> Result<(), Error> {
+/// Puts files, each with path, blob and size in bytes, into a directory.
+pub(crate) async fn fill(
+    fetcher: &Fetcher,
+    files: &[(TreePath, BlobId, u64)],
+    to: &Path,
+) -> Result<(), Error> {
     let arriving = to.join(ARRIVING);
     std::fs::create_dir_all(&arriving).map_err(|error| Error::config(to, error))?;
     let store = Store::open(&arriving, StoreLimits::default())?;
-    let files: Vec<(&TreePath, &FileEntry)> = tree.files().iter().collect();
     for batch in files.chunks(BATCH) {
         let fetched = batch
             .iter()
-            .map(|(_, entry)| fetcher.blob(&store, entry.blob, entry.size));
+            .map(|(_, blob, size)| fetcher.blob(&store, *blob, *size));
         futures::future::try_join_all(dedup(fetched.collect(), batch)).await?;
-        for (path, entry) in batch {
-            let (store, entry, target) = (store.clone(), **entry, to.join(path.as_str()));
-            let placed = tokio::task::spawn_blocking(move || place(&store, &entry, &target)).await;
+        for (path, blob, size) in batch {
+            let (store, target) = (store.clone(), to.join(path.as_str()));
+            let (blob, size) = (*blob, *size);
+            let placed = tokio::task::spawn_blocking(move || place(&store, blob, size, &target));
+            let placed = placed.await;
             placed.map_err(|_| Error::PartEnded("work on the disk"))??;
         }
     }
@@ -166,17 +176,17 @@ async fn fill(fetcher: &Fetcher, tree: &Tree, to: &Path) -> Result<(), Error> {
 }
 
 /// Of several files with one content, one fetch.
-fn dedup<F>(fetches: Vec<F>, batch: &[(&TreePath, &FileEntry)]) -> Vec<F> {
+fn dedup<F>(fetches: Vec<F>, batch: &[(TreePath, BlobId, u64)]) -> Vec<F> {
     let mut seen = std::collections::HashSet::new();
     let firsts = fetches
         .into_iter()
         .zip(batch)
-        .filter(|(_, (_, entry))| seen.insert(entry.blob));
+        .filter(|(_, (_, blob, _))| seen.insert(*blob));
     firsts.map(|(fetch, _)| fetch).collect()
 }
 
 /// Writes a blob where a file is to lie: whole, or not at all. The path is one of a tree, which leads out of no directory.
-fn place(store: &Store, entry: &FileEntry, target: &Path) -> Result<(), Error> {
+fn place(store: &Store, blob: BlobId, size: u64, target: &Path) -> Result<(), Error> {
     let failed = |error: std::io::Error| Error::config(target, error);
     if let Some(folder) = target.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
@@ -185,11 +195,11 @@ fn place(store: &Store, entry: &FileEntry, target: &Path) -> Result<(), Error> {
     partial.push(".assay-part");
     let partial = PathBuf::from(partial);
     let gone = || Error::fetch("a file", "it was fetched and is gone");
-    let mut reader = store.read(&entry.blob)?.ok_or_else(gone)?;
+    let mut reader = store.read(&blob)?.ok_or_else(gone)?;
     let mut file = File::create(&partial).map_err(failed)?;
     let mut offset = 0u64;
-    while offset < entry.size {
-        let left = usize::try_from(entry.size.saturating_sub(offset)).unwrap_or(COPY_BYTES);
+    while offset < size {
+        let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(COPY_BYTES);
         let bytes = reader.read_at(offset, left.min(COPY_BYTES))?;
         if bytes.is_empty() {
             return Err(gone());

@@ -6,6 +6,7 @@
 //! same in any order; the few sums of floats have a written order. So every hub has the same vectors on any machine.
 
 mod kernel;
+mod recent;
 mod table;
 mod weights;
 mod wordpiece;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use crate::Error;
 use crate::lexicon::{Concept, Lexicon};
 use kernel::{Linear, Norm, Rows};
+use recent::Recent;
 use weights::Tensors;
 use wordpiece::Vocabulary;
 
@@ -271,6 +273,8 @@ pub struct Semantics {
     quick: Embedder,
     /// Phrases of the lexicon with their vectors.
     prototypes: Arc<Vec<(Concept, Vector)>>,
+    /// Of queries.
+    recent: Arc<Recent>,
     digest: [u8; 32],
 }
 
@@ -299,6 +303,7 @@ impl Semantics {
             queries,
             quick,
             prototypes: Arc::new(prototypes),
+            recent: Arc::default(),
         }
     }
 
@@ -311,8 +316,8 @@ impl Semantics {
     /// The vector of a query that nothing else explains.
     #[must_use]
     pub fn query(&self, text: &str) -> Vector {
-        self.queries
-            .encode(crate::document::clipped(text, crate::need::QUERY_BYTES_MAX))
+        let text = crate::document::clipped(text, crate::need::QUERY_BYTES_MAX);
+        self.recent.get(text, |text| self.queries.encode(text))
     }
 
     /// The vector of a query that was understood by its words.

@@ -59,8 +59,10 @@ impl Prepared {
         if let (Some(semantics), Some(vector)) = (semantics, &vector) {
             profile.guess(&semantics.concepts(vector));
         }
+        let mut document = document;
+        let digest = digest_of(&mut document);
         Ok(Self {
-            digest: digest_of(&document),
+            digest,
             document,
             profile,
             vector,
@@ -68,12 +70,15 @@ impl Prepared {
     }
 }
 
-fn digest_of(document: &Document) -> [u8; 32] {
+/// The digest of what every hub knows of a document; downloads are each hub's own count, and not in it.
+fn digest_of(document: &mut Document) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("assay.network search document v1");
+    let downloads = std::mem::take(&mut document.downloads);
     // Fields in the order of their declaration; a document has no maps and no number without a form in JSON.
     if let Ok(bytes) = serde_json::to_vec(document) {
         hasher.update(&bytes);
     }
+    document.downloads = downloads;
     *hasher.finalize().as_bytes()
 }
 
@@ -187,8 +192,9 @@ impl Index {
         let age = (document.published_ms, document.id.to_lowercase());
         self.sketches.insert(slot, &document.sketch, age);
         self.ids.insert(document.id.to_lowercase(), slot);
-        let entry = Entry::new(prepared.document, prepared.profile, prepared.digest, terms);
-        self.standings.insert(slot, &entry.measured);
+        let measured = self.standings.insert(slot, document);
+        let mut entry = Entry::new(prepared.document, prepared.profile, prepared.digest, terms);
+        entry.measured = measured;
         self.names.insert(slot, &entry.skeleton);
         if self.lights.len() <= slot as usize {
             self.lights.resize(slot as usize + 1, None);
@@ -235,7 +241,21 @@ impl Index {
         true
     }
 
-    /// Names the set of documents, the encoder and the ranking: two indexes with one digest answer alike.
+    /// Says how often a document was downloaded, as far as this hub counted; whether it was there.
+    pub fn set_downloads(&mut self, id: &str, downloads: u64) -> bool {
+        let slot = self.ids.get(&id.to_lowercase()).copied();
+        let entry = slot.and_then(|slot| self.entries.get_mut(slot as usize)?.as_mut());
+        match entry {
+            Some(entry) => {
+                entry.document.downloads = downloads;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Names the set of documents, the encoder and the ranking: two indexes with one digest answer alike, unless a query
+    /// sorts by downloads.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_derive_key("assay.network search index v1");
@@ -283,7 +303,6 @@ impl Entry {
         let (_, name) = document.id.split_once('/').unwrap_or_default();
         let skeleton = names::skeleton(name);
         let space_squashed = text::squashed(document.id.split_once('/').unwrap_or_default().0);
-        let measured = Measured::all(&document);
         let id_hash = blake3::hash(document.id.to_lowercase().as_bytes());
         let tie = id_hash
             .as_bytes()
@@ -305,7 +324,7 @@ impl Entry {
             squashed: profile.squashed,
             skeleton,
             space_squashed,
-            measured,
+            measured: Vec::new(),
             card_sketch: profile.card_sketch,
             claims_too_much: profile.claims_too_much,
             usage,

@@ -41,4 +41,4 @@ pub use encoder::Semantics;
 pub use error::Error;
 pub use index::Index;
 pub use need::Need;
-pub use query::{Filters, Hit, Method, Query, Results, Sort, Warning, Why};
+pub use query::{Filters, Hit, Match, Method, Query, Results, Sort, Warning, Why};

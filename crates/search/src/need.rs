@@ -3,7 +3,8 @@
 //! Nothing here is a hard filter, because sentences are ambiguous: a model that breaks what was understood ranks far
 //! lower, and says so. Hard filters are [`crate::Filters`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
 use crate::lexicon::{self, Concept, Language, Lexicon, Meaning};
 use crate::text;
@@ -82,38 +83,105 @@ pub enum FirstBy {
 
 /// Words of a text up to which a single word says what it is about.
 const SHORT_WORDS: usize = 5;
-/// Places where a model is to run; they say how small it must be, and nothing about its subject.
-const PLACES: &str = "phone smartphone laptop cpu gpu raspberry microcontroller edge device devices browser \
-lightweight";
-const NEGATIONS: &str = "not no without except excluding exclude non avoid never nothing isnt dont doesnt neither \
-nor minus instead ohne sans";
-/// Words that may stand between a negation and what it negates.
-const BETWEEN: &str = "a an any the of in for be is it using use under with than to based by need require \
-requires requiring only me give too very license licence licensed";
-const AT_MOST: &str =
-    "under below less fewer smaller max maximum most upto within lighter within fits fit than";
-const AT_LEAST: &str = "over above more larger bigger greater min minimum least exceeding beyond";
-const ABOUT: &str = "around about approximately roughly circa ca near";
-const SMALL: &str = "small smaller tiny lightweight light compact little mobile phone smartphone edge laptop cpu \
-raspberry embedded microcontroller device browser fast faster quick quickly speed speedy latency realtime efficient \
-cheap memory limited";
-const BEST: &str = "best top accurate accuracy sota strongest strong highest leading leader better \
-state-of-the-art excellent quality outperforms performing finest precise";
-const NEWEST: &str = "newest latest recent recently new";
-const USED: &str = "popular widely common trusted battle proven";
-const CHEAPEST: &str = "cheapest cheap inexpensive affordable budget";
-const SMALLEST: &str = "smallest fastest lightest tiniest quickest";
-/// Words about licences and sizes that are understood and then not looked for.
-const SPENT: &str = "license licence licensed licenses permissive permissively commercial commercially noncommercial \
-parameter parameters params billion million gb mb gib vram ram size sized bytes weights most least more less than under below over above at up language \
-between least art state non without not except excluding no";
+/// Kinds of words that are understood, a bit each.
+const PLACES: u16 = 1;
+const NEGATIONS: u16 = 1 << 1;
+const BETWEEN: u16 = 1 << 2;
+const AT_MOST: u16 = 1 << 3;
+const AT_LEAST: u16 = 1 << 4;
+const ABOUT: u16 = 1 << 5;
+const SMALL: u16 = 1 << 6;
+const BEST: u16 = 1 << 7;
+const NEWEST: u16 = 1 << 8;
+const USED: u16 = 1 << 9;
+const CHEAPEST: u16 = 1 << 10;
+const SMALLEST: u16 = 1 << 11;
+const SPENT: u16 = 1 << 12;
+const SPENT_ALWAYS: u16 = 1 << 13;
+/// All but the places, which a query may also be about.
+const UNDERSTOOD: u16 = NEGATIONS
+    | BETWEEN
+    | AT_MOST
+    | AT_LEAST
+    | ABOUT
+    | SMALL
+    | BEST
+    | NEWEST
+    | USED
+    | CHEAPEST
+    | SMALLEST
+    | SPENT
+    | SPENT_ALWAYS;
 
-/// Words that never say what a model is for.
-const SPENT_ALWAYS: &str =
-    "license licence licensed licenses permissive commercial commercially parameters params vram";
+/// The words of each kind.
+const KINDS: [(u16, &str); 14] = [
+    // Places where a model is to run; they say how small it must be, and nothing about its subject.
+    (
+        PLACES,
+        "phone smartphone laptop cpu gpu raspberry microcontroller edge device devices browser lightweight",
+    ),
+    (
+        NEGATIONS,
+        "not no without except excluding exclude non avoid never nothing isnt dont doesnt neither nor minus instead \
+         ohne sans",
+    ),
+    // Words that may stand between a negation and what it negates.
+    (
+        BETWEEN,
+        "a an any the of in for be is it using use under with than to based by need require requires requiring only \
+         me give too very license licence licensed",
+    ),
+    (
+        AT_MOST,
+        "under below less fewer smaller max maximum most upto within lighter within fits fit than",
+    ),
+    (
+        AT_LEAST,
+        "over above more larger bigger greater min minimum least exceeding beyond",
+    ),
+    (ABOUT, "around about approximately roughly circa ca near"),
+    (
+        SMALL,
+        "small smaller tiny lightweight light compact little mobile phone smartphone edge laptop cpu raspberry \
+         embedded microcontroller device browser fast faster quick quickly speed speedy latency realtime efficient \
+         cheap memory limited",
+    ),
+    (
+        BEST,
+        "best top accurate accuracy sota strongest strong highest leading leader better state-of-the-art excellent \
+         quality outperforms performing finest precise",
+    ),
+    (NEWEST, "newest latest recent recently new"),
+    (USED, "popular widely common trusted battle proven"),
+    (CHEAPEST, "cheapest cheap inexpensive affordable budget"),
+    (SMALLEST, "smallest fastest lightest tiniest quickest"),
+    // Words about licences and sizes that are understood and then not looked for.
+    (
+        SPENT,
+        "license licence licensed licenses permissive permissively commercial commercially noncommercial parameter \
+         parameters params billion million gb mb gib vram ram size sized bytes weights most least more less than \
+         under below over above at up language between least art state non without not except excluding no",
+    ),
+    // Words that never say what a model is for.
+    (
+        SPENT_ALWAYS,
+        "license licence licensed licenses permissive commercial commercially parameters params vram",
+    ),
+];
 
-fn is_in(list: &str, word: &str) -> bool {
-    list.split_ascii_whitespace().any(|known| known == word)
+/// Whether a word is of one of the kinds.
+fn is_in(kinds: u16, word: &str) -> bool {
+    static WORDS: OnceLock<HashMap<&'static str, u16>> = OnceLock::new();
+    let words = WORDS.get_or_init(|| {
+        let mut words = HashMap::new();
+        for (kind, list) in KINDS {
+            for word in list.split_ascii_whitespace() {
+                *words.entry(word).or_default() |= kind;
+            }
+        }
+        words
+    });
+    words.get(word).is_some_and(|held| held & kinds != 0)
 }
 
 /// The words of a query, and what became of each.
@@ -162,22 +230,7 @@ pub(crate) fn words_of(text: &str) -> Vec<String> {
 
 /// Whether a word has a meaning here that is not that of a name or a task.
 pub(crate) fn understood(word: &str) -> bool {
-    let lists = [
-        NEGATIONS,
-        BETWEEN,
-        AT_MOST,
-        AT_LEAST,
-        ABOUT,
-        SMALL,
-        BEST,
-        NEWEST,
-        USED,
-        CHEAPEST,
-        SMALLEST,
-        SPENT,
-        SPENT_ALWAYS,
-    ];
-    lists.into_iter().any(|list| is_in(list, word)) || lexicon::says_quantised(word)
+    is_in(UNDERSTOOD, word) || lexicon::says_quantised(word)
 }
 
 fn words_both(left: &str, right: &str) -> bool {

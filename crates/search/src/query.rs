@@ -141,6 +141,15 @@ pub struct Hit {
     pub exploration: bool,
 }
 
+/// One document that a text finds, for a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// `namespace/name`.
+    pub id: String,
+    /// Whether every word of the text, or what was meant by it, is in its name, its tags, its fields or its card.
+    pub whole: bool,
+}
+
 /// One reason for a rank: a feature, its value and how much it counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Why {
@@ -180,4 +189,21 @@ pub enum Warning {
         /// What.
         wish: String,
     },
+}
+
+impl Warning {
+    /// The warning as a sentence about the hit, without a capital letter and without a full stop.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Unsigned => "its publisher did not sign its files".into(),
+            Self::LooksLike { id } => format!("its name looks like that of {id}, which is older"),
+            Self::NearCopy { id } => {
+                format!("its content is nearly that of {id}, which it does not name")
+            }
+            Self::CopiedCard { id } => format!("its card is nearly that of {id}"),
+            Self::ClaimsTooMuch => "it claims to be for more than one model can be for".into(),
+            Self::Breaks { wish } => format!("it is not what was asked for: {wish}"),
+        }
+    }
 }

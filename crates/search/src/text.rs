@@ -1,5 +1,8 @@
 //! Words: how text is cut, folded and stemmed, the same for documents and queries.
 
+use std::collections::HashSet;
+use std::sync::OnceLock;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -205,12 +208,16 @@ checkpoints weights pretrained trained suitable available available";
 
 /// Whether a folded word is too common in any text to look for.
 pub(crate) fn common(word: &str) -> bool {
-    STOP.split_ascii_whitespace().any(|stop| stop == word)
+    static WORDS: OnceLock<HashSet<&'static str>> = OnceLock::new();
+    let words = WORDS.get_or_init(|| STOP.split_ascii_whitespace().collect());
+    words.contains(word)
 }
 
 /// Whether a folded word of a query only says that something is sought.
 pub(crate) fn asking(word: &str) -> bool {
-    ASKING.split_ascii_whitespace().any(|stop| stop == word)
+    static WORDS: OnceLock<HashSet<&'static str>> = OnceLock::new();
+    let words = WORDS.get_or_init(|| ASKING.split_ascii_whitespace().collect());
+    words.contains(word)
 }
 
 #[cfg(test)]

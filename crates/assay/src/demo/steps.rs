@@ -1,5 +1,7 @@
 //! The steps of the walk: each does something real, checks it, and says in a line or two what came of it.
 
+mod hub;
+
 use crate::{
     ask::{Answered, Asking, ask},
     client::{Gateway, SettledReport},

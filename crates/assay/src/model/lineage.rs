@@ -79,6 +79,15 @@ impl Model {
     }
 }
 
+/// What a directory is called, and the revision that it is.
+///
+/// # Errors
+/// A complaint about files that cannot be read.
+pub fn identity(directory: &Path) -> Result<(String, RevisionId)> {
+    let model = Model::open(directory)?;
+    Ok((model.name, model.revision))
+}
+
 /// The id under which the network knows these files: the engine manifest's if it lists them all, otherwise that of the list of
 /// all files, by path, in canonical JSON.
 fn revision_of(

@@ -73,6 +73,30 @@ struct Made {
 /// # Errors
 /// A complaint if key, certificate or files cannot be used, or the bundle cannot be written.
 pub fn sign(arguments: &SignModel, form: Form) -> Result<Exit> {
+    form.print(&signed(arguments)?, made_text)?;
+    Ok(Exit::Done)
+}
+
+/// Signs a directory, and leaves the public key in it as the one that its publisher declares.
+///
+/// # Errors
+/// As [`sign`].
+pub fn sign_declaring(model: &Path, key: &Path) -> Result<()> {
+    let private = PrivateKey::from_pem(&pem(key)?)?;
+    let declared = model.join(assay_hub::provenance::PUBLIC_KEY_FILE);
+    std::fs::write(&declared, private.public().to_pem()?)
+        .with_context(|| declared.display().to_string())?;
+    signed(&SignModel {
+        model: model.to_owned(),
+        key: key.to_owned(),
+        certificate: None,
+        signature: None,
+        ignore: Vec::new(),
+    })?;
+    Ok(())
+}
+
+fn signed(arguments: &SignModel) -> Result<Made> {
     let unusable = |error: Error| {
         Complaint::failed(error)
             .hint("a key on P-256, P-384 or P-521 as `openssl genpkey` writes it")
@@ -114,16 +138,14 @@ pub fn sign(arguments: &SignModel, form: Form) -> Result<Exit> {
         })?;
     let bundle = signing::sign(&statement, &key, chain.as_ref())?;
     std::fs::write(&signature, bundle).with_context(|| signature.display().to_string())?;
-    let made = Made {
+    Ok(Made {
         signature: signature.display().to_string(),
         name: statement.name().to_owned(),
         root: statement.root().to_string(),
         files: count,
         key: key.public().hint()?,
         left_out,
-    };
-    form.print(&made, made_text)?;
-    Ok(Exit::Done)
+    })
 }
 
 fn signed_files(model: &Path, ignored: &[String]) -> Result<(Vec<FileRecord>, Vec<String>)> {

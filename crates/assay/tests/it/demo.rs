@@ -11,7 +11,8 @@ fn the_walk_holds_and_leaves_proofs() {
     let run = assay(&["demo", "--exit", "--data", data, "--port-base", &base]);
     assert_eq!(run.status, 0, "{}{}", run.stdout, run.stderr);
     for step in [
-        "network", "publish", "ask", "settle", "prove", "kill", "go on", "stop", "verify", "tamper",
+        "network", "publish", "hub", "ask", "settle", "prove", "kill", "go on", "stop", "verify",
+        "tamper",
     ] {
         assert!(
             run.stdout.lines().any(|line| line.starts_with(step)),

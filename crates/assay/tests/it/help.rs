@@ -3,7 +3,7 @@
 use crate::binary::{assay, snapshot};
 
 /// Every command.
-const COMMANDS: [&str; 39] = [
+const COMMANDS: [&str; 42] = [
     "",
     "demo",
     "up",
@@ -20,6 +20,9 @@ const COMMANDS: [&str; 39] = [
     "model publish",
     "model renew",
     "model show",
+    "model search",
+    "model import",
+    "model attest",
     "model pull",
     "model sign",
     "model verify",

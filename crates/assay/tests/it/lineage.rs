@@ -221,3 +221,69 @@ fn what_cannot_be_read_is_complained_about() {
         );
     }
 }
+
+#[test]
+fn a_statement_that_was_attested_counts_as_signed_by_its_signer_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, key) = (folder.path().join("m"), folder.path().join("key"));
+    fs::create_dir_all(&model).unwrap();
+    fs::write(model.join("README.md"), "# M\n").unwrap();
+    fs::write(&key, format!("0x{:064x}\n", 1)).unwrap();
+    let text = |path: &Path| path.display().to_string();
+    let out = folder.path().join("step.json");
+    let parent = format!("alice/base=0x{}", "ab".repeat(32));
+    let attest = |more: &[&str]| {
+        let (model, key, out) = (text(&model), text(&key), text(&out));
+        let asked = [
+            "model",
+            "attest",
+            &model,
+            "--key",
+            &key,
+            "--out",
+            &out,
+            "--tool",
+            "t",
+            "--tool-version",
+            "1",
+        ];
+        assay(&[&asked[..], more].concat())
+    };
+    for wrong in [
+        &["--relation", "made-from", "--parent", &parent][..],
+        &["--relation", "quantised-from"],
+        &["--relation", "trained", "--parent", &parent],
+        &["--relation", "quantised-from", "--parent", "main"],
+        &["--relation", "trained", "--dataset", "x=00"],
+    ] {
+        let run = attest(wrong);
+        assert!(
+            run.status == 3 && run.stderr.contains("hint: "),
+            "{wrong:?}: {}",
+            run.stderr
+        );
+        assert!(!out.exists());
+    }
+    let run = attest(&["--relation", "quantised-from", "--parent", &parent]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let lineage = |publisher: &str| {
+        let (model, out) = (text(&model), text(&out));
+        let run = assay(&[
+            "--json",
+            "model",
+            "lineage",
+            &model,
+            "--statement",
+            &out,
+            "--publisher",
+            publisher,
+        ]);
+        let found: Value = serde_json::from_str(&run.stdout).unwrap();
+        found["edges"][0]["standing"].clone()
+    };
+    assert_eq!(
+        lineage("0x7e5f4552091a69125d5dfcb7b8c2659029395bdf"),
+        "signed"
+    );
+    assert_eq!(lineage(&format!("0x{}", "11".repeat(20))), "claimed");
+}

@@ -103,6 +103,28 @@ impl Bundle {
         Ok(Self { material, envelope })
     }
 
+    /// Whether it is made with a certificate, not with a bare key.
+    pub const fn has_certificates(&self) -> bool {
+        matches!(self.material, Material::Chain(_))
+    }
+
+    /// The key that the bundle names by its digest, recovered from the signature; `None` where it names none. That the key
+    /// signed is settled by this; whose it is, not.
+    ///
+    /// # Errors
+    /// [`Error::BadSignature`] where no key of that digest made this signature.
+    pub fn named_key(&self) -> Result<Option<PublicKey>, Error> {
+        let Material::Key(Some(hint)) = &self.material else {
+            return Ok(None);
+        };
+        let only = self.envelope.only_signature()?;
+        let found = PublicKey::recovered(&self.envelope.pae(), &only.bytes);
+        let named = found
+            .into_iter()
+            .find(|key| key.hint().is_ok_and(|own| own == *hint));
+        named.map(Some).ok_or(Error::BadSignature)
+    }
+
     /// Checks the signature, and then the statement in itself.
     ///
     /// # Errors

@@ -17,6 +17,19 @@ pub struct FileRecord {
 }
 
 impl FileRecord {
+    /// A whole file whose digest is known, under a layout of one digest a file.
+    pub fn of_digest(path: &str, size: u64, digest: Vec<u8>) -> Self {
+        Self {
+            path: path.to_owned(),
+            size,
+            resources: vec![Resource {
+                path: path.to_owned(),
+                range: None,
+                digest,
+            }],
+        }
+    }
+
     /// Path inside the model.
     pub fn path(&self) -> &str {
         &self.path

@@ -178,6 +178,31 @@ impl PublicKey {
         })
     }
 
+    /// Every key, on each curve, of which this is a signature over the message: at most four a curve.
+    pub(super) fn recovered(message: &[u8], signature: &[u8]) -> Vec<Self> {
+        let mut keys = Vec::new();
+        macro_rules! recover {
+            ($curve:ident, $variant:ident) => {
+                if let Ok(parsed) = $curve::ecdsa::Signature::from_der(signature) {
+                    let digest = Curve::$variant.digest(message);
+                    let ids = (0..4).filter_map(p256::ecdsa::RecoveryId::from_byte);
+                    keys.extend(ids.filter_map(|id| {
+                        let key =
+                            $curve::ecdsa::VerifyingKey::recover_from_prehash(&digest, &parsed, id);
+                        Some(Self {
+                            point: Point::$variant(key.ok()?),
+                        })
+                    }));
+                }
+            };
+        }
+        recover!(p256, P256);
+        recover!(p384, P384);
+        recover!(p521, P521);
+        keys.retain(|key| key.signed(message, signature));
+        keys
+    }
+
     /// Its curve.
     pub const fn curve(&self) -> Curve {
         match self.point {

@@ -2,18 +2,51 @@
 
 use std::sync::Arc;
 
-use super::{Expected, Inner, Reader, Stored, Writer};
+use super::{Expected, Inner, Reader, Ready, Stored, Writer};
 use crate::erasure::{self, Code, ErasureManifest, Stripes};
 use crate::{BlobId, Error};
 
 /// A piece that is open, and its place among all.
 type Piece = (usize, Reader);
 
+/// A piece that is made: to be stored, or only to be named.
+enum Making {
+    Stored(Box<Writer>),
+    Named(Box<blake3::Hasher>),
+}
+
+impl Making {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::Stored(writer) => writer.write(bytes),
+            Self::Named(hasher) => {
+                hasher.update(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// The piece's name; one that is to be stored goes to `ready`.
+    fn seal(self, ready: &mut Vec<Ready>) -> Result<BlobId, Error> {
+        match self {
+            Self::Stored(writer) => {
+                let sealed = writer.seal(Expected::default())?;
+                let id = sealed.id;
+                ready.push(sealed);
+                Ok(id)
+            }
+            Self::Named(hasher) => Ok(BlobId::from_bytes(*hasher.finalize().as_bytes())),
+        }
+    }
+}
+
 impl Inner {
+    /// Stores the pieces whose places (0-based) `is_kept` takes, and with all of them also the manifest.
     pub(super) fn encode(
         self: &Arc<Self>,
         id: &BlobId,
         code: Code,
+        is_kept: &dyn Fn(usize) -> bool,
     ) -> Result<Option<ErasureManifest>, Error> {
         let Some(mut reader) = Reader::open(self.clone(), id)? else {
             return Ok(None);
@@ -24,29 +57,33 @@ impl Inner {
             code,
             pieces: Vec::new(),
         };
-        let mut writers: Vec<Writer> = Vec::new();
-        writers.resize_with(code.pieces(), || Writer::new(self.clone()));
+        let mut making: Vec<Making> = (0..code.pieces())
+            .map(|index| match is_kept(index) {
+                true => Making::Stored(Box::new(Writer::new(self.clone()))),
+                false => Making::Named(Box::default()),
+            })
+            .collect();
         let mut stripes = Stripes::new(&manifest);
         let shard_bytes = usize::try_from(manifest.stripe_bytes()).unwrap_or(0);
         for stripe in 0..manifest.stripes() {
             let content = read_stripe(&mut reader, &manifest, stripe)?;
-            for (index, writer) in writers.iter_mut().take(code.data()).enumerate() {
-                writer.write(&erasure::shard(&content, index, shard_bytes))?;
+            for (index, piece) in making.iter_mut().take(code.data()).enumerate() {
+                piece.write(&erasure::shard(&content, index, shard_bytes))?;
             }
-            stripes.parity(&content, |index, shard| match writers.get_mut(index) {
-                Some(writer) => writer.write(shard),
+            stripes.parity(&content, |index, shard| match making.get_mut(index) {
+                Some(piece) => piece.write(shard),
                 None => Ok(()),
             })?;
         }
         let mut ready = Vec::new();
-        for writer in writers {
-            let sealed = writer.seal(Expected::default())?;
-            manifest.pieces.push(sealed.id);
-            ready.push(sealed);
+        for piece in making {
+            manifest.pieces.push(piece.seal(&mut ready)?);
         }
-        let mut writer = Writer::new(self.clone());
-        writer.write(&manifest.encode())?;
-        ready.push(writer.seal(Expected::default())?);
+        if ready.len() == code.pieces() {
+            let mut writer = Writer::new(self.clone());
+            writer.write(&manifest.encode())?;
+            ready.push(writer.seal(Expected::default())?);
+        }
         self.enter(ready, |_| Ok(()))?;
         Ok(Some(manifest))
     }

@@ -256,3 +256,23 @@ fn a_store_has_a_limit_in_total() {
     store.forget(&first.id).unwrap();
     store.put(&bytes(66, 100_000)).unwrap();
 }
+
+#[test]
+fn what_somebody_asks_for_to_use_it_is_young_again() {
+    let (directory, store) = store();
+    let content = bytes(71, 100_000);
+    let id = store.put(&content).unwrap().id;
+    let collect = |now| store.collect(&|_| false, now, 100).unwrap().removed;
+    assert_eq!(collect(0), 0);
+    assert_eq!(store.renew(&id).unwrap().unwrap().id, id);
+    assert_eq!(collect(150), 0, "its grace begins anew");
+    assert_eq!(collect(200), 0);
+    // What has rotted is of no use to anybody.
+    let name = id.to_string();
+    let path = directory.path().join("blobs").join(&name[..2]).join(name);
+    std::fs::write(path, vec![0; content.len()]).unwrap();
+    store.verify(&id).unwrap();
+    assert_eq!(store.renew(&id).unwrap(), None);
+    assert_eq!(collect(260), 1);
+    assert_eq!(store.renew(&id).unwrap(), None);
+}

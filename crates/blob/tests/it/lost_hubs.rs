@@ -70,6 +70,28 @@ fn any_k_of_n_pieces_rebuild_the_blob() {
 }
 
 #[test]
+fn who_keeps_one_piece_stores_no_other() {
+    let (_origin, origin) = store();
+    let code = Code::new(3, 5).unwrap();
+    let (content, manifest) = encoded(&origin, 700_000, code);
+    let (_directory, hub) = store();
+    let id = hub.put(&content).unwrap().id;
+    let kept = [4, 1];
+    assert_eq!(
+        hub.encode_some(&id, code, &kept).unwrap().unwrap(),
+        manifest
+    );
+    for (place, piece) in manifest.pieces.iter().enumerate() {
+        let stored = hub.stored(piece).unwrap().map(|stored| stored.size);
+        let expected = kept.contains(&place).then(|| manifest.piece_bytes());
+        assert_eq!(stored, expected, "{place}");
+    }
+    assert_eq!(hub.stored(&manifest.id()).unwrap(), None);
+    let nowhere = BlobId::of(b"not here");
+    assert_eq!(hub.encode_some(&nowhere, code, &kept).unwrap(), None);
+}
+
+#[test]
 fn too_few_pieces_are_counted() {
     let (_origin, origin) = store();
     let (_, manifest) = encoded(&origin, 100_000, Code::new(4, 8).unwrap());

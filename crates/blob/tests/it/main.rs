@@ -9,6 +9,9 @@ mod collection;
 mod content;
 mod full_disk;
 mod lost_hubs;
+#[path = "../../examples/storage/measure.rs"]
+mod measure;
+mod measuring;
 mod raw_blobs;
 mod shared_use;
 mod slices;

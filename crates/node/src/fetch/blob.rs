@@ -37,12 +37,30 @@ struct Left {
 }
 
 impl Fetcher {
-    /// Puts a blob of `size` bytes into the store, unless it is there. What arrived before this was cut off is not asked for
-    /// again.
+    /// Puts a blob of `size` bytes into the store, unless it is there: from hubs that have it whole, or else from
+    /// pieces of its erasure code. What arrived before this was cut off is not asked for again.
     ///
     /// # Errors
-    /// [`Error::Fetch`] naming what each hub did, if some piece cannot be had; [`Error::Blobs`] where the disk fails.
+    /// [`Error::Fetch`] naming what each hub did, if some part cannot be had; [`Error::Content`] where the disk fails.
     pub async fn blob(&self, store: &Store, id: BlobId, size: u64) -> Result<Stored, Error> {
+        let (what, why) = match self.whole(store, id, size).await {
+            Err(Error::Fetch { what, why }) if size > GROUP_BYTES => (what, why),
+            done => return done,
+        };
+        match self.from_pieces(store, id, size).await {
+            Err(Error::Fetch { why: pieces, .. }) => {
+                let why = format!("{why}; and not from pieces: {pieces}");
+                Err(Error::Fetch { what, why })
+            }
+            done => done,
+        }
+    }
+
+    /// Puts a blob of `size` bytes into the store from hubs that have it whole.
+    ///
+    /// # Errors
+    /// As [`Self::blob`].
+    pub async fn whole(&self, store: &Store, id: BlobId, size: u64) -> Result<Stored, Error> {
         let opened = {
             let store = store.clone();
             blocking(move || store.receiver(id, size)).await?
@@ -72,6 +90,16 @@ impl Fetcher {
         let receiver = locked(&coming.receiver).take();
         let receiver = receiver.ok_or(Error::PartEnded("a fetch"))?;
         blocking(move || receiver.finish()).await
+    }
+
+    /// Whether one hub gives a blob, by its own word: no byte of it is asked for.
+    ///
+    /// # Errors
+    /// What it does instead.
+    pub async fn has_blob(&self, source: &Source, id: BlobId) -> Result<(), Fault> {
+        let path = format!("{BLOBS_PATH}/{id}/slice?start=0&end=0");
+        let most = GROUP_BYTES.saturating_add(HASHES_ABOVE);
+        self.get(source, &path, most).await.map(drop)
     }
 
     /// Lets every hub bring pieces until none is left, or no hub.
@@ -185,7 +213,7 @@ impl Coming {
 }
 
 /// Runs what waits for the disk where it holds nobody up.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, assay_blob::Error> + Send + 'static,
 ) -> Result<T, Error> {
     let done = tokio::task::spawn_blocking(work).await;

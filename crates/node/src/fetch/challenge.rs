@@ -36,6 +36,7 @@ impl Fetcher {
         source: &Source,
         challenge: &Challenge,
     ) -> Result<Vec<u8>, Fault> {
+        self.check(source)?;
         let seed = assay_blob::BlobId::from_bytes(challenge.seed);
         let body = json!({"blob": challenge.id, "seed": seed});
         let url = format!("{}{CHALLENGES_PATH}", source.url);

@@ -1,5 +1,5 @@
 use super::*;
-use assay_blob::{BlobId, Store, StoreLimits};
+use assay_blob::{BlobId, Code, ErasureManifest, Store, StoreLimits};
 use axum::{
     Router,
     extract::{Path, Query, State},
@@ -27,6 +27,8 @@ struct Served {
     store: Store,
     manner: Manner,
     asked: AtomicUsize,
+    /// What it says that pieces of any blob are.
+    erasure: Mutex<Option<Vec<u8>>>,
 }
 
 struct TestHub {
@@ -63,6 +65,13 @@ async fn slice(
     bytes.into_response()
 }
 
+async fn erasure(State(served): State<Arc<Served>>) -> axum::response::Response {
+    match locked(&served.erasure).clone() {
+        Some(said) => said.into_response(),
+        None => Status::NOT_FOUND.into_response(),
+    }
+}
+
 async fn hub(name: &str, manner: Manner, blobs: &[&[u8]]) -> TestHub {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), StoreLimits::default()).unwrap();
@@ -75,9 +84,11 @@ async fn hub(name: &str, manner: Manner, blobs: &[&[u8]]) -> TestHub {
         store,
         manner,
         asked: AtomicUsize::new(0),
+        erasure: Mutex::default(),
     });
     let router = Router::new()
         .route("/assay/v1/blobs/{id}/slice", get(slice))
+        .route("/assay/v1/blobs/{id}/erasure", get(erasure))
         .with_state(Arc::clone(&served));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -240,6 +251,30 @@ async fn what_arrived_is_not_asked_for_again() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_not_to_be_asked_is_not() {
+    let inner = hub("inner", Manner::Honest, &[b"x"]).await;
+    let outer = Source {
+        name: "outer".into(),
+        url: "http://192.0.2.1:9".into(),
+    };
+    let sources = vec![inner.source.clone(), outer];
+    let fetcher = Fetcher::new(sources, Reach { private: false }, Arc::default()).unwrap();
+    let id = BlobId::of(b"x");
+    let asked = fetcher.has_blob(&inner.source, id).await.unwrap_err();
+    assert!(matches!(asked, Fault::Unreachable(_)), "{asked}");
+    assert!(!fetcher.answers(&inner.source).await);
+    let challenge = assay_blob::Challenge {
+        id,
+        size: 1,
+        seed: [0; 32],
+        blocks: 1,
+    };
+    let challenged = fetcher.challenge(&inner.source, &challenge).await;
+    assert!(matches!(challenged, Err((Fault::Unreachable(_), _))));
+    assert_eq!(inner.served.asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
 async fn no_hub_is_an_error_that_says_so() {
     let refused = Fetcher::new(Vec::new(), Reach { private: true }, Arc::default()).unwrap_err();
     assert!(refused.to_string().contains("no hub"), "{refused}");
@@ -254,4 +289,127 @@ async fn a_hub_that_hangs_is_passed_over() {
     ];
     let (fetched, _) = fetch(&hubs, BlobId::of(&blob), blob.len() as u64).await;
     assert!(fetched.unwrap() == blob);
+}
+
+/// What a blob is cut into: its manifest, and the bytes of each piece.
+fn cut(blob: &[u8], code: Code) -> (ErasureManifest, Vec<Vec<u8>>) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), StoreLimits::default()).unwrap();
+    let id = store.put(blob).unwrap().id;
+    let manifest = store.encode(&id, code).unwrap().unwrap();
+    let pieces = manifest.pieces.iter().map(|piece| {
+        let mut reader = store.read(piece).unwrap().unwrap();
+        let size = usize::try_from(manifest.piece_bytes()).unwrap();
+        reader.read_at(0, size).unwrap()
+    });
+    let pieces = pieces.collect();
+    (manifest, pieces)
+}
+
+async fn hub_with(name: &str, blobs: &[&[u8]], said: Vec<u8>) -> TestHub {
+    let hub = hub(name, Manner::Honest, blobs).await;
+    *locked(&hub.served.erasure) = Some(said);
+    hub
+}
+
+#[tokio::test]
+async fn a_blob_that_nobody_has_whole_comes_from_any_pieces_that_suffice() {
+    let blob = content(700_000);
+    let (manifest, pieces) = cut(&blob, Code::new(3, 5).unwrap());
+    for gone in [[0, 1], [3, 4], [1, 4]] {
+        let mut hubs = Vec::new();
+        for (place, piece) in pieces.iter().enumerate() {
+            let manner = match gone.contains(&place) {
+                true => Manner::Fails,
+                false => Manner::Honest,
+            };
+            let one = hub(&format!("hub-{place}"), manner, &[piece]).await;
+            *locked(&one.served.erasure) = Some(manifest.encode());
+            hubs.push(one);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), StoreLimits::default()).unwrap();
+        let (fetcher, _) = fetcher(&hubs);
+        let size = blob.len() as u64;
+        fetcher.blob(&store, manifest.blob, size).await.unwrap();
+        let mut reader = store.read(&manifest.blob).unwrap().unwrap();
+        assert!(reader.read_at(0, blob.len()).unwrap() == blob);
+        let all = store.list(None, 9).unwrap();
+        assert_eq!(all.len(), 1, "pieces do not stay: {all:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_says_that_a_blob_has_other_pieces_is_named() {
+    let blob = content(200_000);
+    let code = Code::new(2, 4).unwrap();
+    let (honest, pieces) = cut(&blob, code);
+    let (other, others) = cut(&content(200_064)[64..], code);
+    let lie = ErasureManifest {
+        blob: honest.blob,
+        ..other
+    };
+    let lies: Vec<&[u8]> = others.iter().map(Vec::as_slice).collect();
+    let truth: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+    // More hubs say the lie than the truth, so that it is tried first.
+    let liars = [
+        hub_with("liar", &lies, lie.encode()).await,
+        hub_with("second liar", &lies, lie.encode()).await,
+    ];
+    let (fetched, _) = fetch(&liars, honest.blob, blob.len() as u64).await;
+    let why = fetched.unwrap_err();
+    assert!(
+        why.contains("liar sent wrong bytes: its erasure manifest"),
+        "{why}"
+    );
+    let [first, second] = liars;
+    let all = [
+        first,
+        second,
+        hub_with("hub", &truth, honest.encode()).await,
+    ];
+    let (fetched, notes) = fetch(&all, honest.blob, blob.len() as u64).await;
+    assert!(fetched.unwrap() == blob);
+    let lied: Vec<&str> = notes
+        .iter()
+        .filter(|note| matches!(note.fault, Fault::WrongBytes(_)))
+        .map(|note| note.source.name.as_str())
+        .collect();
+    assert_eq!(lied, ["liar", "second liar"], "{notes:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_manifest_of_the_blob_is_wrong_bytes_and_too_few_pieces_are_counted() {
+    let blob = content(200_000);
+    let (manifest, pieces) = cut(&blob, Code::new(2, 4).unwrap());
+    let line = manifest.encode();
+    let foreign = ErasureManifest {
+        blob: BlobId::of(b"another"),
+        ..manifest.clone()
+    };
+    let longer = ErasureManifest {
+        size: 200_001,
+        ..manifest.clone()
+    };
+    let many = [&line[..]; MAX_MANIFESTS + 1].join(&b'\n');
+    for (said, why) in [
+        (foreign.encode(), "another blob"),
+        (longer.encode(), "another blob"),
+        (b"{}".to_vec(), "missing field"),
+        (Vec::new(), "EOF"),
+        (b"\n\n".to_vec(), "EOF"),
+        (many, "more than 4"),
+        ([&line[..], b" "].concat(), "canonical"),
+    ] {
+        let hubs = [hub_with("hub", &[&pieces[0], &pieces[1]], said).await];
+        let (fetched, _) = fetch(&hubs, manifest.blob, 200_000).await;
+        let said = fetched.unwrap_err();
+        assert!(said.contains("wrong bytes") && said.contains(why), "{said}");
+    }
+    let twice = [&line[..], &line[..], b""].join(&b'\n');
+    let hubs = [hub_with("hub", &[&pieces[0], &pieces[3]], twice.clone()).await];
+    assert!(fetch(&hubs, manifest.blob, 200_000).await.0.unwrap() == blob);
+    let hubs = [hub_with("hub", &[&pieces[0]], twice).await];
+    let why = fetch(&hubs, manifest.blob, 200_000).await.0.unwrap_err();
+    assert!(why.contains("too few of the pieces"), "{why}");
 }

@@ -94,7 +94,10 @@ async fn settle(link: &Link, pending: Pending<'_>) -> Result<(), ApiError> {
     let _sending = link.sending().await;
     let moved = repositories::commit_for(&link.rpc, &link.wallet, pending.grant, &step).await;
     match moved.map_err(refused)? {
-        Moved::Final(_) => Ok(()),
+        Moved::Final(receipt) => {
+            link.own_moves.put(pending.moved, receipt.height());
+            Ok(())
+        }
         // It was sent before, and its answer was lost.
         Moved::Stale(now) if now.and_then(|head| head.commit) == step.to.map(|to| to.commit) => {
             Ok(())

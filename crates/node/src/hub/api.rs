@@ -9,6 +9,8 @@ mod request;
 mod tree;
 mod upload;
 
+pub(super) use request::Asked;
+
 pub(in crate::hub) use info::{library_name, pipeline_tag, tags};
 
 use super::Hub;

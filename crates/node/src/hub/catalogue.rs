@@ -4,11 +4,14 @@
 //! returns. Files are kept per revision, not per commit, by (revision, path), so that a file is found without its tree.
 
 mod entry;
+mod findings;
 mod ledger;
+mod live;
 mod rows;
 mod walk;
 
 pub use ledger::{Ledgered, Usage};
+pub use live::Live;
 pub use rows::{Located, RefMove, Repository, RepositoryKey, Revision};
 pub use walk::{Depth, Listed, Page};
 
@@ -42,7 +45,11 @@ const REVISIONS: TableDefinition<'_, [u8; 32], ([u8; 32], u64, u64)> =
 /// (revision, path) to a file or a folder.
 const ENTRIES: TableDefinition<'_, ([u8; 32], &str), &[u8]> = TableDefinition::new("entries-1");
 /// Revision to what its card and its weights say, as JSON.
-const FACTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("facts-1");
+const FACTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("facts-2");
+/// Blob to what its bytes say of code in it, as JSON.
+const JUDGEMENTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("judgements-1");
+/// Revision to the sketch of its weights; empty where it has none.
+const SKETCHES: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("sketches-1");
 /// Handle to account.
 const HANDLES: TableDefinition<'_, &str, [u8; 20]> = TableDefinition::new("handles-1");
 /// Account to its first handle.
@@ -55,6 +62,8 @@ const REFUSALS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("refusals
 const REFUSED: TableDefinition<'_, &str, u64> = TableDefinition::new("refused-1");
 /// Repository key to downloads that clients claimed.
 const DOWNLOADS: TableDefinition<'_, &[u8], u64> = TableDefinition::new("downloads-1");
+/// Revisions that were committed on this hub.
+const TAKEN: TableDefinition<'_, [u8; 32], ()> = TableDefinition::new("taken-1");
 
 /// What went wrong within a transaction.
 type Failure = Box<redb::Error>;
@@ -109,12 +118,15 @@ impl Catalogue {
             write.open_table(REVISIONS).map_err(boxed)?;
             write.open_table(ENTRIES).map_err(boxed)?;
             write.open_table(FACTS).map_err(boxed)?;
+            write.open_table(JUDGEMENTS).map_err(boxed)?;
+            write.open_table(SKETCHES).map_err(boxed)?;
             write.open_table(HANDLES).map_err(boxed)?;
             write.open_table(HANDLE_OF).map_err(boxed)?;
             write.open_table(REVOKED).map_err(boxed)?;
             write.open_table(REFUSALS).map_err(boxed)?;
             write.open_table(REFUSED).map_err(boxed)?;
             write.open_table(DOWNLOADS).map_err(boxed)?;
+            write.open_table(TAKEN).map_err(boxed)?;
             Ok(())
         })?;
         Ok(catalogue)
@@ -447,6 +459,9 @@ fn put_shorts(write: &WriteTransaction, key: &[u8], head: CommitId) -> Result<()
         if known {
             continue;
         }
+        shorts
+            .insert((key, *id.with_code().as_bytes()), *id.as_bytes())
+            .map_err(boxed)?;
         let bytes = commits.get(*id.as_bytes()).map_err(boxed)?;
         let commit = bytes.and_then(|bytes| Commit::from_canonical(bytes.value()).ok());
         waiting.extend(commit.into_iter().flat_map(|commit| commit.parents));

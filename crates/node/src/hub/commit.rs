@@ -6,8 +6,8 @@ use crate::hub::{
     anchor::Pending,
     answer::ApiError,
     catalogue::{NewCommit, RefMove, Revision},
-    facts::can_run_code,
     now_ms,
+    safety::{Found, is_suspicious},
 };
 use assay_blob::{BlobId, GitOid, Stored};
 use assay_hub::{
@@ -103,8 +103,11 @@ impl Hub {
         let Ready { new, moved, from } = *ready;
         // Known before it is final: if the answer of the chain is lost, the move is applied when the chain shows it.
         let known = new.clone();
-        self.blocking(move |hub| Ok(hub.catalogue.enter(&[known], &[])?))
-            .await?;
+        self.blocking(move |hub| {
+            hub.catalogue.take(&known.revision.id)?;
+            Ok(hub.catalogue.enter(&[known], &[])?)
+        })
+        .await?;
         self.anchor
             .settle(Pending {
                 moved: &moved,
@@ -162,6 +165,8 @@ impl Hub {
             name,
             to,
         };
+        // What no ref reached is reached again: no collection decides in between that nobody needs it.
+        let _reaching = self.collecting.read().await;
         let from = self.catalogue.head(&key, &moved.name)?;
         let revision = match to {
             Some(commit) => self.catalogue.commit(&commit)?.revision,
@@ -296,7 +301,7 @@ impl Hub {
                 let entry = entry.ok_or_else(|| missing(from))?;
                 let stored = self
                     .store
-                    .stored(&entry.blob)?
+                    .renew(&entry.blob)?
                     .ok_or_else(|| missing(from))?;
                 tree.put(path.clone(), self.entry(path, &stored)?);
             }
@@ -341,16 +346,19 @@ impl Hub {
             );
         }
         let new = |path: &TreePath, entry: &FileEntry| before.file(path) != Some(entry);
-        if !self.retention.takes_executable_formats
-            && let Some((path, _)) = tree
-                .files()
-                .iter()
-                .find(|(path, entry)| new(path, entry) && can_run_code(path))
-        {
-            let reason = format!(
-                "`{path}` can run code when it is loaded, and this hub takes no such formats"
-            );
-            return Err(Fault::Forbidden(reason).into());
+        if !self.retention.takes_executable_formats {
+            let arriving = tree.files().iter().filter(|(path, entry)| new(path, entry));
+            for (path, entry) in arriving {
+                let found = self.judge(entry)?.map(|judgement| judgement.found);
+                let is_data = found == Some(Found::Data)
+                    || (found != Some(Found::Code) && !is_suspicious(path));
+                if !is_data {
+                    let reason = format!(
+                        "`{path}` can run code when it is loaded, and this hub takes no such formats"
+                    );
+                    return Err(Fault::Forbidden(reason).into());
+                }
+            }
         }
         let card: TreePath = CARD_FILE.parse()?;
         if let Some(entry) = tree
@@ -388,7 +396,7 @@ impl Hub {
 }
 
 /// The id of an engine manifest that lists exactly all other files of a tree.
-pub(super) fn engine_revision(bytes: &[u8], tree: &Tree) -> Option<RevisionId> {
+pub(crate) fn engine_revision(bytes: &[u8], tree: &Tree) -> Option<RevisionId> {
     let manifest = EngineManifest::from_canonical(bytes, &RevisionLimits::default()).ok()?;
     let others = tree
         .files()

@@ -10,6 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// A day, milliseconds.
+const DAY_MS: u64 = 24 * 3_600 * 1_000;
+/// A hub that does not answer for less than so long, milliseconds, is not gone.
+const MIN_GONE_MS: u64 = 1_000;
+
 /// A hub's configuration, a TOML file. Paths are relative to it.
 ///
 /// The least is `data`, `key`, `listen`, `endpoint` and `operator`.
@@ -42,9 +47,82 @@ pub struct HubConfig {
     /// How this hub takes part in its network.
     #[serde(default)]
     pub participation: Participation,
+    /// What the hub's disk is used for.
+    #[serde(default)]
+    pub storage: Storage,
+    /// How this hub searches.
+    #[serde(default, skip_serializing_if = "SearchConfig::is_default")]
+    pub search: SearchConfig,
     /// Limits of requests.
     #[serde(default)]
     pub limits: HubLimits,
+}
+
+/// What a hub's disk is used for, and when what is not needed goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    /// Milliseconds between two looks for what nobody needs; 0 for none.
+    pub collect_every_ms: u64,
+    /// What no ref reaches goes after so many milliseconds, and so does what was uploaded and not committed. Not less
+    /// than the days that the policy promises, and these if it is left out, but at least one day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_ms: Option<u64>,
+    /// What was fetched for a reader, and this hub does not have to keep, goes if nobody reads it for so many
+    /// milliseconds.
+    pub cache_ms: u64,
+    /// Bytes of the disk that content takes at most. Before they are full, what this hub does not have to keep goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_bytes: Option<u64>,
+}
+
+impl Default for Storage {
+    /// A look every hour; what was fetched for readers is kept for a day; as much of the disk as there is.
+    fn default() -> Self {
+        Self {
+            collect_every_ms: 3_600 * 1_000,
+            grace_ms: None,
+            cache_ms: DAY_MS,
+            disk_bytes: None,
+        }
+    }
+}
+
+impl Storage {
+    /// How long what no ref reaches is kept, milliseconds.
+    pub fn grace_ms(&self, retention: &Retention) -> u64 {
+        let promised = u64::from(retention.grace_days).saturating_mul(DAY_MS);
+        self.grace_ms.unwrap_or(promised.max(DAY_MS))
+    }
+
+    fn check(&self, retention: &Retention) -> Result<(), String> {
+        let days = retention.grace_days;
+        if self.grace_ms(retention) < u64::from(days).saturating_mul(DAY_MS) {
+            return Err(format!(
+                "grace_ms is less than the {days} days that retention promises"
+            ));
+        }
+        match self.disk_bytes {
+            Some(0) => Err("disk_bytes is at least 1".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How a hub searches.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SearchConfig {
+    /// Folder of the sentence encoder's weights, as `make search-weights` makes it: `model.safetensors`, `vocab.txt` and
+    /// `static.table`. Without it search goes by words and structure alone, and its answers say so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+}
+
+impl SearchConfig {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What one client, and all together, may use of a hub.
@@ -59,6 +137,8 @@ pub struct HubLimits {
     pub commit_bytes: usize,
     /// Memory for bodies that arrive, all together, bytes.
     pub arriving_bytes: usize,
+    /// A client that takes nothing of what is sent to it for so many milliseconds is cut off.
+    pub write_patience_ms: u64,
 }
 
 impl Default for HubLimits {
@@ -68,6 +148,7 @@ impl Default for HubLimits {
             burst: 4_000,
             commit_bytes: 256 << 20,
             arriving_bytes: 512 << 20,
+            write_patience_ms: 120 * 1_000,
         }
     }
 }
@@ -84,6 +165,13 @@ impl HubConfig {
             data: base.join(&config.data),
             key: base.join(&config.key),
             network: config.network.as_ref().map(|network| base.join(network)),
+            search: SearchConfig {
+                weights: config
+                    .search
+                    .weights
+                    .as_ref()
+                    .map(|folder| base.join(folder)),
+            },
             ..config
         };
         config
@@ -113,10 +201,21 @@ impl HubConfig {
         if self.participation.copies == 0 {
             return Err("participation: copies is at least 1".into());
         }
+        if self.participation.gone_after_ms < MIN_GONE_MS {
+            return Err(format!(
+                "participation: gone_after_ms is at least {MIN_GONE_MS}"
+            ));
+        }
         let limits = &self.limits;
         if limits.commit_bytes == 0 || limits.arriving_bytes < limits.commit_bytes {
             return Err("limits: arriving_bytes is at least commit_bytes, and neither is 0".into());
         }
+        if limits.write_patience_ms == 0 {
+            return Err("limits: write_patience_ms is at least 1".into());
+        }
+        self.storage
+            .check(&self.retention)
+            .map_err(|error| format!("storage: {error}"))?;
         self.retention
             .check()
             .map_err(|error| format!("retention: {error}"))
@@ -151,6 +250,19 @@ mod tests {
     }
 
     #[test]
+    fn what_the_policy_promises_is_kept() {
+        let grace = |more: &str| {
+            let config = read(&format!("{MINIMAL}\n{more}\n")).unwrap();
+            config.storage.grace_ms(&config.retention)
+        };
+        assert_eq!(grace(""), 30 * DAY_MS);
+        assert_eq!(grace("[retention]\ngrace_days = 0"), DAY_MS);
+        let short = "[retention]\ngrace_days = 0\n[storage]\ngrace_ms = 5";
+        assert_eq!(grace(short), 5);
+        assert_eq!(grace("[storage]\ngrace_ms = 2592000000"), 30 * DAY_MS);
+    }
+
+    #[test]
     fn mistakes_are_refused() {
         for more in [
             "rpc = [\"http://a\"]",
@@ -158,9 +270,18 @@ mod tests {
             "unknown = 1",
             "[handles]\n0xab = \"0x0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c\"",
             "[handles]\nalice = \"0x0c\"",
+            "[search]\nweight = \"w\"",
+            "[search]\nweights = 1",
             "[limits]\ncommit_bytes = 0",
             "[limits]\narriving_bytes = 1",
             "[retention]\nmax_file_bytes = 0",
+            "[limits]\nwrite_patience_ms = 0",
+            "[storage]\ngrace_ms = 2591999999",
+            "[storage]\ndisk_bytes = 0",
+            "[storage]\nunknown = 0",
+            "[participation]\ncopies = 0",
+            "[participation]\ngone_after_ms = 999",
+            "[participation]\npieces_from_bytes = -1",
         ] {
             assert!(read(&format!("{MINIMAL}\n{more}\n")).is_err(), "{more}");
         }

@@ -2,11 +2,19 @@
 //!
 //! It is found once for each revision and kept in the catalogue, from which it can be left out at any time.
 
-use crate::hub::{Hub, answer::ApiError, catalogue::Depth, catalogue::Listed};
+use crate::hub::{
+    Hub,
+    answer::ApiError,
+    catalogue::{Depth, Listed},
+    safety::{Found, Judgement, UNSAFE, is_suspicious},
+    signature::SignatureFact,
+};
 use assay_blob::BlobId;
 use assay_hub::{
     Error, FileEntry, TreePath,
     card::{CARD_FILE, Card, MAX_CARD},
+    imported::{IMPORT_FILE, Imported, MAX_IMPORT_BYTES},
+    provenance::PUBLIC_KEY_FILE,
     safetensors::{self, Header, INDEX_FILE, Index, Parameters, SINGLE_FILE},
 };
 use assay_receipt::RevisionId;
@@ -15,15 +23,12 @@ use serde_json::{Map, Value, json};
 
 /// Largest `config.json` that is read, bytes.
 const MAX_CONFIG: u64 = 1 << 20;
+/// Files that can run code that are named.
+const NAMED: usize = 16;
 /// Most files of a folder that are looked at.
 const LOOKED_AT: usize = 2_000;
 /// The file of a model signature (OpenSSF Model Signing).
 pub const SIGNATURE_FILE: &str = "model.sig";
-/// Endings of files that can run code when they are loaded.
-const EXECUTABLE_ENDINGS: [&str; 9] = [
-    "bin", "ckpt", "h5", "joblib", "keras", "pickle", "pkl", "pt", "pth",
-];
-
 /// What is known of a revision.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Facts {
@@ -41,21 +46,29 @@ pub struct Facts {
     /// Formats of weights, such as `safetensors`.
     #[serde(default)]
     pub formats: Vec<String>,
-    /// Whether there is a model signature. Nobody checked it here.
-    #[serde(default)]
-    pub has_signature: bool,
-    /// Files that can run code when they are loaded, by their endings.
+    /// What became of the check of the model signature; nothing where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<SignatureFact>,
+    /// Files that can run code when they are loaded, told from their bytes.
     #[serde(default)]
     pub executable: Vec<String>,
+    /// Files with an ending of those that many loaders run code of, where the bytes do not tell.
+    #[serde(default)]
+    pub unclear: Vec<String>,
+    /// From where the files were imported, as their publisher says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Source>,
 }
 
-/// Whether a file can run code when it is loaded, as far as its name tells.
-pub fn can_run_code(path: &TreePath) -> bool {
-    let ending = path
-        .file_name()
-        .rsplit_once('.')
-        .map(|(_, ending)| ending.to_ascii_lowercase());
-    ending.is_some_and(|ending| EXECUTABLE_ENDINGS.contains(&ending.as_str()))
+/// From where files were imported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Where.
+    pub source: String,
+    /// The repository there.
+    pub repository: String,
+    /// The commit there.
+    pub commit: String,
 }
 
 impl Facts {
@@ -69,14 +82,31 @@ impl Facts {
     /// What every client is warned of, each `topic; text`.
     pub fn warnings(&self, id: &str) -> Vec<String> {
         let mut found = Vec::new();
-        if !self.formats.is_empty() && !self.has_signature {
-            found.push(format!(
+        match &self.signature {
+            None if !self.formats.is_empty() => found.push(format!(
                 "unsigned; {id} has no model signature ({SIGNATURE_FILE})"
-            ));
+            )),
+            Some(SignatureFact::Invalid { why }) => {
+                found.push(format!(
+                    "signature invalid; the model signature of {id} does not hold: {why}"
+                ));
+            }
+            Some(SignatureFact::Unchecked { why }) => {
+                found.push(format!(
+                    "signature unchecked; the model signature of {id} was not checked here: {why}"
+                ));
+            }
+            _ => {}
         }
         if let Some(file) = self.executable.first() {
             found.push(format!(
-                "unsafe; {id} has files that may run code when they are loaded, such as {file}"
+                "unsafe; {id} has files that can run code when they are loaded, such as {file}; they are given only under the \
+                 revision {UNSAFE}main"
+            ));
+        }
+        if let Some(file) = self.unclear.first() {
+            found.push(format!(
+                "unsafe; {id} has files that may run code when they are loaded, such as {file}: their bytes do not tell"
             ));
         }
         found
@@ -103,7 +133,16 @@ impl Hub {
 
     /// Whether the files from which facts are read have arrived, where the revision has them.
     fn has_what_speaks(&self, revision: &RevisionId) -> Result<bool, ApiError> {
-        for name in [CARD_FILE, "config.json", INDEX_FILE, SINGLE_FILE] {
+        let speaking = [
+            CARD_FILE,
+            "config.json",
+            INDEX_FILE,
+            SINGLE_FILE,
+            SIGNATURE_FILE,
+            PUBLIC_KEY_FILE,
+            IMPORT_FILE,
+        ];
+        for name in speaking {
             let path = name.parse()?;
             if let Some(entry) = self.catalogue.file(revision, &path)?
                 && self.store.stored(&entry.blob)?.is_none()
@@ -119,11 +158,17 @@ impl Hub {
         let root = self
             .catalogue
             .list(revision, None, Depth::All, None, LOOKED_AT)?;
-        for row in &root.rows {
-            if let Listed::File(path, _) = row {
-                look_at_name(path, &mut facts);
-            }
+        let files = root.rows.iter().filter_map(|row| match row {
+            Listed::File(path, entry) => Some((path, entry)),
+            Listed::Folder(..) => None,
+        });
+        let judged = self.judge_all(files.clone().map(|(_, entry)| entry))?;
+        for ((path, _), judgement) in files.zip(judged) {
+            look_at_name(path, &mut facts);
+            look_at_bytes(path, judgement.as_ref(), &mut facts);
         }
+        facts.signature = self.check_signature(&self.catalogue.tree(revision)?)?;
+        facts.imported = self.imported(revision)?;
         facts.formats.sort_unstable();
         facts.formats.dedup();
         match self
@@ -139,6 +184,17 @@ impl Hub {
             .and_then(|text| architecture(&text));
         facts.safetensors = self.parameters(revision)?;
         Ok(facts)
+    }
+
+    /// From where the files were imported, as a record among them says.
+    fn imported(&self, revision: &RevisionId) -> Result<Option<Source>, ApiError> {
+        let text = self.text(revision, IMPORT_FILE, MAX_IMPORT_BYTES)?;
+        let record = text.and_then(|text| Imported::parse(text.as_bytes()).ok());
+        Ok(record.map(|record| Source {
+            source: record.source,
+            repository: record.repository,
+            commit: record.commit,
+        }))
     }
 
     /// The text of a small file of a revision; `None` where there is none, or it is too large or no text.
@@ -243,11 +299,17 @@ fn look_at_name(path: &TreePath, facts: &mut Facts) {
         Some("bin" | "pt" | "pth") => facts.formats.push("pytorch".into()),
         _ => {}
     }
-    if path.as_str() == SIGNATURE_FILE {
-        facts.has_signature = true;
-    }
-    if can_run_code(path) && facts.executable.len() < 16 {
-        facts.executable.push(path.to_string());
+}
+
+fn look_at_bytes(path: &TreePath, judgement: Option<&Judgement>, facts: &mut Facts) {
+    let found = judgement.map_or(Found::Unknown, |judgement| judgement.found);
+    let list = match found {
+        Found::Code => &mut facts.executable,
+        Found::Unknown if is_suspicious(path) => &mut facts.unclear,
+        _ => return,
+    };
+    if list.len() < NAMED {
+        list.push(path.to_string());
     }
 }
 
@@ -273,15 +335,34 @@ mod tests {
     fn clients_are_warned_of_what_is_unsigned_and_of_what_may_run() {
         let mut facts = Facts::default();
         assert!(facts.warnings("a/b").is_empty(), "nothing to load");
-        for name in ["model.safetensors", "x/old.PKL"] {
-            look_at_name(&name.parse().unwrap(), &mut facts);
+        for name in ["model.safetensors", "x/old.PKL", "plain.bin"] {
+            let path = name.parse().unwrap();
+            look_at_name(&path, &mut facts);
+            let found = if name == "plain.bin" {
+                Found::Data
+            } else {
+                Found::Unknown
+            };
+            let why = String::new();
+            look_at_bytes(&path, Some(&Judgement { found, why }), &mut facts);
         }
         let warnings = facts.warnings("a/b");
         assert!(
-            warnings[0].starts_with("unsigned; a/b ") && warnings[1].contains("x/old.PKL"),
+            warnings.len() == 2
+                && warnings[0].starts_with("unsigned; a/b ")
+                && warnings[1].contains("x/old.PKL"),
             "{warnings:?}"
         );
-        look_at_name(&"model.sig".parse().unwrap(), &mut facts);
+        facts.signature = Some(SignatureFact::Invalid {
+            why: "a file changed".into(),
+        });
+        assert!(facts.warnings("a/b")[0].starts_with("signature invalid; "));
+        facts.signature = Some(SignatureFact::Valid {
+            key: "k".into(),
+            declared: true,
+            files: 2,
+            not_signed: 0,
+        });
         assert_eq!(facts.warnings("a/b").len(), 1);
     }
 

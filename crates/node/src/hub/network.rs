@@ -1,16 +1,23 @@
 //! A hub among others: moves of refs come from the chain, content from other hubs, and each is put to the test.
 //!
-//! Three tasks share a [`Link`]. [`follow`] applies what the registry's events say, and fetches commits and inventories that
-//! other hubs took. [`replicate`] fetches the files that placement gives to this hub, and again what has rotted or left.
-//! [`audit`] asks every other hub for random places of what it should keep, and remembers and records what came of it.
+//! Tasks share a [`Link`]. [`follow`] applies what the registry's events say, and fetches commits and inventories
+//! that other hubs took. [`replicate`] fetches the files that placement gives to this hub, and again what has rotted
+//! or left; [`pieces`] does that for large files, of which a hub keeps a piece. [`presence`] sees which hubs are
+//! there. [`audit`] asks every other hub for random places of what it should keep, and remembers and records what
+//! came of it.
 
 pub mod audit;
+mod cache;
 pub mod follow;
 mod notebook;
+mod pieces;
+mod presence;
 pub mod replicate;
 pub mod standing;
 
+use follow::OwnMoves;
 pub use notebook::Notebook;
+use presence::Presence;
 pub use standing::{Observation, Seen, Standing};
 
 use super::{Hub, HubConfig};
@@ -31,7 +38,10 @@ use serde::{Deserialize, Serialize};
 use std::{
     future::Future,
     path::Path,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::task::JoinHandle;
@@ -39,7 +49,7 @@ use tokio::task::JoinHandle;
 /// How often the list of hubs is read from the chain.
 const PEERS_EVERY: Duration = Duration::from_secs(5);
 /// Pause of a task after it failed.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+pub(super) const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// How a hub takes part, as its configuration says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +57,11 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 pub struct Participation {
     /// Hubs that keep each large file, this one among them where placement says so; small files every hub keeps.
     pub copies: usize,
+    /// Files of at least so many bytes are not copied whole, where there are three operators or more: they are cut into
+    /// pieces of an erasure code, one with each hub. All hubs of a network say the same here, and of `copies`.
+    pub pieces_from_bytes: u64,
+    /// A hub that was not reached for so many milliseconds counts as gone: others keep in its place what it kept.
+    pub gone_after_ms: u64,
     /// Milliseconds between two audits of other hubs; 0 for none.
     pub audit_every_ms: u64,
     /// Whether outcomes of audits are recorded on chain, which the hub's key pays for.
@@ -56,10 +71,12 @@ pub struct Participation {
 }
 
 impl Default for Participation {
-    /// Three copies, an audit every ten seconds, recorded.
+    /// Three copies, pieces from 64 MiB on, gone after ten minutes, an audit every ten seconds, recorded.
     fn default() -> Self {
         Self {
             copies: 3,
+            pieces_from_bytes: 64 << 20,
+            gone_after_ms: 10 * 60 * 1_000,
             audit_every_ms: 10_000,
             records_audits: true,
             allow_private_hubs: false,
@@ -99,8 +116,13 @@ pub struct Link {
     pub participation: Participation,
     own: NodeAddress,
     peers: RwLock<Arc<[Peer]>>,
+    /// Whether the list of hubs was read: before, placement would give this hub everything.
+    knows_others: AtomicBool,
+    presence: Presence,
     notes: Arc<Notes>,
     notebook: Notebook,
+    /// What this hub moved itself, ahead of what it follows.
+    pub(super) own_moves: OwnMoves,
     /// One account sends one transaction at a time.
     sending: tokio::sync::Mutex<()>,
     /// Wakes the replication when a commit brought new files.
@@ -136,8 +158,11 @@ impl Link {
             participation: config.participation.clone(),
             own: key.address(),
             peers: RwLock::new(Arc::new([])),
+            knows_others: AtomicBool::new(false),
+            presence: Presence::new(Duration::from_millis(config.participation.gone_after_ms)),
             notes: Arc::default(),
             notebook,
+            own_moves: OwnMoves::default(),
             sending: tokio::sync::Mutex::default(),
             wanted: tokio::sync::Notify::new(),
             fetching: Mutex::default(),
@@ -149,8 +174,20 @@ impl Link {
         Arc::clone(&self.peers.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Every hub that may keep blobs, this one among them.
+    /// Whether the list of hubs was read.
+    pub(in crate::hub) fn knows_others(&self) -> bool {
+        self.knows_others.load(Ordering::Acquire)
+    }
+
+    /// Every hub that keeps blobs now, this one among them; those that are gone are left out.
     fn keepers(&self, operator: Account) -> Vec<Keeper> {
+        let mut keepers = self.listed_keepers(operator);
+        keepers.retain(|keeper| !self.presence.is_gone(&keeper.hub));
+        keepers
+    }
+
+    /// Every hub that the chain lists, this one among them.
+    fn listed_keepers(&self, operator: Account) -> Vec<Keeper> {
         let others = self.peers();
         let others = others.iter().map(|peer| Keeper {
             hub: peer.hub,
@@ -194,7 +231,14 @@ impl Link {
                     .to_owned(),
             });
         let peers: Arc<[Peer]> = peers.collect();
-        *self.peers.write().unwrap_or_else(PoisonError::into_inner) = peers;
+        let before = std::mem::replace(
+            &mut *self.peers.write().unwrap_or_else(PoisonError::into_inner),
+            Arc::clone(&peers),
+        );
+        let is_first = !self.knows_others.swap(true, Ordering::AcqRel);
+        if is_first || before != peers {
+            self.wanted.notify_one();
+        }
         Ok(())
     }
 
@@ -227,6 +271,7 @@ impl Link {
             until(shutdown, follow::run(Arc::clone(hub), Arc::clone(self))),
             until(shutdown, replicate::run(Arc::clone(hub), Arc::clone(self))),
             until(shutdown, audit::run(Arc::clone(hub), Arc::clone(self))),
+            until(shutdown, presence::run(Arc::clone(self))),
         ]
     }
 }

@@ -1,6 +1,8 @@
 //! The hub's pages for people.
 
-use super::{ApiError, Hub, network::Seen, others::HubStanding};
+use super::{
+    ApiError, At, Hub, facts::Facts, network::Seen, others::HubStanding, provenance::Origin,
+};
 use assay_hub::{
     Kind,
     card::CARD_FILE,
@@ -63,6 +65,34 @@ pub(super) fn html(text: String) -> Response {
 }
 
 impl Hub {
+    /// What is known of a model beside its files, name and value.
+    fn known(&self, at: &At, facts: &Facts) -> Vec<(String, String)> {
+        let mut shown = Vec::new();
+        if let Some(parameters) = &facts.safetensors {
+            shown.push(("parameters".into(), parameters.total.to_string()));
+        }
+        if let Some(signature) = &facts.signature {
+            shown.push(("signature".into(), signature.words()));
+        }
+        if let Some(from) = &facts.imported {
+            let words = format!(
+                "imported from {} of {} at commit {}, as its publisher claims",
+                from.repository, from.source, from.commit
+            );
+            shown.push(("imported".into(), words));
+        }
+        for near in self.copies(&at.revision) {
+            let words = format!(
+                "{:.0} % of the smaller one's weights are nearly those of {}, published earlier ({})",
+                near.share * 100.0,
+                near.repository,
+                rfc3339(near.since_ms)
+            );
+            shown.push(("near copy".into(), words));
+        }
+        shown
+    }
+
     /// The page of a repository at its main branch.
     fn page(&self, kind: Kind, id: &str) -> Result<RepositoryPage, ApiError> {
         let at = self.at(self.repository(kind, id)?, "main")?;
@@ -70,6 +100,10 @@ impl Hub {
         let tree = self.catalogue.tree(&at.revision)?;
         let facts = self.facts(&at.revision)?;
         let files = tree.files().iter().map(|(path, entry)| FileLine {
+            note: match facts.executable.iter().any(|code| code == path.as_str()) {
+                true => "can run code".into(),
+                false => String::new(),
+            },
             path: path.to_string(),
             size: entry.size,
             blob: entry.blob.to_string(),
@@ -90,10 +124,18 @@ impl Hub {
             None => "nowhere but here: this hub stands alone",
         };
         let mut shown = vec![("bytes".to_owned(), tree.bytes().to_string())];
-        if let Some(parameters) = &facts.safetensors {
-            shown.push(("parameters".into(), parameters.total.to_string()));
-        }
+        shown.extend(self.known(&at, &facts));
+        let lineage = match kind {
+            Kind::Model => self.origin(&at)?,
+            Kind::Dataset => Origin::default(),
+        };
+        let elsewhere = lineage
+            .elsewhere
+            .iter()
+            .map(|base| format!("{base} (not on this hub) [claimed]"));
+        shown.extend(elsewhere.map(|base| ("made of".to_owned(), base)));
         Ok(RepositoryPage {
+            lineage: lineage.text(),
             kind: kind.to_string(),
             endpoint: self.endpoint.clone(),
             publisher: at.repository.publisher.to_string(),

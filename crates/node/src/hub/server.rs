@@ -6,7 +6,7 @@ use crate::{
     hub::{
         Hub,
         answer::ApiError,
-        api, finding, others, pages,
+        api, finding, others, pages, provenance,
         transfer::{self, Transfer},
     },
 };
@@ -20,8 +20,11 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use std::{future::Future, io, net::SocketAddr, sync::Arc};
+use patient::{Client, Patient};
+use std::{future::Future, io, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::timeout};
+
+mod patient;
 
 /// A body of at most so many bytes is read before its request is looked at.
 const SMALL_BODY: u64 = 64 << 10;
@@ -33,8 +36,9 @@ pub(super) async fn serve(
     content: Arc<Transfer>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let router = router(hub, content).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, router)
+    let patience = Duration::from_millis(hub.limits.write_patience_ms);
+    let router = router(hub, content).into_make_service_with_connect_info::<Client>();
+    axum::serve(Patient::new(listener, patience), router)
         .with_graceful_shutdown(stop)
         .await
 }
@@ -44,6 +48,7 @@ fn router(hub: Arc<Hub>, content: Arc<Transfer>) -> Router {
         .merge(api::routes())
         .merge(transfer::routes(content))
         .merge(others::routes())
+        .merge(provenance::routes())
         .merge(pages::routes())
         .merge(finding::routes())
         .route(HEALTH_PATH, get(health))
@@ -58,8 +63,8 @@ fn router(hub: Arc<Hub>, content: Arc<Transfer>) -> Router {
 /// Lets a request pass while its client is within its rate and the hub is not stopping.
 async fn admit(
     State(hub): State<Arc<Hub>>,
-    ConnectInfo(client): ConnectInfo<SocketAddr>,
-    request: Request,
+    ConnectInfo(Client(client)): ConnectInfo<Client>,
+    mut request: Request,
     next: Next,
 ) -> Response {
     if let Err(problem) = hub.rate.admit(client.ip()) {
@@ -68,6 +73,7 @@ async fn admit(
     if hub.shutdown.is_requested() && !request.method().is_safe() {
         return ApiError::from(Fault::Unavailable("this hub is stopping".into())).into_response();
     }
+    request.extensions_mut().insert(ConnectInfo(client));
     let request = match with_small_body(request).await {
         Ok(request) => request,
         Err(error) => return error.into_response(),

@@ -18,13 +18,15 @@ mod resolve;
 mod serve;
 mod xet;
 
+pub use parts::PART_BYTES;
+
 use super::{Hub, answer::ApiError};
 use crate::{
     Error,
     files::{self, Access},
     limits::RateLimiter,
 };
-use assay_blob::{BlobId, Store, Stored};
+use assay_blob::{BlobId, Sha256, Store, Stored};
 use assay_hub::policy::Subject;
 use axum::Router;
 use grant::Grants;
@@ -45,8 +47,6 @@ const UPLOADS: &str = "uploads";
 const ABANDONED: Duration = Duration::from_secs(lfs::UPLOAD_S + 3_600);
 /// How often abandoned uploads are looked for.
 const COLLECT_EVERY: Duration = Duration::from_secs(3_600);
-/// Most damaged blobs that are looked through; a disk with more of them is to be replaced.
-const MAX_DAMAGED: usize = 10_000;
 /// Storage challenges a second of one client, and at once after a pause. Each reads and hashes up to a thousand groups.
 const CHALLENGES: (u32, u32) = (2, 20);
 
@@ -77,9 +77,17 @@ fn sound(
     let Some(stored) = find(store)? else {
         return Ok(None);
     };
-    let damaged = store.damaged(MAX_DAMAGED)?;
-    let has_rotted = damaged.iter().any(|(id, _)| *id == stored.id);
-    Ok((!has_rotted).then_some(stored))
+    store.renew(&stored.id)
+}
+
+impl Hub {
+    /// The content that was uploaded with this SHA-256; nothing where it has rotted, which is to be uploaded again.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn uploaded(&self, sha256: &Sha256) -> Result<Option<Stored>, assay_blob::Error> {
+        sound(&self.store, |store| store.find_sha256(sha256))
+    }
 }
 
 /// What the routes of content share.
@@ -110,7 +118,8 @@ impl Transfer {
         }))
     }
 
-    /// What `find` finds in the store, where it has not rotted: what has is taken again from whoever brings it.
+    /// What `find` finds in the store, where it has not rotted: what has is taken again from whoever brings it. It
+    /// stays long enough for whoever is told that it is here to commit it.
     async fn sound(
         &self,
         find: impl FnOnce(&Store) -> Result<Option<Stored>, assay_blob::Error> + Send + 'static,
@@ -125,7 +134,8 @@ impl Transfer {
         self.hub
             .blocking(move |hub| {
                 hub.serves(&subject)?;
-                hub.withholds(&id)
+                hub.withholds(&id)?;
+                hub.serves_piece(&id)
             })
             .await
     }

@@ -151,14 +151,14 @@ pub struct Models {
 }
 
 impl Models {
-    /// Verifies and loads the revisions of a configuration and runs each one once; through a library of onnxruntime, where it
+    /// Verifies and loads the revisions of a configuration, which lie in these directories, and runs each one once; through a library of onnxruntime, where it
     /// names one.
     ///
     /// # Errors
     /// [`Error::Config`] if the library cannot be loaded or a secret is not usable; [`Error::Revision`] naming the first
     /// directory that does not hold.
-    pub async fn load(config: &NodeConfig) -> Result<Self, Error> {
-        let (directories, library) = (config.models.clone(), config.onnxruntime.clone());
+    pub async fn load(config: &NodeConfig, directories: Vec<PathBuf>) -> Result<Self, Error> {
+        let library = config.onnxruntime.clone();
         let (secrets, limits) = (config.secrets.clone(), config.limits.run_limits());
         let loading = tokio::task::spawn_blocking(move || {
             let runtime = library

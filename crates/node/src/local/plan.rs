@@ -5,7 +5,7 @@ use crate::{
     config::{NodeConfig, read_key, write_key},
     files::{Access, read_json, write_json, write_text, write_toml},
     gateway,
-    hub::{HubConfig, HubLimits, network::Participation},
+    hub::{HubConfig, HubLimits, SearchConfig, Storage, network::Participation},
     limits::Limits,
     local::{
         ports::{MAX_HUBS, NODES, Ports, VALIDATORS},
@@ -19,7 +19,7 @@ use assay_chain::{
     genesis::{self, Account, Genesis},
     light::Network,
 };
-use assay_hub::policy::Retention;
+use assay_hub::policy::{self, Retention};
 use assay_receipt::{Microcredits, NodeAddress, NodeKey};
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
@@ -130,6 +130,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether there is a network in `data`.
+    pub fn exists(data: &Path) -> bool {
+        data.join(MADE).exists()
+    }
+
     /// The network in `data`, made now if there is none, with a configuration for each role that serves the
     /// revision directories `models`.
     ///
@@ -269,7 +274,8 @@ impl Plan {
             data: "data".into(),
             key: NODE_KEY.into(),
             network: "../network.json".into(),
-            models: models.to_vec(),
+            models: models.iter().cloned().map(Into::into).collect(),
+            allow_private_hubs: true,
             onnxruntime: None,
             secrets: Vec::new(),
             listen: self.ports.node(index),
@@ -297,12 +303,14 @@ impl Plan {
             rpc,
             handles: BTreeMap::new(),
             retention: Retention::default(),
+            search: SearchConfig::default(),
             participation: Participation {
                 copies: usize::from(MAX_HUBS),
                 audit_every_ms: HUB_AUDIT_MS,
                 allow_private_hubs: true,
                 ..Participation::default()
             },
+            storage: Storage::default(),
             limits: HubLimits::default(),
         })
     }
@@ -310,6 +318,16 @@ impl Plan {
     /// Where hub `index` answers.
     pub fn hub_url(&self, index: u16) -> String {
         format!("http://{}", self.ports.hub(index))
+    }
+
+    /// Digest of the policy that every hub of this network signs.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if it has none.
+    pub fn hub_policy(&self) -> Result<B256, Error> {
+        let digest = policy::digest(&Retention::default());
+        let digest = digest.map_err(|error| Error::config("retention", error))?;
+        Ok(digest.into())
     }
 
     /// The key of hub `index`.

@@ -79,7 +79,9 @@ impl Stage {
             rpc: Vec::new(),
             handles: Default::default(),
             retention: Default::default(),
+            search: Default::default(),
             participation: Default::default(),
+            storage: Default::default(),
             limits: HubLimits::default(),
         };
         let commit = fill(&config, files);

@@ -325,3 +325,38 @@ async fn who_may_not_write_gets_no_address() {
     let nameless = batch(&stage, "upload", "not a digest", 3).await;
     assert_eq!(nameless["error"]["code"], 400);
 }
+
+#[tokio::test]
+async fn content_that_has_rotted_is_not_committed_again() {
+    let file = noise(100_000, 31);
+    let stage = Stage::set(&[("w.safetensors", file.clone())]).await;
+    let commit = async || {
+        let lines = [
+            json!({ "key": "header", "value": { "summary": "again" } }),
+            json!({ "key": "lfsFile", "value": {
+                "path": "again.safetensors", "algo": "sha256", "oid": oid(&file), "size": file.len(),
+            } }),
+        ];
+        let lines = lines.map(|line| format!("{line}\n")).concat();
+        let path = format!("/api/models/{}/commit/main", stage.id());
+        let request = stage
+            .request(Method::POST, &path)
+            .bearer_auth(stage.writer());
+        request.body(lines).send().await.unwrap()
+    };
+    stage.rot(&BlobId::of(&file), 70_000);
+    let read = stage.get(&stage.file("w.safetensors")).await;
+    assert_eq!(read.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let (status, message) = refusal(commit().await).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(message.contains("was not uploaded"), "{message}");
+    // Whoever brings it anew may commit it.
+    let object = batch(&stage, "upload", &oid(&file), file.len()).await;
+    put(&stage, &href(&object, "upload"), file.clone()).await;
+    let committed = commit().await;
+    assert!(
+        committed.status().is_success(),
+        "{}",
+        committed.text().await.unwrap()
+    );
+}

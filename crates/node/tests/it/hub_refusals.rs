@@ -6,6 +6,9 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _}
 use reqwest::Method;
 use serde_json::{Value, json};
 
+/// A pickle that calls `os.system("ls")`.
+const PICKLE: &[u8] = b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.";
+
 async fn with_model() -> Stage {
     let stage = Stage::set().await;
     stage.create("m").await;
@@ -478,7 +481,7 @@ async fn an_operator_refuses_in_public_and_with_a_reason() {
         4,
         "the log is durable"
     );
-    let pickle = stage.commit("m", "main", &[file("x.pkl", b"x")]).await;
+    let pickle = stage.commit("m", "main", &[file("x.txt", PICKLE)]).await;
     refusal(pickle, 403, None).await;
 }
 

@@ -1,13 +1,14 @@
 //! A hub on a free port that stands alone, with two accounts.
 
 use assay_blob::{BlobId, GitOid, Sha256};
+use assay_chain::light::Network;
 use assay_hub::wire::HubRow;
 use assay_node::{
     delegation::{self, Scope, Terms, Token},
     hub::{self, HubConfig},
     shutdown::{self, Trigger},
 };
-use assay_receipt::NodeKey;
+use assay_receipt::{Domain, NodeKey};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -23,6 +24,8 @@ pub struct Stage {
     pub url: String,
     /// What it says of itself.
     pub described: HubRow,
+    /// What tokens are signed under.
+    domain: Domain,
     http: reqwest::Client,
     trigger: Trigger,
     running: JoinHandle<Result<(), assay_node::Error>>,
@@ -65,6 +68,10 @@ impl Stage {
         std::fs::write(&file, text).unwrap();
         let mut config = HubConfig::read(&file).unwrap();
         change(&mut config);
+        let network = config.network.as_ref().map(|path| {
+            let network: Network = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+            network
+        });
         let (trigger, shutdown) = shutdown::channel();
         let running = tokio::spawn(hub::run_on(listener, config, shutdown));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -77,6 +84,7 @@ impl Stage {
         Self {
             url,
             described,
+            domain: delegation::domain(network.as_ref()),
             http,
             trigger,
             running,
@@ -97,13 +105,7 @@ impl Stage {
 
     /// A token of an account on given terms.
     pub fn token_with(&self, account: u8, terms: &Terms) -> String {
-        Token::issue(
-            &delegation::domain(None),
-            &key(account),
-            terms,
-            [account; 32],
-        )
-        .to_text()
+        Token::issue(&self.domain, &key(account), terms, [account; 32]).to_text()
     }
 
     /// Sends a request as an account; 0 has no token.

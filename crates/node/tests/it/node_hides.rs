@@ -56,7 +56,7 @@ impl Stage {
     async fn node(&self, secrets: &[&Path]) -> Result<(Running, Trigger), assay_node::Error> {
         let (trigger, shutdown) = shutdown::channel();
         let mut config = self.chain.node_config(self.folder.path(), self.endpoint);
-        config.models = vec![corpus("digits-lenet")];
+        config.models = vec![corpus("digits-lenet").into()];
         config.secrets = secrets.iter().map(|path| path.into()).collect();
         let running = inference_node::start(config, shutdown).await?;
         Ok((running, trigger))

@@ -276,7 +276,7 @@ async fn a_node_does_not_start_on_what_does_not_hold() {
     model[60_000] ^= 1;
     std::fs::write(altered.join("model.onnx"), model).unwrap();
     let mut bad = good();
-    bad.models = vec![altered];
+    bad.models = vec![altered.into()];
     let error = start(bad).await.unwrap();
     assert!(error.to_string().contains("altered"), "{error}");
     let mut bad = good();

@@ -63,7 +63,7 @@ impl Chain {
             wei: U256::from(10).pow(U256::from(24)),
             credits: U256::from(MIN_BOND.0) * U256::from(10),
         };
-        let accounts = vec![account(1), account(3), account(5), account(6)];
+        let accounts = [1, 3, 5, 6, 7, 8, 9].map(account).to_vec();
         let (genesis, secrets) =
             deal(StdRng::seed_from_u64(1), "one", CHAIN_ID, 1, accounts).unwrap();
         let write = |name: &str, text: String| {
@@ -122,7 +122,7 @@ impl Chain {
             serde_json::to_string(&self.network).unwrap(),
         )
         .unwrap();
-        config.models = vec![corpus("digits-mlp")];
+        config.models = vec![corpus("digits-mlp").into()];
         config.rpc = self.rpc.urls().to_vec();
         config.listen = endpoint;
         config.endpoint = format!("http://{endpoint}");
@@ -329,7 +329,7 @@ async fn a_node_proves_what_it_promised_and_goes_on_after_what_it_cannot() {
         .unwrap();
     let (trigger, shutdown) = shutdown::channel();
     let mut config = chain.node_config(folder.path(), endpoint);
-    config.models = vec![corpus("digits-lenet")];
+    config.models = vec![corpus("digits-lenet").into()];
     let running = inference_node::start(config, shutdown).await.unwrap();
 
     let batch = ask_proven(&running, revision, 2).await;
@@ -365,7 +365,7 @@ async fn a_node_proves_what_it_promised_and_goes_on_after_what_it_cannot() {
     tokio::time::sleep(patience).await;
     let (trigger, shutdown) = shutdown::channel();
     let mut config = chain.node_config(folder.path(), endpoint);
-    config.models = vec![corpus("digits-lenet")];
+    config.models = vec![corpus("digits-lenet").into()];
     let running = inference_node::start(config, shutdown).await.unwrap();
     let dropped = evidence(&running, &late).await;
     assert_eq!(dropped.state, ProofState::Failed, "{dropped:?}");

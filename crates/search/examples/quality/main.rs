@@ -1,5 +1,5 @@
 //! The retrieval benchmark: `cargo run -p assay-search --example quality -- [--weights DIR] [--semantics
-//! encoder|table|mixed] [--test] [--misses N]`.
+//! encoder|table|mixed] [--test] [--misses N] [--json FILE]`.
 //!
 //! A world of models is generated from a seed, with the truth about each; queries of six kinds are asked of four
 //! rankings, before and under attack. Queries are split into halves by the hash of the phrase or name that they were
@@ -43,6 +43,7 @@ struct Arguments {
     semantics: String,
     test: bool,
     misses: usize,
+    json: Option<PathBuf>,
 }
 
 fn arguments() -> Arguments {
@@ -51,6 +52,7 @@ fn arguments() -> Arguments {
         semantics: "mixed".into(),
         test: false,
         misses: 0,
+        json: None,
     };
     let mut all = std::env::args().skip(1);
     while let Some(argument) = all.next() {
@@ -59,6 +61,7 @@ fn arguments() -> Arguments {
             "--semantics" => given.semantics = all.next().unwrap_or_default(),
             "--misses" => given.misses = all.next().and_then(|n| n.parse().ok()).unwrap_or(10),
             "--test" => given.test = true,
+            "--json" => given.json = all.next().map(PathBuf::from),
             other => panic!("unknown argument `{other}`"),
         }
     }
@@ -209,15 +212,21 @@ fn print(rows: &[Row], asked: &[Asked], half: &str) {
         );
     }
     println!();
+}
+
+/// All figures of a half, for whoever reads them by machine: a list of rows.
+fn written(rows: &[Row], half: &str, semantics: &str) -> serde_json::Value {
+    let mut all = Vec::new();
     for row in rows {
-        for (state, all) in [("calm", &row.calm), ("attacked", &row.attacked)] {
-            let m = mean(all);
-            println!(
-                "{}",
-                serde_json::json!({"ranking": row.name, "half": half, "state": state, "queries": all.len(), "ndcg10": m.ndcg, "recall50": m.recall, "mrr": m.mrr})
-            );
+        for (state, figures) in [("calm", &row.calm), ("attacked", &row.attacked)] {
+            let m = mean(figures);
+            all.push(serde_json::json!({
+                "ranking": row.name, "half": half, "state": state, "embeddings": semantics,
+                "queries": figures.len(), "ndcg10": m.ndcg, "recall50": m.recall, "mrr": m.mrr,
+            }));
         }
     }
+    all.into()
 }
 
 fn main() {
@@ -250,14 +259,11 @@ fn main() {
         KINDS.len(),
         attacked_world.models.len()
     );
-    println!(
-        "embeddings: {}",
-        if arguments.weights.is_some() {
-            &arguments.semantics
-        } else {
-            "none, no weights given"
-        }
-    );
+    let embeddings = match &arguments.weights {
+        Some(_) => arguments.semantics.as_str(),
+        None => "none, no weights given",
+    };
+    println!("embeddings: {embeddings}");
     let methods = METHODS
         .iter()
         .filter(|(_, method)| arguments.weights.is_some() || *method != Method::Meaning);
@@ -268,13 +274,15 @@ fn main() {
             attacked: run(&attacked_world, &attacked, &half, *method, 0),
         })
         .collect();
-    print(
-        &rows,
-        &half,
-        if arguments.test {
-            "test"
-        } else {
-            "development"
-        },
-    );
+    let half_name = if arguments.test {
+        "test"
+    } else {
+        "development"
+    };
+    print(&rows, &half, half_name);
+    let figures = written(&rows, half_name, embeddings);
+    match &arguments.json {
+        Some(path) => std::fs::write(path, format!("{figures}\n")).expect("a file to write to"),
+        None => println!("{figures}"),
+    }
 }

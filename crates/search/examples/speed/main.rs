@@ -5,7 +5,7 @@
 //! time of arrival, and its latency counts from there, so that a slow answer delays those behind it in the figures too.
 //! An update is prepared and entered every second. With weights, documents are embedded by the static table, queries
 //! that words do not explain by the whole encoder, the others by the table; what the encoder costs a document is
-//! measured beside it.
+//! measured beside it. The last line is one JSON object with all figures.
 
 #[path = "../quality/cards.rs"]
 mod cards;
@@ -146,7 +146,13 @@ fn answer(
     }
 }
 
-fn update(index: &RwLock<Index>, documents: &[Document], done: &AtomicBool) -> Vec<Duration> {
+/// Times of an update: from the document to the index that has it, and of that the time in which nobody could read.
+struct Updated {
+    visible: Duration,
+    locked: Duration,
+}
+
+fn update(index: &RwLock<Index>, documents: &[Document], done: &AtomicBool) -> Vec<Updated> {
     let semantics = index.read().expect("an index").semantics().cloned();
     let mut times = Vec::new();
     for (number, document) in documents.iter().cycle().enumerate() {
@@ -161,12 +167,14 @@ fn update(index: &RwLock<Index>, documents: &[Document], done: &AtomicBool) -> V
             .push_str(&format!("\n\nRevision {number} of today, word{number}."));
         let prepared =
             Prepared::new(document, semantics.as_ref()).expect("a generated document is one");
-        index
-            .write()
-            .expect("an index")
-            .insert(prepared)
-            .expect("room");
-        times.push(start.elapsed());
+        let mut writing = index.write().expect("an index");
+        let held = Instant::now();
+        writing.insert(prepared).expect("room");
+        drop(writing);
+        times.push(Updated {
+            visible: start.elapsed(),
+            locked: held.elapsed(),
+        });
     }
     times
 }
@@ -176,14 +184,19 @@ fn percentile(sorted: &[Duration], share: f64) -> f64 {
     sorted.get(at).map_or(0.0, |time| time.as_secs_f64() * 1e3)
 }
 
-fn report(what: &str, figure: f64, unit: &str) {
-    println!(
-        "{}",
-        serde_json::json!({"what": what, "figure": (figure * 1000.0).round() / 1000.0, "unit": unit})
-    );
+/// Figures as they are measured: printed at once, and all together at the end.
+#[derive(Default)]
+struct Report(serde_json::Map<String, serde_json::Value>);
+
+impl Report {
+    fn add(&mut self, name: &str, figure: f64, words: &str) {
+        let figure = (figure * 1000.0).round() / 1000.0;
+        eprintln!("{words}: {figure}");
+        self.0.insert(name.to_owned(), figure.into());
+    }
 }
 
-fn encoder_cost(weights: &std::path::Path, documents: &[Document]) {
+fn encoder_cost(weights: &std::path::Path, documents: &[Document], report: &mut Report) {
     let whole = setting::semantics(weights, "encoder");
     let before = cpu();
     let read = documents
@@ -191,19 +204,116 @@ fn encoder_cost(weights: &std::path::Path, documents: &[Document]) {
         .step_by(documents.len() / 100 + 1)
         .filter_map(|one| Prepared::new(one.clone(), Some(&whole)).ok())
         .count();
-    report(
-        "CPU per document, read and embedded by the whole encoder",
+    report.add(
+        "encoder_document_cpu_ms",
         (cpu() - before).as_secs_f64() * 1e3 / read as f64,
-        "ms",
+        "CPU per document, read and embedded by the whole encoder, ms",
     );
     let before = cpu();
     for n in 0..50 {
         std::hint::black_box(whole.query(&format!("find contradictions between two claims {n}")));
     }
-    report(
-        "CPU per query of eight tokens in the whole encoder",
+    report.add(
+        "encoder_query_cpu_ms",
         (cpu() - before).as_secs_f64() * 1e3 / 50.0,
-        "ms",
+        "CPU per query of eight tokens in the whole encoder, ms",
+    );
+}
+
+fn built(documents: Vec<Document>, semantics: Option<Semantics>, report: &mut Report) -> Index {
+    let before = resident();
+    let start = Instant::now();
+    let index = build(documents, semantics);
+    report.add("documents", index.len() as f64, "documents");
+    let seconds = start.elapsed().as_secs_f64();
+    report.add("rebuild_s", seconds, "rebuild on two threads, s");
+    let (postings, vectors) = index.bytes();
+    report.add("postings_mb", postings as f64 / 1e6, "postings, MB");
+    report.add("vectors_mb", vectors as f64 / 1e6, "vectors, MB");
+    report.add(
+        "memory_mb",
+        resident().saturating_sub(before) as f64 / 1e6,
+        "resident memory of the index, MB",
+    );
+    let start = Instant::now();
+    std::hint::black_box(index.digest());
+    let seconds = start.elapsed().as_secs_f64();
+    report.add("digest_ms", seconds * 1e3, "digest of the index, ms");
+    index
+}
+
+/// Asks all texts, each at its time, while an update is entered every second.
+fn asked(
+    index: &RwLock<Index>,
+    texts: &[String],
+    changed: &[Document],
+    gap: Duration,
+) -> (Vec<Observed>, Vec<Updated>) {
+    let (next, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let all = Mutex::new(Vec::new());
+    let start = Instant::now();
+    let updates = std::thread::scope(|scope| {
+        let updater = scope.spawn(|| update(index, changed, &done));
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| {
+                scope.spawn(|| {
+                    all.lock()
+                        .expect("a list")
+                        .push(answer(index, texts, &next, start, gap))
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().expect("a thread that answers"));
+        done.store(true, Ordering::Relaxed);
+        updater.join().expect("the thread that updates")
+    });
+    (all.into_inner().expect("a list"), updates)
+}
+
+fn told(observed: &[Observed], seconds: f64, report: &mut Report) {
+    let mut latencies: Vec<Duration> = observed
+        .iter()
+        .flat_map(|one| one.latencies.iter().copied())
+        .collect();
+    latencies.sort();
+    let count = latencies.len() as f64;
+    report.add("queries", count, "distinct queries");
+    report.add("answered_per_s", count / seconds, "answered a second");
+    report.add("p50_ms", percentile(&latencies, 0.5), "latency p50, ms");
+    report.add("p99_ms", percentile(&latencies, 0.99), "latency p99, ms");
+    let slowest = percentile(&latencies, 1.0);
+    report.add("slowest_ms", slowest, "latency of the slowest, ms");
+    let cpu: Duration = observed.iter().map(|one| one.cpu).sum();
+    let each = cpu.as_secs_f64() * 1e3 / count;
+    report.add("cpu_ms", each, "CPU per query, ms");
+    let empty: usize = observed.iter().map(|one| one.empty).sum();
+    report.add("without_hits", empty as f64, "queries without a hit");
+}
+
+fn told_updates(updates: &[Updated], report: &mut Report) {
+    let sorted = |of: fn(&Updated) -> Duration| {
+        let mut all: Vec<Duration> = updates.iter().map(of).collect();
+        all.sort();
+        all
+    };
+    let visible = sorted(|update| update.visible);
+    report.add("updates", visible.len() as f64, "updates");
+    report.add(
+        "update_visible_p50_ms",
+        percentile(&visible, 0.5),
+        "update, from document to visible, p50, ms",
+    );
+    report.add(
+        "update_visible_slowest_ms",
+        percentile(&visible, 1.0),
+        "update, the slowest, ms",
+    );
+    report.add(
+        "update_locked_slowest_ms",
+        percentile(&sorted(|update| update.locked), 1.0),
+        "update, the longest time without readers, ms",
     );
 }
 
@@ -217,84 +327,18 @@ fn main() {
         .map(|model| model.document.clone())
         .collect();
     drop(world);
+    let mut report = Report::default();
+    report.add("rate", arguments.rate as f64, "queries a second asked");
     let semantics = arguments.weights.as_ref().map(|weights| {
-        encoder_cost(weights, &documents);
+        encoder_cost(weights, &documents, &mut report);
         setting::semantics(weights, "speed")
     });
     let changed: Vec<Document> = documents.iter().step_by(977).cloned().collect();
-    let before = resident();
-    let start = Instant::now();
-    let index = build(documents, semantics);
-    report("documents", index.len() as f64, "");
-    report("build on two threads", start.elapsed().as_secs_f64(), "s");
-    let (postings, vectors) = index.bytes();
-    report("postings", postings as f64 / 1e6, "MB");
-    report("vectors", vectors as f64 / 1e6, "MB");
-    report(
-        "resident memory, documents given in subtracted",
-        (resident().saturating_sub(before)) as f64 / 1e6,
-        "MB",
-    );
-    let start = Instant::now();
-    println!("digest {:02x?}", &index.digest()[..4]);
-    report(
-        "digest of the index",
-        start.elapsed().as_secs_f64() * 1e3,
-        "ms",
-    );
-    let index = RwLock::new(index);
-    let (next, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let index = RwLock::new(built(documents, semantics, &mut report));
     let gap = Duration::from_secs(1) / arguments.rate as u32;
-    let all = Mutex::new(Vec::new());
     let start = Instant::now();
-    let updates = std::thread::scope(|scope| {
-        let updater = scope.spawn(|| update(&index, &changed, &done));
-        let threads: Vec<_> = (0..THREADS)
-            .map(|_| {
-                scope.spawn(|| {
-                    all.lock()
-                        .expect("a list")
-                        .push(answer(&index, &texts, &next, start, gap))
-                })
-            })
-            .collect();
-        threads
-            .into_iter()
-            .for_each(|thread| thread.join().expect("a thread that answers"));
-        done.store(true, Ordering::Relaxed);
-        updater.join().expect("the thread that updates")
-    });
-    let seconds = start.elapsed().as_secs_f64();
-    let observed = all.into_inner().expect("a list");
-    let mut latencies: Vec<Duration> = observed
-        .iter()
-        .flat_map(|one| one.latencies.iter().copied())
-        .collect();
-    latencies.sort();
-    report(
-        "distinct queries answered per second",
-        latencies.len() as f64 / seconds,
-        "1/s",
-    );
-    report("latency p50", percentile(&latencies, 0.5), "ms");
-    report("latency p99", percentile(&latencies, 0.99), "ms");
-    let cpu: Duration = observed.iter().map(|one| one.cpu).sum();
-    report(
-        "CPU per query",
-        cpu.as_secs_f64() * 1e3 / latencies.len() as f64,
-        "ms",
-    );
-    report(
-        "queries without a hit",
-        observed.iter().map(|one| one.empty).sum::<usize>() as f64,
-        "",
-    );
-    let mut updates = updates;
-    updates.sort();
-    report(
-        "update, from document to visible, p50",
-        percentile(&updates, 0.5),
-        "ms",
-    );
-    report("update, the slowest", percentile(&updates, 1.0), "ms");
+    let (observed, updates) = asked(&index, &texts, &changed, gap);
+    told(&observed, start.elapsed().as_secs_f64(), &mut report);
+    told_updates(&updates, &mut report);
+    println!("{}", serde_json::Value::Object(report.0));
 }

@@ -10,8 +10,8 @@ const HEAD: usize = 32;
 const STATE_MAX: f32 = 8_191.0;
 /// Elements of the longest row that is multiplied.
 pub(crate) const INNER_MAX: usize = 2_048;
-/// Rows of states that share one reading of the weights.
-const ROWS: usize = 4;
+/// Elements that are multiplied at once.
+const CUT: usize = 32;
 /// Partial sums of a sum of floats, added from the first to the last at its end.
 const LANES: usize = 8;
 const EPSILON: f32 = 1e-12;
@@ -45,24 +45,20 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     lanes.iter().sum()
 }
 
-/// The sum of products of one row of weights with each of four rows of states.
+/// The sum of products of a row of weights and a row of states. Integer sums come out the same in any order; this one is
+/// cut so that compilers multiply many at once.
 #[inline]
-fn dots(weights: &[i8], states: [&[i16]; ROWS]) -> [i32; ROWS] {
-    let [a, b, c, d] = states;
-    let mut sums = [0_i32; ROWS];
-    let [sum_a, sum_b, sum_c, sum_d] = &mut sums;
-    for ((((w, a), b), c), d) in weights.iter().zip(a).zip(b).zip(c).zip(d) {
-        let w = i32::from(*w);
-        *sum_a = sum_a.wrapping_add(w.wrapping_mul(i32::from(*a)));
-        *sum_b = sum_b.wrapping_add(w.wrapping_mul(i32::from(*b)));
-        *sum_c = sum_c.wrapping_add(w.wrapping_mul(i32::from(*c)));
-        *sum_d = sum_d.wrapping_add(w.wrapping_mul(i32::from(*d)));
-    }
-    sums
+fn dot_row(weights: &[i16], states: &[i16]) -> i32 {
+    let (weights, last_weights) = weights.as_chunks::<CUT>();
+    let (states, last_states) = states.as_chunks::<CUT>();
+    let whole = weights.iter().zip(states).map(|(w, s)| dot_cut(w, s));
+    let last = last_weights.iter().zip(last_states);
+    let last = last.map(|(w, s)| i32::from(*w).wrapping_mul(i32::from(*s)));
+    whole.chain(last).fold(0, i32::wrapping_add)
 }
 
 #[inline]
-fn dot_one(weights: &[i8], states: &[i16]) -> i32 {
+fn dot_cut(weights: &[i16; CUT], states: &[i16; CUT]) -> i32 {
     let products = weights
         .iter()
         .zip(states)
@@ -189,26 +185,17 @@ impl Linear {
             .chunks(inner)
             .zip(&self.weights.scales)
             .zip(&self.bias);
+        let mut wide = [0_i16; INNER_MAX];
         for (column, ((weights, scale), bias)) in weights.enumerate() {
-            let mut at = column;
-            let mut put = |sum: i32, row_scale: f32| {
-                if let Some(place) = out.get_mut(at) {
-                    *place = sum as f32 * (scale * row_scale) + bias;
-                }
-                at += outer;
+            let Some(wide) = wide.get_mut(..weights.len()) else {
+                continue;
             };
-            for block in rows.chunks(ROWS) {
-                if let [(a, scale_a), (b, scale_b), (c, scale_c), (d, scale_d)] = block {
-                    let [a, b, c, d] = dots(weights, [*a, *b, *c, *d]);
-                    put(a, *scale_a);
-                    put(b, *scale_b);
-                    put(c, *scale_c);
-                    put(d, *scale_d);
-                } else {
-                    block
-                        .iter()
-                        .for_each(|(row, scale)| put(dot_one(weights, row), *scale));
-                }
+            wide.iter_mut()
+                .zip(weights)
+                .for_each(|(wide, weight)| *wide = i16::from(*weight));
+            let places = out.iter_mut().skip(column).step_by(outer);
+            for (place, (row, row_scale)) in places.zip(&rows) {
+                *place = dot_row(wide, row) as f32 * (scale * row_scale) + bias;
             }
         }
         out

@@ -42,43 +42,54 @@ pub(crate) fn skeleton(name: &str) -> String {
 
 /// Those who share a skeleton.
 struct Group {
-    letters: Letters,
     skeleton: String,
     slots: Vec<Slot>,
 }
 
-/// The skeletons of all names, by length, each once, ascending.
+/// The skeletons of one length, each once, ascending.
+#[derive(Default)]
+struct Row {
+    /// Beside the groups: by these most are passed over, so they lie close together.
+    letters: Vec<Letters>,
+    groups: Vec<Group>,
+}
+
+/// The skeletons of all names, by length.
 #[derive(Default)]
 pub(crate) struct Names {
-    rows: Vec<Vec<Group>>,
+    rows: Vec<Row>,
 }
 
 fn row_of(skeleton: &str) -> usize {
     skeleton.chars().count().min(LENGTHS)
 }
 
+impl Row {
+    fn place(&self, skeleton: &str) -> Result<usize, usize> {
+        let groups = &self.groups;
+        groups.binary_search_by(|group| group.skeleton.as_str().cmp(skeleton))
+    }
+}
+
 impl Names {
     pub(crate) fn insert(&mut self, slot: Slot, skeleton: &str) {
-        self.rows.resize_with(LENGTHS + 1, Vec::new);
+        self.rows.resize_with(LENGTHS + 1, Row::default);
         let Some(row) = self.rows.get_mut(row_of(skeleton)) else {
             return;
         };
-        match row.binary_search_by(|group| group.skeleton.as_str().cmp(skeleton)) {
+        match row.place(skeleton) {
             Ok(at) => {
-                if let Some(group) = row.get_mut(at) {
+                if let Some(group) = row.groups.get_mut(at) {
                     group.slots.push(slot);
                 }
             }
             Err(at) => {
-                let letters = Letters::of(skeleton);
-                row.insert(
-                    at,
-                    Group {
-                        letters,
-                        skeleton: skeleton.to_owned(),
-                        slots: vec![slot],
-                    },
-                );
+                let group = Group {
+                    skeleton: skeleton.to_owned(),
+                    slots: vec![slot],
+                };
+                row.letters.insert(at, Letters::of(skeleton));
+                row.groups.insert(at, group);
             }
         }
     }
@@ -87,13 +98,16 @@ impl Names {
         let Some(row) = self.rows.get_mut(row_of(skeleton)) else {
             return;
         };
-        let Ok(at) = row.binary_search_by(|group| group.skeleton.as_str().cmp(skeleton)) else {
+        let Ok(at) = row.place(skeleton) else {
             return;
         };
-        let Some(group) = row.get_mut(at) else { return };
+        let Some(group) = row.groups.get_mut(at) else {
+            return;
+        };
         group.slots.retain(|held| *held != slot);
         if group.slots.is_empty() {
-            row.remove(at);
+            row.letters.remove(at);
+            row.groups.remove(at);
         }
     }
 
@@ -108,9 +122,11 @@ impl Names {
             .iter()
             .skip(row.saturating_sub(1))
             .take(if row == 0 { 2 } else { 3 });
-        let near = rows
-            .flatten()
-            .filter(move |group| group.letters.may_be_within(wanted, slips));
+        let near = rows.flat_map(move |row| {
+            let near = row.letters.iter().zip(&row.groups);
+            near.filter(move |(letters, _)| letters.may_be_within(wanted, slips))
+        });
+        let near = near.map(|(_, group)| group);
         let alike = near.filter(move |group| {
             let far = distance(&letters, &group.skeleton, slips);
             far.is_some_and(|far| far == 0 || !differ_by_digit(&letters, &group.skeleton))

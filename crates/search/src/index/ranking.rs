@@ -14,8 +14,8 @@ use super::{Entry, Index, Light, name_key, spelling};
 use crate::encoder::Vector;
 use crate::lexicon::{self, Lexicon};
 use crate::need::{self, Need};
-use crate::query::{Hit, LIMIT_MAX, Method, Query, Results, Sort};
-use features::{Scored, Terms};
+use crate::query::{Hit, LIMIT_MAX, Match, Method, Query, Results, Sort};
+use features::{Scored, Sum, WORDS_FOUND, Yardstick};
 use wanted::Wanted;
 
 /// Candidates by words.
@@ -30,22 +30,22 @@ const PRIOR_SHARE: f32 = 0.25;
 const CORRECTED_WORDS_MAX: usize = 8;
 /// Words of a publisher's name at most.
 const PUBLISHER_WORDS_MAX: usize = 3;
+/// The share of a query's words, by their worth, that is all of them but for rounding.
+const ALL_WORDS: f32 = 0.999;
 /// Hits that an answer has unless it is asked for more.
 const LIMIT_DEFAULT: usize = 10;
 
 /// Room for the sums of one query, kept for the next.
 #[derive(Default)]
 pub(crate) struct Scratch {
-    scores: Vec<f32>,
-    masks: Vec<u32>,
+    sums: Vec<Sum>,
+    distances: Vec<u16>,
 }
 
 impl Scratch {
     fn clear(&mut self, slots: usize) {
-        self.scores.clear();
-        self.scores.resize(slots, 0.0);
-        self.masks.clear();
-        self.masks.resize(slots, 0);
+        self.sums.clear();
+        self.sums.resize(slots, Sum::default());
     }
 }
 
@@ -62,14 +62,34 @@ impl Index {
     #[must_use]
     pub fn search(&self, query: &Query) -> Results {
         match query.method {
-            Method::Hybrid => self.hybrid(query),
+            Method::Hybrid => self.hybrid(query, limit(query)),
             Method::Words => self.by_words_alone(query),
             Method::Meaning => self.by_meaning_alone(query),
             Method::Substring => self.by_substring(query),
         }
     }
 
-    fn hybrid(&self, query: &Query) -> Results {
+    /// Everything that a text finds, best first, for lists that have their own filters and pages.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> Vec<Match> {
+        let query = Query {
+            text: text.to_owned(),
+            ..Query::default()
+        };
+        let hits = self.hybrid(&query, usize::MAX).hits;
+        let whole = |hit: &Hit| {
+            let found = hit.why.iter().find(|why| why.feature == WORDS_FOUND);
+            found.is_some_and(|why| why.value >= ALL_WORDS)
+        };
+        hits.into_iter()
+            .map(|hit| Match {
+                whole: whole(&hit),
+                id: hit.id,
+            })
+            .collect()
+    }
+
+    fn hybrid(&self, query: &Query, most: usize) -> Results {
         let corrections = self.corrections(&query.text);
         let mut need = Need::corrected(&query.text, &corrections);
         let vector = self.vector(query, &mut need);
@@ -87,29 +107,29 @@ impl Index {
             .and_then(|mut pool| pool.pop())
             .unwrap_or_default();
         let candidates = self.candidates(&asked, &mut scratch);
-        let terms = Terms {
-            scores: &scratch.scores,
-            masks: &scratch.masks,
-        };
+        let yardstick = Yardstick::of(self, &asked);
         let mut scored: Vec<Scored> = candidates
             .iter()
-            .filter_map(|slot| self.scored(&asked, &terms, *slot))
+            .filter_map(|slot| self.scored(&asked, &yardstick, &scratch.sums, *slot))
             .collect();
-        if let Ok(mut pool) = self.scratch.lock() {
-            pool.push(scratch);
-        }
         features::judge(&asked, &mut scored);
         self.sort(&asked, &mut scored);
         let facets = query
             .facets
             .then(|| super::facets::count(scored.iter().filter_map(|one| self.entry(one.slot))));
+        let considered = scored.len();
+        let hits = self.hits(&asked, &yardstick, &scratch.sums, scored, most);
+        drop(yardstick);
+        if let Ok(mut pool) = self.scratch.lock() {
+            pool.push(scratch);
+        }
         Results {
-            considered: scored.len(),
-            hits: self.hits(&asked, scored),
-            corrections: asked.wanted.corrections.clone(),
-            facets: facets.unwrap_or_default(),
+            considered,
+            hits,
             understood: asked.need.in_words(),
             meaning: asked.vector.is_some(),
+            corrections: asked.wanted.corrections,
+            facets: facets.unwrap_or_default(),
         }
     }
 
@@ -176,13 +196,16 @@ impl Index {
         } else {
             self.accumulate(&asked.wanted, scratch);
             let weighed = |light: &Light, slot: Slot| {
-                let score = scratch.scores.get(slot as usize).copied().unwrap_or(0.0);
-                score * (1.0 - PRIOR_SHARE + PRIOR_SHARE * light.prior)
+                let sum = scratch.sums.get(slot as usize);
+                sum.map_or(0.0, |sum| sum.score) * (1.0 - PRIOR_SHARE + PRIOR_SHARE * light.prior)
             };
             self.best_by(asked, weighed, BY_WORDS)
         };
         if let Some(vector) = &asked.vector {
-            slots.extend(self.vectors.nearest(vector, BY_MEANING));
+            slots.extend(
+                self.vectors
+                    .nearest(vector, BY_MEANING, &mut scratch.distances),
+            );
         }
         slots.extend(self.named(&asked.query.text));
         slots.sort_unstable();
@@ -215,12 +238,9 @@ impl Index {
             let mask = 1_u32.checked_shl(bit).unwrap_or(0);
             let factor = term.weight * term.rarity / 255.0;
             for (slot, impact) in self.inverted.postings(term.number) {
-                if let (Some(score), Some(held)) = (
-                    scratch.scores.get_mut(slot as usize),
-                    scratch.masks.get_mut(slot as usize),
-                ) {
-                    *score += factor * f32::from(impact);
-                    *held |= mask;
+                if let Some(sum) = scratch.sums.get_mut(slot as usize) {
+                    sum.score += factor * f32::from(impact);
+                    sum.mask |= mask;
                 }
             }
         }
@@ -270,11 +290,11 @@ impl Index {
         scratch.clear(self.entries.len());
         self.accumulate(&wanted, &mut scratch);
         let scored = scratch
-            .scores
+            .sums
             .iter()
             .zip(0..)
-            .filter(|(score, _)| **score > 0.0);
-        self.plain(query, scored.map(|(score, slot)| (*score, slot)).collect())
+            .filter(|(sum, _)| sum.score > 0.0);
+        self.plain(query, scored.map(|(sum, slot)| (sum.score, slot)).collect())
     }
 
     /// The cosine of sentence vectors, for comparison.

@@ -3,7 +3,7 @@
 //! The smallest hashes of a union are drawn from both sides alike, so the share of them that both have estimates the
 //! overlap (Broder, "On the resemblance and containment of documents", 1997).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::postings::Slot;
 
@@ -27,7 +27,7 @@ struct Held {
 #[derive(Default)]
 pub(crate) struct Sketches {
     keys: HashMap<u64, Vec<Slot>>,
-    held: BTreeMap<Slot, Held>,
+    held: Vec<Option<Held>>,
 }
 
 /// The share of the smallest hashes of both that both have.
@@ -86,12 +86,12 @@ impl Sketches {
             let earlier = |held: &Held| {
                 let of_other = held
                     .original
-                    .and_then(|slot| self.held.get(&slot))
+                    .and_then(|slot| self.at(slot))
                     .map(|original| &original.age);
                 held.age > age && of_other.is_none_or(|original| *original > age)
             };
-            if self.held.get(&other).is_some_and(earlier)
-                && let Some(held) = self.held.get_mut(&other)
+            if self.at(other).is_some_and(earlier)
+                && let Some(held) = self.at_mut(other)
             {
                 held.original = Some(slot);
             }
@@ -104,11 +104,25 @@ impl Sketches {
             age,
             original,
         };
-        self.held.insert(slot, held);
+        let at = slot as usize;
+        if self.held.len() <= at {
+            self.held.resize_with(at + 1, || None);
+        }
+        if let Some(place) = self.held.get_mut(at) {
+            *place = Some(held);
+        }
+    }
+
+    fn at(&self, slot: Slot) -> Option<&Held> {
+        self.held.get(slot as usize)?.as_ref()
+    }
+
+    fn at_mut(&mut self, slot: Slot) -> Option<&mut Held> {
+        self.held.get_mut(slot as usize)?.as_mut()
     }
 
     pub(crate) fn remove(&mut self, slot: Slot) {
-        let Some(gone) = self.held.remove(&slot) else {
+        let Some(gone) = self.held.get_mut(slot as usize).and_then(Option::take) else {
             return;
         };
         for key in gone.sketch.iter().take(KEYS) {
@@ -120,16 +134,12 @@ impl Sketches {
             }
         }
         for copy in self.near(&gone.sketch) {
-            let Some(held) = self
-                .held
-                .get(&copy)
-                .filter(|held| held.original == Some(slot))
-            else {
+            let Some(held) = self.at(copy).filter(|held| held.original == Some(slot)) else {
                 continue;
             };
             let near = self.near(&held.sketch);
             let original = self.oldest(&near, &held.age);
-            if let Some(held) = self.held.get_mut(&copy) {
+            if let Some(held) = self.at_mut(copy) {
                 held.original = original;
             }
         }
@@ -137,7 +147,7 @@ impl Sketches {
 
     /// The oldest model of which this one is a near copy.
     pub(crate) fn original(&self, slot: Slot) -> Option<Slot> {
-        self.held.get(&slot)?.original
+        self.at(slot)?.original
     }
 
     fn near(&self, sketch: &[u64]) -> Vec<Slot> {
@@ -151,8 +161,7 @@ impl Sketches {
         found.sort_unstable();
         found.dedup();
         found.retain(|slot| {
-            self.held
-                .get(slot)
+            self.at(*slot)
                 .is_some_and(|held| overlap(&held.sketch, sketch) >= NEAR)
         });
         found
@@ -161,7 +170,7 @@ impl Sketches {
     fn oldest(&self, near: &[Slot], than: &Age) -> Option<Slot> {
         let older = near
             .iter()
-            .filter_map(|slot| Some((&self.held.get(slot)?.age, *slot)));
+            .filter_map(|slot| Some((&self.at(*slot)?.age, *slot)));
         older
             .filter(|(age, _)| *age < than)
             .min()

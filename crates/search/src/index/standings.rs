@@ -3,7 +3,7 @@
 //! A standing is a share of the committed values that it beats, so that one absurd value moves nothing; what publishers
 //! say of themselves is placed among the committed, and adds nothing to what others are measured by.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use super::postings::Slot;
 use crate::document::{Document, Evaluation};
@@ -17,10 +17,31 @@ struct Column {
     claimed: Vec<(u64, Slot)>,
 }
 
+/// Texts with numbers, which stay the same while the index lives.
+#[derive(Default)]
+struct Numbered {
+    numbers: HashMap<Box<str>, u32>,
+    texts: Vec<Box<str>>,
+}
+
+impl Numbered {
+    fn number(&mut self, text: &str) -> u32 {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let number = self.texts.len() as u32;
+        self.numbers.insert(text.into(), number);
+        self.texts.push(text.into());
+        number
+    }
+}
+
 /// All columns.
 #[derive(Default)]
 pub(crate) struct Standings {
-    columns: BTreeMap<String, Column>,
+    datasets: Numbered,
+    names: Numbered,
+    columns: Vec<Column>,
 }
 
 /// A data set's name without what people write differently.
@@ -32,33 +53,14 @@ pub(crate) fn dataset_key(dataset: &str) -> String {
 /// One measurement, read.
 #[derive(Clone)]
 pub(crate) struct Measured {
-    /// Data set and metric.
-    column: String,
-    /// The data set's name without what people write differently.
-    pub dataset: String,
+    /// The number of data set and metric.
+    column: u32,
+    /// The number of the data set.
+    pub dataset: u32,
     pub task: Option<Concept>,
     goodness: u64,
     /// Whether someone other than the publisher committed to it.
     pub vouched: bool,
-}
-
-impl Measured {
-    /// The measurements of a document, in its order.
-    pub(crate) fn all(document: &Document) -> Vec<Self> {
-        let space = document.id.split_once('/').unwrap_or_default().0;
-        let lexicon = Lexicon::shared();
-        let one = |evaluation: &Evaluation| {
-            let dataset = dataset_key(&evaluation.dataset);
-            Self {
-                column: format!("{dataset} {}", text::squashed(&evaluation.metric)),
-                dataset,
-                task: lexicon.concept(&evaluation.task),
-                goodness: goodness(evaluation),
-                vouched: evaluation.committed && !evaluation.by.eq_ignore_ascii_case(space),
-            }
-        };
-        document.evaluations.iter().map(one).collect()
-    }
 }
 
 /// A value as a number that is larger for better values, percentages as fractions where less than one is usual.
@@ -81,35 +83,69 @@ fn goodness(evaluation: &Evaluation) -> u64 {
 }
 
 impl Standings {
-    pub(crate) fn insert(&mut self, slot: Slot, all: &[Measured]) {
-        for measured in all {
-            let column = self.columns.entry(measured.column.clone()).or_default();
-            let list = column.list(measured.vouched);
+    /// Enters the measurements of a document; gives them in its order.
+    pub(crate) fn insert(&mut self, slot: Slot, document: &Document) -> Vec<Measured> {
+        let space = document.id.split_once('/').unwrap_or_default().0;
+        let all: Vec<Measured> = document
+            .evaluations
+            .iter()
+            .map(|evaluation| self.read(evaluation, space))
+            .collect();
+        for measured in &all {
             let value = (measured.goodness, slot);
-            let at = list.partition_point(|held| *held < value);
-            list.insert(at, value);
+            if let Some(column) = self.columns.get_mut(measured.column as usize) {
+                let list = column.list(measured.vouched);
+                let at = list.partition_point(|held| *held < value);
+                list.insert(at, value);
+            }
+        }
+        all
+    }
+
+    fn read(&mut self, evaluation: &Evaluation, space: &str) -> Measured {
+        let dataset = dataset_key(&evaluation.dataset);
+        let column = format!("{dataset} {}", text::squashed(&evaluation.metric));
+        let column = self.names.number(&column);
+        if self.columns.len() <= column as usize {
+            self.columns
+                .resize_with(column as usize + 1, Column::default);
+        }
+        Measured {
+            column,
+            dataset: self.datasets.number(&dataset),
+            task: Lexicon::shared().concept(&evaluation.task),
+            goodness: goodness(evaluation),
+            vouched: evaluation.committed && !evaluation.by.eq_ignore_ascii_case(space),
         }
     }
 
     pub(crate) fn remove(&mut self, slot: Slot, all: &[Measured]) {
         for measured in all {
-            let Some(column) = self.columns.get_mut(&measured.column) else {
+            let Some(column) = self.columns.get_mut(measured.column as usize) else {
                 continue;
             };
             let list = column.list(measured.vouched);
             if let Ok(at) = list.binary_search(&(measured.goodness, slot)) {
                 list.remove(at);
             }
-            if column.committed.is_empty() && column.claimed.is_empty() {
-                self.columns.remove(&measured.column);
-            }
         }
+    }
+
+    /// How many data sets have a number.
+    pub(crate) fn datasets(&self) -> usize {
+        self.datasets.texts.len()
+    }
+
+    /// A data set's name without what people write differently.
+    pub(crate) fn dataset(&self, number: u32) -> &str {
+        let text = self.datasets.texts.get(number as usize);
+        text.map_or("", |text| text)
     }
 
     /// The share of values that this one beats, half of those that it equals, drawn to the middle when there are few: 0
     /// to 1.
     pub(crate) fn standing(&self, measured: &Measured) -> f32 {
-        let Some(column) = self.columns.get(&measured.column) else {
+        let Some(column) = self.columns.get(measured.column as usize) else {
             return 0.5;
         };
         let list = if column.committed.is_empty() {

@@ -52,24 +52,23 @@ impl Vectors {
     }
 
     /// The documents whose signs are nearest, `most` at most; documents at one distance come all or none, so that their
-    /// numbering cannot show.
-    pub(crate) fn nearest(&self, query: &Vector, most: usize) -> Vec<Slot> {
+    /// numbering cannot show. What is in `distances` is overwritten.
+    pub(crate) fn nearest(
+        &self,
+        query: &Vector,
+        most: usize,
+        distances: &mut Vec<u16>,
+    ) -> Vec<Slot> {
         let code = signs(query);
         let mut counts = [0_usize; DIMENSIONS + 1];
-        let distances: Vec<u16> = self
-            .signs
-            .iter()
-            .zip(&self.present)
-            .map(|(signs, present)| {
-                let distance: u32 = signs
-                    .iter()
-                    .zip(&code)
-                    .map(|(a, b)| (a ^ b).count_ones())
-                    .sum();
-                if *present { distance as u16 } else { u16::MAX }
-            })
-            .collect();
-        for distance in &distances {
+        distances.clear();
+        let all = self.signs.iter().zip(&self.present);
+        distances.extend(all.map(|(signs, present)| {
+            let differing = signs.iter().zip(&code).map(|(a, b)| (a ^ b).count_ones());
+            let distance: u32 = differing.sum();
+            if *present { distance as u16 } else { u16::MAX }
+        }));
+        for distance in distances.iter() {
             if let Some(count) = counts.get_mut(usize::from(*distance)) {
                 *count += 1;
             }

@@ -30,6 +30,8 @@ pub(super) struct Wanted {
     pub(super) full: bool,
     card: bool,
     config: bool,
+    /// Whether files that can run code are named, in the client's own form.
+    security: bool,
 }
 
 impl Wanted {
@@ -57,6 +59,7 @@ impl Wanted {
             full: query.says("full"),
             card: query.says("cardData") || query.says("full"),
             config: query.says("config"),
+            security: query.says("securityStatus"),
         }
     }
 
@@ -115,7 +118,7 @@ pub(super) fn describe(
     let downloads = hub.downloads(&at.repository.key());
     for (field, value) in [
         ("author", json!(at.repository.namespace())),
-        ("sha", json!(at.commit.short())),
+        ("sha", json!(at.shown())),
         ("lastModified", json!(rfc3339(commit.date_ms))),
         ("createdAt", json!(rfc3339(at.repository.created_ms))),
         ("private", json!(false)),
@@ -139,6 +142,7 @@ pub(super) fn describe(
         ),
     );
     put("cardData", wanted.card, json!(facts.card));
+    put("securityRepoStatus", wanted.security, issues(facts));
     if at.repository.kind == Kind::Model {
         model_fields(facts, wanted, &mut fields);
     }
@@ -146,7 +150,11 @@ pub(super) fn describe(
         fields.insert("siblings".into(), json!(siblings(hub, at, wanted.blobs)?));
     }
     if wanted.expand.is_none() || wanted.wants("assay", false) {
-        fields.insert("assay".into(), own_fields(at, facts, downloads));
+        let mut own = own_fields(at, facts, downloads);
+        if let Some(own) = own.as_object_mut() {
+            own.insert("copies".into(), json!(hub.copies(&at.revision)));
+        }
+        fields.insert("assay".into(), own);
     }
     Ok(Value::Object(fields))
 }
@@ -199,6 +207,18 @@ fn base_models(facts: &Facts) -> Option<Value> {
     (!bases.is_empty()).then(|| json!({"relation": relation, "models": bases}))
 }
 
+/// Files that can run code, and those of which it cannot be told.
+fn issues(facts: &Facts) -> Value {
+    let level = |paths: &[String], level: &str| -> Vec<Value> {
+        let each = paths.iter();
+        each.map(|path| json!({"path": path, "level": level}))
+            .collect()
+    };
+    let mut issues = level(&facts.executable, "unsafe");
+    issues.extend(level(&facts.unclear, "suspicious"));
+    json!({"scansDone": true, "filesWithIssues": issues})
+}
+
 /// What only this network says.
 fn own_fields(at: &At, facts: &Facts, downloads: u64) -> Value {
     json!({
@@ -207,7 +227,10 @@ fn own_fields(at: &At, facts: &Facts, downloads: u64) -> Value {
         "publisher": at.repository.publisher,
         "downloadsUnverified": downloads,
         "evaluationsUnverified": facts.card().evaluations().is_some(),
-        "hasModelSignature": facts.has_signature,
+        "hasModelSignature": facts.signature.is_some(),
+        "signature": facts.signature,
+        "executable": facts.executable,
+        "imported": facts.imported,
         "cardError": facts.card_error,
         "warnings": facts.warnings(&at.repository.id()),
     })

@@ -35,7 +35,18 @@ pub(super) async fn list(
         let wanted = Wanted::of_many(&query);
         let most = if wanted.full { MAX_FULL } else { MAX_PAGE };
         let rows = limit(&query, PAGE, most)?;
-        let (filter, sort) = (Filter::parse(&query)?, Sort::parse(query.first("sort"))?);
+        let mut filter = Filter::parse(&query)?;
+        let mut sort = Sort::parse(query.first("sort"))?;
+        let searched = query.first("search").unwrap_or("");
+        if !filter.search.is_empty() {
+            if !is_name(searched) {
+                filter.found = hub.finder.matches(kind, searched);
+            }
+            // Who searches and names no order wants what fits best.
+            if query.first("sort").is_none_or(str::is_empty) {
+                sort = Sort::Relevance;
+            }
+        }
         let cursor = query.first("cursor").map(Cursor::parse).transpose()?;
         let (ids, next) = hub.with_summaries(kind, |all| {
             let (found, next) = page(all, &filter, sort, cursor.as_ref(), rows);
@@ -71,6 +82,12 @@ pub(super) async fn list(
         Ok((headers, Json(shown)))
     })
     .await
+}
+
+/// Whether what is searched is written as a name: clients that look for a repository by a part of its id expect no others.
+fn is_name(searched: &str) -> bool {
+    let searched = searched.trim();
+    searched.contains(['-', '_', '.', '/']) && !searched.contains(char::is_whitespace)
 }
 
 pub(super) async fn model_tags(State(hub): Shared) -> Json<BTreeMap<&'static str, Vec<Value>>> {

@@ -7,13 +7,14 @@ use super::{
 use crate::hub::{
     ApiError, At, Hub,
     catalogue::{Depth, Listed},
+    safety::{Found, Judgement},
 };
 use assay_hub::{
     CommitId, Fault, TreePath,
     listing::limit,
     query::{Query, encode, encode_path},
     time::rfc3339,
-    wire::{CommitRow, Large, LastCommit, PathsBody, TreeRow},
+    wire::{CommitRow, Large, LastCommit, PathsBody, SecurityStatus, TreeRow},
 };
 use axum::{
     Json,
@@ -71,7 +72,7 @@ pub(super) async fn list(
                 "/api/{}/{}/tree/{}{}",
                 at.repository.kind.plural(),
                 at.repository.id(),
-                at.commit.short(),
+                at.shown(),
                 folder.map_or(String::new(), |folder| format!(
                     "/{}",
                     encode_path(folder.as_str())
@@ -116,6 +117,11 @@ fn shown(hub: &Hub, at: &At, rows: Vec<Listed>, expand: bool) -> Result<Vec<Tree
     } else {
         HashMap::new()
     };
+    let files = rows.iter().filter_map(|row| match row {
+        Listed::File(_, entry) => Some(entry),
+        Listed::Folder(..) => None,
+    });
+    let mut judged = hub.judge_all(files)?.into_iter();
     let mut shown = Vec::with_capacity(rows.len());
     for row in rows {
         let last_commit = last.remove(row.path());
@@ -128,10 +134,17 @@ fn shown(hub: &Hub, at: &At, rows: Vec<Listed>, expand: bool) -> Result<Vec<Tree
             },
             Listed::File(path, entry) => {
                 let lfs = Large::of(&entry);
+                let judgement = judged.next().flatten();
+                let is_code = judgement
+                    .as_ref()
+                    .is_some_and(|judgement| judgement.found == Found::Code);
                 let xet = match &lfs {
-                    Some(_) => hub.store.stored(&entry.blob)?.and_then(|stored| stored.xet),
-                    None => None,
+                    Some(_) if !is_code => {
+                        hub.store.stored(&entry.blob)?.and_then(|stored| stored.xet)
+                    }
+                    _ => None,
                 };
+                let security = (expand || is_code).then(|| Box::new(security(judgement.as_ref())));
                 TreeRow::File {
                     path,
                     size: entry.size,
@@ -140,11 +153,28 @@ fn shown(hub: &Hub, at: &At, rows: Vec<Listed>, expand: bool) -> Result<Vec<Tree
                     xet_hash: xet.map(|hash| hash.to_string()),
                     blake3: entry.blob,
                     last_commit,
+                    security_file_status: security,
                 }
             }
         });
     }
     Ok(shown)
+}
+
+/// What a file's bytes say of code in it, as clients read it.
+fn security(judgement: Option<&Judgement>) -> SecurityStatus {
+    let (status, why) = match judgement {
+        Some(Judgement { found, why }) => (
+            match found {
+                Found::Data => "safe",
+                Found::Code => "unsafe",
+                Found::Unknown => "unknown",
+            },
+            why.clone(),
+        ),
+        None => ("unscanned", "the content is not on this hub".into()),
+    };
+    SecurityStatus::of(status, why)
 }
 
 /// The commit that last changed each row, as far as it is among the last ones.

@@ -122,7 +122,8 @@ pub(super) async fn commit(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Committed>, ApiError> {
-    let repository = target.repository(&hub)?;
+    let creates = query.says("create");
+    let (repository, is_first) = hub.repository_or_new(target.kind()?, &target.id(), creates)?;
     let grant = hub.writer(&headers, repository.publisher)?;
     if query.says("create_pr") {
         return Err(ApiError::bad_request(
@@ -146,7 +147,7 @@ pub(super) async fn commit(
         branch,
         header,
         steps: incoming.steps,
-        is_first: false,
+        is_first,
     };
     let made = hub.commit(draft, &grant).await?;
     let short = made.commit.short();
@@ -259,7 +260,7 @@ impl Incoming {
                 return Ok(());
             }
             Operation::LargeFile { path, sha256, size } => {
-                let stored = hub.store.find_sha256(&sha256)?.ok_or_else(|| {
+                let stored = hub.uploaded(&sha256)?.ok_or_else(|| {
                     let path = quoted(path.as_str());
                     ApiError::bad_request(format!(
                         "`{path}`: the content {sha256} was not uploaded to this hub"

@@ -8,7 +8,7 @@ use super::{
 use crate::Error;
 use assay_blob::BlobId;
 use assay_hub::{
-    Commit, Handle,
+    Handle,
     policy::{Refusal, Signed, Subject},
 };
 use assay_receipt::{Account, RevisionId};
@@ -261,49 +261,6 @@ impl Catalogue {
                 .insert(*revision.as_bytes(), facts)
                 .map_err(boxed)?;
             Ok(())
-        })
-    }
-
-    /// The blobs that revisions and commits of this catalogue need; what is not among them may be collected, unless it
-    /// is younger than an upload takes.
-    ///
-    /// # Errors
-    /// [`Error::Catalogue`].
-    pub fn pinned(&self) -> Result<HashSet<BlobId>, Error> {
-        self.read(|read| {
-            let mut pinned = HashSet::new();
-            for row in read
-                .open_table(super::ENTRIES)
-                .map_err(boxed)?
-                .iter()
-                .map_err(boxed)?
-            {
-                let (_, row) = row.map_err(boxed)?;
-                if let Some(entry::Entry::File(file)) = entry::decode(row.value()) {
-                    pinned.insert(file.blob);
-                }
-            }
-            for row in read
-                .open_table(super::REVISIONS)
-                .map_err(boxed)?
-                .iter()
-                .map_err(boxed)?
-            {
-                let (_, row) = row.map_err(boxed)?;
-                pinned.insert(BlobId::from_bytes(row.value().0));
-            }
-            for row in read
-                .open_table(super::COMMITS)
-                .map_err(boxed)?
-                .iter()
-                .map_err(boxed)?
-            {
-                let (_, row) = row.map_err(boxed)?;
-                pinned.insert(BlobId::of(row.value()));
-                let commit = Commit::from_canonical(row.value()).ok();
-                pinned.extend(commit.map(|commit| commit.tree));
-            }
-            Ok(pinned)
         })
     }
 

@@ -162,6 +162,8 @@ pub struct Located {
     pub commit: CommitId,
     /// The commit's revision.
     pub revision: RevisionId,
+    /// Whether files that can run code are asked for, too.
+    pub with_code: bool,
     /// Where the file lies.
     pub path: TreePath,
     /// The file.
@@ -171,7 +173,10 @@ pub struct Located {
 impl Located {
     /// The commit as clients see it, 40 hex digits.
     pub fn short(&self) -> ShortId {
-        self.commit.short()
+        match self.with_code {
+            true => self.commit.with_code(),
+            false => self.commit.short(),
+        }
     }
 }
 

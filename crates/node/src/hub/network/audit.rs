@@ -12,9 +12,9 @@ use crate::{
     hub_registry::{self, Finding, Outcome, Question},
 };
 use alloy_primitives::{B256, keccak256};
-use assay_blob::Challenge;
-use assay_hub::{FileEntry, placement};
-use assay_receipt::RevisionId;
+use assay_blob::{BlobId, Challenge};
+use assay_hub::placement::Share;
+use assay_receipt::{NodeAddress, RevisionId};
 use std::{sync::Arc, time::Duration};
 
 /// An outcome that was recorded is recorded again after this, though nothing changed.
@@ -59,55 +59,74 @@ async fn audit_next(hub: &Arc<Hub>, link: &Arc<Link>, turn: usize) -> Result<(),
         return Ok(());
     };
     let (seed_block, block_hash) = hub_registry::seed_block(&link.rpc).await?;
-    let Some(file) = choose(hub, link, peer, *revision, block_hash).await? else {
+    let Some((blob, size)) = choose(hub, link, peer, *revision, block_hash).await? else {
         return Ok(());
     };
     let question = Question {
         hub: peer.hub,
-        blob: file.blob,
-        size: file.size,
+        blob,
+        size,
         seed_block,
     };
     let (seen, evidence) = ask(link, peer, *revision, &question, block_hash).await?;
     conclude(link, *revision, question, seen, evidence).await
 }
 
-/// A file of the revision that the hub should keep; which one, the block says. Larger files are asked for more often.
+/// A blob with its size, bytes, that the hub should keep for the revision: a file, or a piece of one. Which one, the
+/// block says. Larger ones are asked for more often.
 async fn choose(
     hub: &Arc<Hub>,
     link: &Arc<Link>,
     peer: &Peer,
     revision: RevisionId,
     block: B256,
-) -> Result<Option<FileEntry>, Error> {
-    let keepers = link.keepers(hub.operator);
-    let (catalogue, copies, peer_hub) = (Arc::clone(hub), link.participation.copies, peer.hub);
-    let looked = tokio::task::spawn_blocking(move || catalogue.catalogue.tree(&revision)).await;
-    let tree = looked.map_err(|_| Error::PartEnded("a look at the catalogue"))??;
-    let kept: Vec<FileEntry> = tree
-        .files()
-        .values()
-        .filter(|entry| {
-            entry.size <= replicate::SMALL_BYTES
-                || placement::keeps(peer_hub, &entry.blob, &keepers, copies)
-        })
-        .copied()
-        .collect();
-    let weight = |entry: &FileEntry| u128::from(entry.size).saturating_add(1);
-    let total = kept.iter().map(weight).sum::<u128>();
+) -> Result<Option<(BlobId, u64)>, Error> {
+    let (hub, by, peer_hub) = (Arc::clone(hub), Arc::clone(link), peer.hub);
+    let looked = tokio::task::spawn_blocking(move || kept(&hub, &by, peer_hub, revision)).await;
+    let kept = looked.map_err(|_| Error::PartEnded("a look at the catalogue"))??;
+    let weight = |size: u64| u128::from(size).saturating_add(1);
+    let total = kept.iter().map(|(_, size)| weight(*size)).sum::<u128>();
     let drawn = keccak256([block.as_slice(), revision.as_bytes(), peer_hub.as_bytes()].concat());
     let (low, _) = drawn.0.split_at(16);
     let number = low
         .iter()
         .fold(0u128, |sum, byte| sum << 8 | u128::from(*byte));
     let mut left = number.checked_rem(total).unwrap_or(0);
-    for entry in kept {
-        match left.checked_sub(weight(&entry)) {
+    for (blob, size) in kept {
+        match left.checked_sub(weight(size)) {
             Some(rest) => left = rest,
-            None => return Ok(Some(entry)),
+            None => return Ok(Some((blob, size))),
         }
     }
     Ok(None)
+}
+
+/// What a hub should keep for a revision, as far as this one knows its names: of a file in pieces, only once its
+/// manifest was proven here.
+fn kept(
+    hub: &Hub,
+    link: &Link,
+    of: NodeAddress,
+    revision: RevisionId,
+) -> Result<Vec<(BlobId, u64)>, Error> {
+    let keepers = link.keepers(hub.operator);
+    let mut kept = Vec::new();
+    for entry in hub.catalogue.tree(&revision)?.files().values() {
+        match link.share(of, entry, &keepers) {
+            Share::Nothing => {}
+            Share::Whole => kept.push((entry.blob, entry.size)),
+            Share::Pieces(code, places) => {
+                let Some(manifest) = link.notebook.manifest(&entry.blob, code)? else {
+                    continue;
+                };
+                let pieces = places
+                    .iter()
+                    .filter_map(|place| manifest.pieces.get(*place));
+                kept.extend(pieces.map(|piece| (*piece, manifest.piece_bytes())));
+            }
+        }
+    }
+    Ok(kept)
 }
 
 /// Asks, and judges the answer: what was seen, and the digest of what can be shown for it.

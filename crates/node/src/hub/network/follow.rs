@@ -6,6 +6,7 @@
 use super::{AFTER_FAILURE, Link, notebook::Waiting};
 use crate::{
     Error,
+    fetch::locked,
     hub::{
         Hub,
         catalogue::{NewCommit, RefMove, RepositoryKey, Revision},
@@ -17,7 +18,8 @@ use crate::{
 use assay_hub::{Commit, CommitId, Handle, Inventory, Kind, Manifest, Name, RefName};
 use assay_receipt::Account;
 use std::{
-    sync::Arc,
+    collections::HashMap,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -66,6 +68,29 @@ pub async fn run(hub: Arc<Hub>, link: Arc<Link>) {
         if page.caught_up {
             tokio::time::sleep(PAUSE).await;
         }
+    }
+}
+
+/// The refs that this hub moved itself, each with the height of the block that has its last move. They are shown at once;
+/// events of earlier moves, which are read later, must not take a ref back.
+#[derive(Debug, Default)]
+pub struct OwnMoves(Mutex<HashMap<(RepositoryKey, RefName), u64>>);
+
+impl OwnMoves {
+    /// Notes a move that is final since the block of this height.
+    pub fn put(&self, moved: &RefMove, height: u64) {
+        locked(&self.0).insert((moved.repository.clone(), moved.name.clone()), height);
+    }
+
+    /// Whether a move of that height came before what this hub did.
+    fn is_older(&self, key: &RepositoryKey, name: &RefName, height: u64) -> bool {
+        let of = (key.clone(), name.clone());
+        locked(&self.0).get(&of).is_some_and(|own| height < *own)
+    }
+
+    /// Forgets what this hub did of a ref, once it has followed the chain as far.
+    fn reached(&self, key: &RepositoryKey, name: &RefName) {
+        locked(&self.0).remove(&(key.clone(), name.clone()));
     }
 }
 
@@ -124,6 +149,10 @@ async fn apply_move(
         return Ok(());
     };
     let _turn = hub.turn(&key).await;
+    if link.own_moves.is_older(&key, &name, height) {
+        return Ok(());
+    }
+    link.own_moves.reached(&key, &name);
     let Some(head) = moved.head else {
         let away = RefMove {
             repository: key.clone(),
@@ -208,13 +237,19 @@ async fn enter(hub: &Arc<Hub>, link: &Arc<Link>, to: &Waiting) -> Result<(), Err
     let Ok(name) = RefName::from_registered(&to.reference) else {
         return Ok(());
     };
+    if link.own_moves.is_older(&key, &name, to.height) {
+        return Ok(());
+    }
     let moved = RefMove {
         repository: key.clone(),
         name,
         to: Some(to.commit),
     };
     commits.reverse();
-    hub.catalogue.enter(&commits, &[moved])?;
+    {
+        let _reaching = hub.collecting.read().await;
+        hub.catalogue.enter(&commits, &[moved])?;
+    }
     renew(hub, &key)?;
     link.wanted.notify_one();
     Ok(())

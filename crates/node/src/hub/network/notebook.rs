@@ -2,11 +2,12 @@
 
 use super::{Observation, notebook_in};
 use crate::{Error, hub::RepositoryKey};
+use assay_blob::{BlobId, Code, ErasureManifest};
 use assay_hub::{CommitId, Kind};
 use assay_receipt::{Account, RevisionId};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 /// Memory of the database's cache, bytes.
 const CACHE_BYTES: usize = 8 << 20;
@@ -18,6 +19,15 @@ const WAITING: TableDefinition<'_, (&[u8], &str), &[u8]> = TableDefinition::new(
 type ObservedKey = ([u8; 32], [u8; 20], bool);
 /// What was seen, by revision, hub, and whether it was a lie: JSON of [`Observation`].
 const OBSERVED: TableDefinition<'_, ObservedKey, &[u8]> = TableDefinition::new("observed");
+
+/// Blob, pieces that suffice, pieces.
+type CodedKey = ([u8; 32], u16, u16);
+/// Canonical bytes of the manifests that this hub has proven, by what they are of.
+const CODED: TableDefinition<'_, CodedKey, &[u8]> = TableDefinition::new("coded");
+/// Piece and the blob of which it is one.
+const PIECE_OF: TableDefinition<'_, ([u8; 32], [u8; 32]), ()> = TableDefinition::new("piece-of");
+/// Blob that this hub has without having to keep it, and when it came, milliseconds since the Unix epoch.
+const FETCHED: TableDefinition<'_, [u8; 32], u64> = TableDefinition::new("fetched");
 
 /// A move to a commit that is not here yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +83,9 @@ impl Notebook {
         write.open_table(POSITION).map_err(failed)?;
         write.open_table(WAITING).map_err(failed)?;
         write.open_table(OBSERVED).map_err(failed)?;
+        write.open_table(CODED).map_err(failed)?;
+        write.open_table(PIECE_OF).map_err(failed)?;
+        write.open_table(FETCHED).map_err(failed)?;
         write.commit().map_err(failed)?;
         Ok(Self(database))
     }
@@ -183,4 +196,145 @@ impl Notebook {
         }
         Ok(all)
     }
+
+    /// Writes down a manifest that this hub made, or by which it rebuilt the blob.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`].
+    pub fn put_manifest(&self, manifest: &ErasureManifest) -> Result<(), Error> {
+        let write = self.0.begin_write().map_err(failed)?;
+        {
+            let mut coded = write.open_table(CODED).map_err(failed)?;
+            let key = coded_key(&manifest.blob, manifest.code);
+            coded
+                .insert(key, manifest.encode().as_slice())
+                .map_err(failed)?;
+            let mut pieces = write.open_table(PIECE_OF).map_err(failed)?;
+            for piece in &manifest.pieces {
+                let key = (*piece.as_bytes(), *manifest.blob.as_bytes());
+                pieces.insert(key, ()).map_err(failed)?;
+            }
+        }
+        write.commit().map_err(failed)
+    }
+
+    /// The manifest of a blob in a code, if it was proven here.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`].
+    pub fn manifest(&self, blob: &BlobId, code: Code) -> Result<Option<ErasureManifest>, Error> {
+        let read = self.0.begin_read().map_err(failed)?;
+        let table = read.open_table(CODED).map_err(failed)?;
+        let row = table.get(coded_key(blob, code)).map_err(failed)?;
+        row.map(|row| parsed(row.value())).transpose()
+    }
+
+    /// Every manifest of a blob that was proven here, one for each code that it ever had.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`].
+    pub fn manifests(&self, blob: &BlobId) -> Result<Vec<ErasureManifest>, Error> {
+        let read = self.0.begin_read().map_err(failed)?;
+        let table = read.open_table(CODED).map_err(failed)?;
+        let name = *blob.as_bytes();
+        let range = (name, 0, 0)..=(name, u16::MAX, u16::MAX);
+        let rows = table.range(range).map_err(failed)?;
+        rows.map(|row| parsed(row.map_err(failed)?.1.value()))
+            .collect()
+    }
+
+    /// Every blob of which there are manifests.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`].
+    pub fn coded(&self) -> Result<Vec<BlobId>, Error> {
+        let read = self.0.begin_read().map_err(failed)?;
+        let table = read.open_table(CODED).map_err(failed)?;
+        let mut blobs = Vec::new();
+        for row in table.iter().map_err(failed)? {
+            let (key, _) = row.map_err(failed)?;
+            blobs.push(BlobId::from_bytes(key.value().0));
+        }
+        blobs.dedup();
+        Ok(blobs)
+    }
+
+    /// Forgets the manifests of a blob.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`].
+    pub fn forget_manifests(&self, blob: &BlobId) -> Result<(), Error> {
+        let manifests = self.manifests(blob)?;
+        let write = self.0.begin_write().map_err(failed)?;
+        {
+            let mut coded = write.open_table(CODED).map_err(failed)?;
+            let mut pieces = write.open_table(PIECE_OF).map_err(failed)?;
+            for manifest in manifests {
+                coded
+                    .remove(coded_key(blob, manifest.code))
+                    .map_err(failed)?;
+                for piece in &manifest.pieces {
+                    let key = (*piece.as_bytes(), *blob.as_bytes());
+                    pieces.remove(key).map_err(failed)?;
+                }
+            }
+        }
+        write.commit().map_err(failed)
+    }
+
+    /// The blobs of which a blob is a piece.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`].
+    pub fn is_piece_of(&self, piece: &BlobId) -> Result<Vec<BlobId>, Error> {
+        let read = self.0.begin_read().map_err(failed)?;
+        let table = read.open_table(PIECE_OF).map_err(failed)?;
+        let name = *piece.as_bytes();
+        let rows = table
+            .range((name, [0; 32])..=(name, [0xff; 32]))
+            .map_err(failed)?;
+        rows.map(|row| Ok(BlobId::from_bytes(row.map_err(failed)?.0.value().1)))
+            .collect()
+    }
+
+    /// Writes down when blobs came that this hub does not have to keep; forgets all others.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`].
+    pub fn put_fetched(&self, fetched: &HashMap<BlobId, u64>) -> Result<(), Error> {
+        let write = self.0.begin_write().map_err(failed)?;
+        {
+            let mut table = write.open_table(FETCHED).map_err(failed)?;
+            let is_there = |name: &[u8; 32]| fetched.contains_key(&BlobId::from_bytes(*name));
+            table.retain(|name, _| is_there(&name)).map_err(failed)?;
+            for (blob, at_ms) in fetched {
+                table.insert(*blob.as_bytes(), *at_ms).map_err(failed)?;
+            }
+        }
+        write.commit().map_err(failed)
+    }
+
+    /// When blobs came that this hub does not have to keep, milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`].
+    pub fn fetched(&self) -> Result<HashMap<BlobId, u64>, Error> {
+        let read = self.0.begin_read().map_err(failed)?;
+        let table = read.open_table(FETCHED).map_err(failed)?;
+        let rows = table.iter().map_err(failed)?.map(|row| {
+            let (name, at_ms) = row.map_err(failed)?;
+            Ok((BlobId::from_bytes(name.value()), at_ms.value()))
+        });
+        rows.collect()
+    }
+}
+
+fn coded_key(blob: &BlobId, code: Code) -> CodedKey {
+    let count = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
+    (*blob.as_bytes(), count(code.data()), count(code.pieces()))
+}
+
+fn parsed(bytes: &[u8]) -> Result<ErasureManifest, Error> {
+    let parsed = ErasureManifest::parse(bytes);
+    parsed.map_err(|_| Error::Catalogue("an erasure manifest is damaged".into()))
 }

@@ -1,13 +1,17 @@
 //! Keeping what placement gives to this hub, and getting for readers what it does not keep.
 
-use super::{AFTER_FAILURE, Link, Observation, Seen};
+use super::{AFTER_FAILURE, Link, Observation, Seen, pieces};
 use crate::{
     Error, clock,
     fetch::{Fault, Notes},
     hub::{ApiError, Hub, Located},
 };
-use assay_blob::BlobId;
-use assay_hub::{FileEntry, RefName, placement, policy::Subject};
+use assay_blob::{BlobId, Code};
+use assay_hub::{
+    FileEntry, RefName,
+    placement::{self, Keeper, Rule, Share},
+    policy::Subject,
+};
 use assay_receipt::{NodeAddress, RevisionId};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -21,28 +25,45 @@ const MAX_DAMAGED: usize = 1_000;
 /// Keeps what is to be kept, for ever.
 pub async fn run(hub: Arc<Hub>, link: Arc<Link>) {
     loop {
-        match missing(&hub, &link).await {
+        let pause = match missing(&hub, &link).await {
             Ok(missing) => {
-                let mut failed = false;
                 let brought: BTreeSet<RevisionId> =
-                    missing.iter().map(|(revision, _)| *revision).collect();
-                for (revision, entry) in missing {
-                    if let Err(error) = bring(&hub, &link, revision, &entry).await {
-                        tracing::warn!(blob = %entry.blob, %error, "a blob is still missing");
-                        failed = true;
+                    missing.iter().map(|lack| lack.revision).collect();
+                let mut pause = LOOK_EVERY;
+                for lack in missing {
+                    if let Err(error) = bring_lacking(&hub, &link, &lack).await {
+                        tracing::warn!(blob = %lack.entry.blob, %error, "a blob is still missing");
+                        pause = AFTER_FAILURE;
                     }
                 }
                 if let Err(error) = renew(&hub, &brought) {
                     tracing::warn!(%error, "what lists show was not read anew");
                 }
-                let pause = if failed { AFTER_FAILURE } else { LOOK_EVERY };
-                let _ = tokio::time::timeout(pause, link.wanted.notified()).await;
+                pause
             }
             Err(error) => {
                 tracing::error!(%error, "what this hub should keep cannot be listed");
-                tokio::time::sleep(AFTER_FAILURE).await;
+                AFTER_FAILURE
             }
+        };
+        let _ = tokio::time::timeout(pause, link.wanted.notified()).await;
+    }
+}
+
+/// What this hub should keep of a file and does not have.
+struct Lack {
+    revision: RevisionId,
+    entry: FileEntry,
+    /// Its pieces, where it is these and not the whole.
+    pieces: Option<(Code, Vec<usize>)>,
+}
+
+async fn bring_lacking(hub: &Arc<Hub>, link: &Arc<Link>, lack: &Lack) -> Result<(), Error> {
+    match &lack.pieces {
+        Some((code, places)) => {
+            pieces::bring(hub, link, lack.revision, &lack.entry, *code, places).await
         }
+        None => bring(hub, link, lack.revision, &lack.entry).await,
     }
 }
 
@@ -63,51 +84,57 @@ fn renew(hub: &Hub, revisions: &BTreeSet<RevisionId>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What every ref of every repository needs, this hub should keep, and does not have.
-async fn missing(hub: &Arc<Hub>, link: &Arc<Link>) -> Result<Vec<(RevisionId, FileEntry)>, Error> {
+/// What refs reach, this hub should keep, and does not have; small files first.
+async fn missing(hub: &Arc<Hub>, link: &Arc<Link>) -> Result<Vec<Lack>, Error> {
+    if !link.knows_others() {
+        return Ok(Vec::new());
+    }
     let (hub, link) = (Arc::clone(hub), Arc::clone(link));
-    let looked = tokio::task::spawn_blocking(move || {
-        let keepers = link.keepers(hub.operator);
-        let rotted: BTreeSet<BlobId> = hub
-            .store
-            .damaged(MAX_DAMAGED)?
-            .into_iter()
-            .map(|(blob, _)| blob)
-            .collect();
-        let mut seen = BTreeSet::new();
-        let mut missing = Vec::new();
-        for repository in hub.catalogue.repositories()? {
-            for (_, commit) in hub.catalogue.refs(&repository.key())? {
-                let revision = hub.catalogue.commit(&commit)?.revision;
-                if !seen.insert(revision)
-                    || hub.serves(&Subject::Revision { id: revision }).is_err()
-                {
-                    continue;
-                }
-                for entry in hub.catalogue.tree(&revision)?.files().values() {
-                    let keeps = entry.size <= SMALL_BYTES
-                        || placement::keeps(
-                            link.own,
-                            &entry.blob,
-                            &keepers,
-                            link.participation.copies,
-                        );
-                    let is_here = is_stored(&hub, &entry.blob)?;
-                    if (keeps && !is_here) || (is_here && rotted.contains(&entry.blob)) {
-                        missing.push((revision, *entry));
-                    }
-                }
-            }
-        }
-        Ok(missing)
-    });
+    let looked = tokio::task::spawn_blocking(move || look(&hub, &link));
     looked
         .await
         .map_err(|_| Error::PartEnded("a look at the store"))?
 }
 
+fn look(hub: &Hub, link: &Link) -> Result<Vec<Lack>, Error> {
+    let keepers = link.keepers(hub.operator);
+    let rotted = rotted(hub)?;
+    let serves = |id: &RevisionId| hub.serves(&Subject::Revision { id: *id }).is_ok();
+    let mut missing = Vec::new();
+    for (revision, entry) in hub.catalogue.live(serves)?.files.into_values() {
+        if !serves(&revision) {
+            continue;
+        }
+        let is_here = is_stored(hub, &entry.blob)?;
+        let has_rotted = is_here && rotted.contains(&entry.blob);
+        let (lacks, pieces) = match link.share(link.own, &entry, &keepers) {
+            Share::Whole => (!is_here, None),
+            Share::Pieces(code, places) => {
+                let lacking = pieces::lacking(hub, link, &entry.blob, code, &places, &rotted)?;
+                (!lacking.is_empty(), Some((code, lacking)))
+            }
+            Share::Nothing => (false, None),
+        };
+        if lacks || has_rotted {
+            missing.push(Lack {
+                revision,
+                entry,
+                pieces: pieces.filter(|_| lacks),
+            });
+        }
+    }
+    missing.sort_by_key(|lack| lack.entry.size);
+    Ok(missing)
+}
+
+/// Blobs here that are known to have rotted.
+pub(super) fn rotted(hub: &Hub) -> Result<BTreeSet<BlobId>, Error> {
+    let damaged = hub.store.damaged(MAX_DAMAGED)?;
+    Ok(damaged.into_iter().map(|(blob, _)| blob).collect())
+}
+
 /// Whether a blob is here.
-fn is_stored(hub: &Hub, blob: &BlobId) -> Result<bool, Error> {
+pub(super) fn is_stored(hub: &Hub, blob: &BlobId) -> Result<bool, Error> {
     Ok(hub.store.stored(blob)?.is_some())
 }
 
@@ -124,26 +151,12 @@ pub async fn bring(
     let notes = Arc::new(Notes::default());
     let fetcher = link.fetcher()?.noting(Arc::clone(&notes));
     let fetched = fetcher.blob(&hub.store, entry.blob, entry.size).await;
-    for note in notes.all() {
-        let Ok(peer) = note.source.name.parse::<NodeAddress>() else {
-            continue;
-        };
-        let seen = match note.fault {
-            Fault::WrongBytes(what) => Seen::WrongBytes(format!("{} ({what})", note.subject)),
-            Fault::Refused(reason) => Seen::Refused(reason),
-            Fault::Absent => continue,
-            Fault::Unreachable(why) | Fault::Failed(why) => Seen::Unreachable(why),
-        };
-        link.observe(Observation {
-            revision,
-            hub: peer,
-            seen,
-            at_ms: clock::now_ms(),
-            seed_block: None,
-            recorded_in: None,
-        });
-    }
+    link.observe_notes(revision, &notes);
     let stored = fetched?;
+    // What was found out about the revision may be other than what the file says.
+    if hub.catalogue.facts(&revision)?.is_some() {
+        hub.catalogue.forget_facts(&revision)?;
+    }
     if stored.sha256 != entry.sha256 {
         tracing::warn!(blob = %entry.blob, "the inventory gives it another SHA-256 than it has");
     }
@@ -151,6 +164,46 @@ pub async fn bring(
 }
 
 impl Link {
+    /// Remembers what hubs that were asked for something of a revision did.
+    pub(super) fn observe_notes(&self, revision: RevisionId, notes: &Notes) {
+        for note in notes.all() {
+            let Ok(hub) = note.source.name.parse::<NodeAddress>() else {
+                continue;
+            };
+            let seen = match note.fault {
+                Fault::WrongBytes(what) => Seen::WrongBytes(format!("{} ({what})", note.subject)),
+                Fault::Refused(reason) => Seen::Refused(reason),
+                Fault::Absent => continue,
+                Fault::Unreachable(why) | Fault::Failed(why) => Seen::Unreachable(why),
+            };
+            self.observe(Observation {
+                revision,
+                hub,
+                seen,
+                at_ms: clock::now_ms(),
+                seed_block: None,
+                recorded_in: None,
+            });
+        }
+    }
+
+    /// What a hub keeps of a file.
+    pub(super) fn share(&self, hub: NodeAddress, entry: &FileEntry, keepers: &[Keeper]) -> Share {
+        let rule = Rule {
+            everywhere_bytes: SMALL_BYTES,
+            copies: self.participation.copies,
+            pieces_from_bytes: self.participation.pieces_from_bytes,
+        };
+        placement::share(hub, &entry.blob, entry.size, keepers, &rule)
+    }
+
+    /// The turn to fetch what belongs to a blob.
+    pub(super) fn turn(&self, blob: BlobId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut fetching = crate::fetch::locked(&self.fetching);
+        fetching.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(fetching.entry(blob).or_default())
+    }
+
     /// Gets for a reader what this hub does not keep. Readers that want the same blob wait for one fetch.
     ///
     /// # Errors
@@ -164,11 +217,7 @@ impl Link {
         if is_stored(hub, &entry.blob)? {
             return Ok(());
         }
-        let turn = {
-            let mut fetching = crate::fetch::locked(&self.fetching);
-            fetching.retain(|_, turn| Arc::strong_count(turn) > 1);
-            Arc::clone(fetching.entry(entry.blob).or_default())
-        };
+        let turn = self.turn(entry.blob);
         let _turn = turn.lock().await;
         if is_stored(hub, &entry.blob)? {
             return Ok(());

@@ -11,7 +11,10 @@ use super::{
     range::{self, Wanted},
     serve::{content, insert},
 };
-use crate::hub::{answer::ApiError, now_s};
+use crate::{
+    hub::{answer::ApiError, now_s},
+    memory::Text,
+};
 use assay_blob::{
     BlobId, XetHash, XorbWriter,
     store::Reconstruction,
@@ -169,12 +172,12 @@ async fn commit_xorb(
 
 impl Transfer {
     /// Takes a shard: every file of it is rebuilt and known afterwards.
-    async fn take_shard(self: Arc<Self>, bytes: Vec<u8>) -> Result<(), ApiError> {
+    async fn take_shard(self: Arc<Self>, shard: Text) -> Result<(), ApiError> {
         let store = Arc::clone(&self.hub.store);
         let stored = self
             .lanes
             .rebuilds
-            .run(move || store.put_shard(&bytes))
+            .run(move || store.put_shard(shard.as_bytes()))
             .await?;
         tracing::debug!(files = stored.len(), "a shard is taken");
         Ok(())
@@ -187,8 +190,8 @@ async fn put_shard(
     body: Body,
 ) -> Result<Response, ApiError> {
     transfer.storage(&headers, StorageScope::Write)?;
-    let bytes = inflow::whole(&headers, body, SHARD_BYTES_MAX).await?;
-    transfer.take_shard(bytes).await?;
+    let shard = inflow::counted(&transfer.hub.bodies, &headers, body, SHARD_BYTES_MAX).await?;
+    transfer.take_shard(shard).await?;
     Ok(Json(json!({ "result": 1 })).into_response())
 }
 
@@ -199,9 +202,9 @@ async fn put_shard_with_news(
     body: Body,
 ) -> Result<Response, ApiError> {
     transfer.storage(&headers, StorageScope::Write)?;
-    let bytes = inflow::whole(&headers, body, SHARD_BYTES_MAX).await?;
+    let shard = inflow::counted(&transfer.hub.bodies, &headers, body, SHARD_BYTES_MAX).await?;
     // It goes on if the client leaves, who may come back and find it done.
-    let taking = tokio::spawn(transfer.take_shard(bytes));
+    let taking = tokio::spawn(transfer.take_shard(shard));
     let news = stream::unfold(Some(taking), |taking| async {
         let mut taking = taking?;
         match tokio::time::timeout(HEARTBEAT, &mut taking).await {

@@ -1,7 +1,10 @@
 //! Content on its way in: bodies of any size that pass through a bounded buffer, and bodies that have to be in memory.
 
 use super::{faults, lanes::Lane};
-use crate::hub::answer::ApiError;
+use crate::{
+    hub::answer::ApiError,
+    memory::{Memory, Text},
+};
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, header},
@@ -131,6 +134,27 @@ pub async fn whole(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u
     Ok(bytes)
 }
 
+/// As [`whole`], in memory of which all such bodies together have no more than their share.
+///
+/// # Errors
+/// As [`whole`]; 503 where there is no room.
+pub async fn counted(
+    memory: &Memory,
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+) -> Result<Text, ApiError> {
+    if announced(headers).unwrap_or(0) > most as u64 {
+        return Err(faults::too_large(most as u64));
+    }
+    let mut text = memory.text(most);
+    let mut body = body.into_data_stream();
+    while let Some(piece) = timeout(PATIENCE, body.next()).await.map_err(|_| late())? {
+        text.push(&piece.map_err(|_| broken())?)?;
+    }
+    Ok(text)
+}
+
 fn late() -> ApiError {
     let seconds = PATIENCE.as_secs();
     ApiError::bad_request(format!("no byte of the body came for {seconds} s"))
@@ -190,6 +214,29 @@ mod tests {
         let stopped = Body::from_stream(stream::pending::<io::Result<Bytes>>());
         let read = whole(&HeaderMap::new(), stopped, 9).await;
         assert_eq!(read.unwrap_err().0.status(), 400);
+    }
+
+    #[tokio::test]
+    async fn bodies_share_their_memory() {
+        let memory = Memory::new(4_096, 1);
+        let read = async |size: usize, most: usize| {
+            let whole = body(vec![Ok(vec![7; size])]);
+            let read = counted(&memory, &HeaderMap::new(), whole, most).await;
+            read.map_err(|error| error.0.status())
+        };
+        let first = read(3_000, 3_000).await.unwrap();
+        assert_eq!(first.as_bytes().len(), 3_000);
+        assert_eq!(read(3_001, 3_000).await.unwrap_err(), 413);
+        assert_eq!(read(2_000, 3_000).await.unwrap_err(), 503);
+        drop(first);
+        assert!(read(2_000, 3_000).await.is_ok());
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_LENGTH, "9".parse().unwrap());
+        let announced = counted(&memory, &headers, body(vec![]), 8).await;
+        assert_eq!(announced.unwrap_err().0.status(), 413);
+        let broken = body(vec![Err(io::Error::other("gone"))]);
+        let broken = counted(&memory, &HeaderMap::new(), broken, 8).await;
+        assert_eq!(broken.unwrap_err().0.status(), 400);
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use assay_receipt::Account;
 use axum::{
     Json, Router,
     body::Body,
-    extract::{Path, State},
+    extract::{Path, RawQuery, State},
     http::{HeaderMap, HeaderValue, Method, header},
     response::{IntoResponse, Response},
     routing::{get, post, put},
@@ -51,8 +51,8 @@ pub fn routes() -> Router<Arc<Transfer>> {
             "/{}{{namespace}}/{{git}}/info/lfs/objects/batch",
             kind.prefix()
         );
-        let handler = move |state, headers, at, body| async move {
-            batch(state, headers, at, body, kind).await
+        let handler = move |state, headers, at, query, body| async move {
+            batch(state, headers, at, query, body, kind).await
         };
         router = router.route(&path, post(handler));
     }
@@ -104,6 +104,7 @@ async fn batch(
     State(transfer): State<Arc<Transfer>>,
     headers: HeaderMap,
     Path((namespace, git)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
     body: Body,
     kind: Kind,
 ) -> Result<Response, ApiError> {
@@ -117,8 +118,10 @@ async fn batch(
     }
     let id = format!("{namespace}/{name}");
     let operation = asked.operation;
+    let creates =
+        operation == Operation::Upload && query.is_some_and(|query| query == "create=true");
     let allow = move |hub: &Hub| {
-        let repository = hub.repository(kind, &id)?;
+        let (repository, _) = hub.repository_or_new(kind, &id, creates)?;
         let account = hub.authorize(&headers, &repository, operation.scope())?;
         Ok((repository, account))
     };
@@ -225,7 +228,16 @@ async fn offer(
         for number in 1..=upload.count() {
             header.insert(number.to_string(), json!(format!("{base}/parts/{number}")));
         }
-        json!({ "href": format!("{base}/complete"), "header": header, "expires_in": UPLOAD_S })
+        let parts = Arc::clone(&transfer.parts);
+        let arrived = move || parts.arrived(&upload).map_err(PartError::Disk);
+        let arrived = transfer.lanes.pieces.run(arrived).await?;
+        let arrived: Map<String, Value> = arrived
+            .into_iter()
+            .map(|(number, etag)| (number.to_string(), json!(etag)))
+            .collect();
+        json!({
+            "href": format!("{base}/complete"), "header": header, "expires_in": UPLOAD_S, "arrived": arrived,
+        })
     } else {
         json!({ "href": base, "expires_in": UPLOAD_S })
     };

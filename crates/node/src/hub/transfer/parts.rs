@@ -177,6 +177,29 @@ impl Parts {
         })
     }
 
+    /// The parts of an upload that are here: pairs of number and etag, in no order.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn arrived(&self, upload: &Upload) -> io::Result<Vec<(u64, BlobId)>> {
+        let files = match fs::read_dir(self.folder.join(upload.folder_name())) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut arrived = Vec::new();
+        for file in files {
+            let name = file?.file_name();
+            let name = name.to_string_lossy();
+            // A name that is not finished has another ending.
+            let part = name.split_once('.');
+            let part =
+                part.and_then(|(number, etag)| Some((number.parse().ok()?, etag.parse().ok()?)));
+            arrived.extend(part);
+        }
+        Ok(arrived)
+    }
+
     /// Forgets an upload with all of its parts.
     ///
     /// # Errors

@@ -5,8 +5,11 @@ use super::{
     outflow::{self, Pieces},
     serve::{Wanting, insert, serve},
 };
-use crate::hub::answer::ApiError;
-use assay_blob::{BlobId, Challenge, Stored, store::SliceReader};
+use crate::{
+    fetch::MAX_MANIFESTS,
+    hub::{Hub, answer::ApiError},
+};
+use assay_blob::{BlobId, Challenge, ErasureManifest, Stored, store::SliceReader};
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -34,6 +37,7 @@ pub fn routes() -> Router<Arc<Transfer>> {
     Router::new()
         .route("/assay/v1/blobs/{id}", get(blob))
         .route("/assay/v1/blobs/{id}/slice", get(slice))
+        .route("/assay/v1/blobs/{id}/erasure", get(erasure))
         .route("/assay/v1/challenges", post(challenge))
 }
 
@@ -116,6 +120,30 @@ async fn slice(
     super::media::label(headers, "slice", true);
     insert(headers, BLOB_SIZE, &stored.size.to_string());
     headers.insert(header::CACHE_CONTROL, FOR_EVER);
+    Ok(response)
+}
+
+/// The manifests of a blob's pieces that this hub has proven, one a line: one for each code that it ever had.
+async fn erasure(
+    State(transfer): State<Arc<Transfer>>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let id = named(&id)?;
+    transfer.serves(id).await?;
+    let find = move |hub: &Hub| match &hub.link {
+        Some(link) => Ok(link.manifests_of(&id)?),
+        None => Ok(Vec::new()),
+    };
+    let manifests = transfer.hub.blocking(find).await?;
+    if manifests.is_empty() {
+        return Err(faults::unknown(format!("blob {id} has no pieces here")));
+    }
+    let lines = manifests
+        .iter()
+        .take(MAX_MANIFESTS)
+        .map(ErasureManifest::encode);
+    let mut response = Body::from(lines.collect::<Vec<_>>().join(&b'\n')).into_response();
+    super::media::label(response.headers_mut(), "erasure", true);
     Ok(response)
 }
 

@@ -7,10 +7,10 @@ use super::{
 use crate::hub::{
     Hub, Located,
     answer::{ApiError, REPO_COMMIT, WARNING, header_text},
-    facts::can_run_code,
+    safety::{Found, Judgement, is_suspicious, refusal},
 };
 use assay_blob::XetHash;
-use assay_hub::{FileEntry, Form, Kind};
+use assay_hub::{Fault, FileEntry, Form, Kind, TreePath};
 use axum::{
     Router,
     body::Body,
@@ -84,21 +84,38 @@ async fn answer(
         let id = format!("{}/{}", at.namespace, at.name);
         let located = hub.locate(kind, &id, &at.rev, &at.path)?;
         let stored = hub.store.stored(&located.entry.blob)?;
-        Ok((located, stored))
+        let judgement = hub.judge(&located.entry)?;
+        Ok((located, stored, judgement, at.rev))
     };
-    let (located, stored) = transfer.hub.blocking(find).await?;
+    let (located, stored, mut judgement, rev) = transfer.hub.blocking(find).await?;
+    if method == Method::GET {
+        transfer.hub.last_read.put(located.entry.blob);
+    }
     if stored.is_none() && method == Method::GET {
         transfer.hub.obtain(&located).await?;
+        let entry = located.entry;
+        judgement = transfer.hub.blocking(move |hub| hub.judge(&entry)).await?;
+    }
+    let withheld = judgement
+        .as_ref()
+        .filter(|judgement| judgement.found == Found::Code && !located.with_code)
+        .map(|judgement| refusal(&located.path, &judgement.why, &rev));
+    // Git's pointer to a large file is no code, and who asks for metadata gets no content.
+    let is_pointer = located.entry.form == Form::Large && give == Give::Raw;
+    if let Some(reason) = withheld
+        .clone()
+        .filter(|_| method == Method::GET && !is_pointer)
+    {
+        return Err(Fault::Forbidden(reason).into());
     }
     if method == Method::GET && headers.contains_key(DOWNLOAD_COUNTER) {
         transfer.hub.count_download(&located.repository.key());
     }
     let (entry, path) = (located.entry, located.path.as_str());
     let mut extra = HeaderMap::new();
-    insert(&mut extra, REPO_COMMIT, &located.commit.short().to_string());
+    insert(&mut extra, REPO_COMMIT, &located.short().to_string());
     extra.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    if can_run_code(&located.path) {
-        let warning = format!("unsafe; {path} may run code when it is loaded");
+    if let Some(warning) = warning(&located.path, judgement.as_ref(), withheld.as_deref()) {
         extra.insert(WARNING, header_text(&warning));
     }
     if entry.form == Form::Large && give == Give::Raw {
@@ -107,7 +124,8 @@ async fn answer(
     if entry.form == Form::Large {
         insert(&mut extra, LINKED_ETAG, &format!("\"{}\"", entry.etag()));
         insert(&mut extra, LINKED_SIZE, &entry.size.to_string());
-        if let Some(hash) = stored.and_then(|stored| stored.xet) {
+        let by_xet = stored.filter(|_| withheld.is_none());
+        if let Some(hash) = by_xet.and_then(|stored| stored.xet) {
             xet(&transfer.hub, &located, &hash, &mut extra);
         }
     }
@@ -120,6 +138,23 @@ async fn answer(
         attached: query.split('&').any(|pair| pair == "download=true"),
     };
     serve(&transfer, &method, &headers, file, extra).await
+}
+
+/// What a client is warned of.
+fn warning(
+    path: &TreePath,
+    judgement: Option<&Judgement>,
+    withheld: Option<&str>,
+) -> Option<String> {
+    let found = judgement.map_or(Found::Unknown, |judgement| judgement.found);
+    match (withheld, found) {
+        (Some(reason), _) => Some(format!("unsafe; {reason}")),
+        (None, Found::Code) => Some(format!("unsafe; {path} can run code when it is loaded")),
+        (None, Found::Unknown) if is_suspicious(path) => Some(format!(
+            "unsafe; {path} may run code when it is loaded: its bytes do not tell"
+        )),
+        _ => None,
+    }
 }
 
 /// Says how a file that lies in xorbs is fetched by Xet.

@@ -1,12 +1,13 @@
 //! What speaks for a document, and what against it?
 
+use std::cell::Cell;
+
 use super::Asked;
 use crate::index::postings::Slot;
 use crate::index::standings::Measured;
 use crate::index::{Entry, Index, tier};
 use crate::lexicon::{self, Concept, Lexicon};
 use crate::need::{FirstBy, Need};
-use crate::query::Why;
 use crate::text;
 
 /// Weights of the parts of relevance and quality. They were chosen on the development half of the benchmark;
@@ -60,6 +61,8 @@ const ELSEWHERE: f32 = 0.3;
 const CLAIM: f32 = 0.12;
 /// What a name that is exactly the query adds.
 const IDENTITY: f32 = 2.0;
+/// The feature that says how many of a query's words a document has.
+pub(crate) const WORDS_FOUND: &str = "words found";
 /// Cosines of unrelated and of like sentences.
 const COSINE_LOW: f32 = 0.10;
 const COSINE_HIGH: f32 = 0.70;
@@ -75,8 +78,9 @@ pub(crate) struct Scored {
     quality: f32,
     name: f32,
     pub identity: f32,
-    pub why: Vec<(&'static str, f32, f32)>,
-    pub breaks: Vec<&'static str>,
+    /// The share of quality in the score, and how far its gate is open.
+    share: f32,
+    open: f32,
 }
 
 impl Scored {
@@ -84,26 +88,75 @@ impl Scored {
     pub(crate) fn gate(&self) -> f32 {
         self.relevance * self.factor
     }
+}
 
-    pub(crate) fn reasons(&self) -> Vec<Why> {
-        let shown = self
-            .why
-            .iter()
-            .filter(|(_, value, weight)| *weight > 0.0 || *value != 1.0);
-        shown
-            .map(|(feature, value, weight)| Why {
-                feature: (*feature).to_owned(),
-                value: *value,
-                weight: *weight,
+/// What is the same for every candidate of a query.
+pub(crate) struct Yardstick<'a> {
+    /// The most that the terms can add up to.
+    most: f32,
+    /// What was said in words: the term's text, its worth and its bit.
+    said: Vec<(&'a str, f32, u32)>,
+    /// The worth of all that was said.
+    worth: f32,
+    english: u128,
+    /// The languages asked for, one bit each, and whether one that speaks many is.
+    spoken: Vec<u128>,
+    many: bool,
+    /// By number of a data set, whether the query names it; `None` while nobody asked.
+    named: Vec<Cell<Option<bool>>>,
+}
+
+impl<'a> Yardstick<'a> {
+    pub(crate) fn of(index: &'a Index, asked: &Asked<'_>) -> Self {
+        let words = asked.wanted.terms.iter().zip(0_u32..);
+        let said: Vec<(&str, f32, u32)> = words
+            .filter(|(term, _)| term.word)
+            .map(|(term, bit)| {
+                let mask = 1_u32.checked_shl(bit).unwrap_or(0);
+                let worth = term.weight * term.rarity;
+                (index.inverted.text(term.number), worth, mask)
             })
-            .collect()
+            .collect();
+        let need = &asked.need;
+        let spoken: Vec<u128> = need
+            .languages
+            .iter()
+            .filter(|language| language.code() != "multilingual")
+            .map(|language| language.bit())
+            .collect();
+        let english = Lexicon::shared().language("en");
+        Self {
+            most: asked.wanted.most(),
+            worth: said.iter().fold(0.0, |sum, (_, worth, _)| sum + worth),
+            said,
+            english: english.map_or(0, |language| language.bit()),
+            many: need.languages.len() > spoken.len(),
+            spoken,
+            named: vec![Cell::new(None); index.standings.datasets()],
+        }
+    }
+
+    /// Whether the query names a measurement's data set.
+    fn names(&self, index: &Index, need: &Need, measured: &Measured) -> bool {
+        let look = || {
+            let dataset = index.standings.dataset(measured.dataset);
+            dataset.len() >= 3 && need.squashed.contains(dataset)
+        };
+        let Some(known) = self.named.get(measured.dataset as usize) else {
+            return look();
+        };
+        let named = known.get().unwrap_or_else(look);
+        known.set(Some(named));
+        named
     }
 }
 
-/// The sums that the terms left.
-pub(crate) struct Terms<'a> {
-    pub scores: &'a [f32],
-    pub masks: &'a [u32],
+/// What the terms of a query left with a document.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Sum {
+    pub score: f32,
+    /// Which terms it has, a bit each.
+    pub mask: u32,
 }
 
 /// Gives every candidate its score: what is relevant, and among the relevant what is good.
@@ -123,8 +176,7 @@ pub(crate) fn judge(asked: &Asked<'_>, scored: &mut [Scored]) {
         let open =
             ((relative - TUNING.gate_from) / (TUNING.gate_to - TUNING.gate_from)).clamp(0.0, 1.0);
         let open = open * open * (3.0 - 2.0 * open);
-        one.why.push(("quality", one.quality, share));
-        one.why.push(("relevance gate", open, 0.0));
+        (one.share, one.open) = (share, open);
         let score = (1.0 - share) * relative * relative + share * open * one.quality;
         one.score = score + IDENTITY * one.identity * (0.7 + 0.3 * one.quality);
     }
@@ -134,26 +186,51 @@ impl Index {
     pub(crate) fn scored(
         &self,
         asked: &Asked<'_>,
-        terms: &Terms<'_>,
+        yardstick: &Yardstick<'_>,
+        sums: &[Sum],
         slot: Slot,
     ) -> Option<Scored> {
+        self.weighed(asked, yardstick, sums, slot, |_, _, _| {})
+    }
+
+    /// Every feature of a candidate with its value and weight, in the order in which they were looked at.
+    pub(crate) fn reasons(
+        &self,
+        asked: &Asked<'_>,
+        yardstick: &Yardstick<'_>,
+        sums: &[Sum],
+        scored: &Scored,
+    ) -> Vec<(&'static str, f32, f32)> {
+        let mut why = Vec::with_capacity(24);
+        let tell = |feature, value, weight| why.push((feature, value, weight));
+        _ = self.weighed(asked, yardstick, sums, scored.slot, tell);
+        why.push(("quality", scored.quality, scored.share));
+        why.push(("relevance gate", scored.open, 0.0));
+        why
+    }
+
+    /// Weighs a candidate and tells each feature, its value and its weight.
+    fn weighed(
+        &self,
+        asked: &Asked<'_>,
+        yardstick: &Yardstick<'_>,
+        sums: &[Sum],
+        slot: Slot,
+        mut tell: impl FnMut(&'static str, f32, f32),
+    ) -> Option<Scored> {
         let entry = self.entry(slot)?;
+        let sum = sums.get(slot as usize).copied().unwrap_or_default();
         let identity = identity(&asked.need, entry);
-        let mut why = Vec::with_capacity(16);
-        let relevance = self.relevance(asked, terms, entry, slot, &mut why);
-        let mut breaks = Vec::new();
-        let factor = factor(&asked.need, entry, identity, &mut breaks, &mut why);
-        let (measured, quality) = self.quality(&asked.need, entry);
+        let name = name_match(yardstick, entry);
+        let relevance = self.relevance(asked, yardstick, sum, (slot, entry, name), &mut tell);
+        let factor = factor(&asked.need, yardstick, entry, identity, &mut tell);
+        let (measured, quality) = self.quality(&asked.need, yardstick, entry);
         let first = asked.need.first_by;
         let quality = first.map_or(quality, |first| wished(first, entry, quality));
-        why.push(("measured", measured, MEASURED));
-        why.push(("used", entry.usage, USED));
-        why.push(("signed", tier(entry.document.provenance), TIER));
-        why.push(("name is the query", identity, IDENTITY));
-        let name = why
-            .iter()
-            .find(|(feature, ..)| *feature == "name")
-            .map_or(0.0, |(_, value, _)| *value);
+        tell("measured", measured, MEASURED);
+        tell("used", entry.usage, USED);
+        tell("signed", tier(entry.document.provenance), TIER);
+        tell("name is the query", identity, IDENTITY);
         Some(Scored {
             slot,
             score: 0.0,
@@ -163,33 +240,37 @@ impl Index {
             quality,
             name,
             identity,
-            why,
-            breaks,
+            share: 0.0,
+            open: 0.0,
         })
     }
 
     fn relevance(
         &self,
         asked: &Asked<'_>,
-        terms: &Terms<'_>,
-        entry: &Entry,
-        slot: Slot,
-        why: &mut Vec<(&'static str, f32, f32)>,
+        yardstick: &Yardstick<'_>,
+        sum: Sum,
+        (slot, entry, name): (Slot, &Entry, f32),
+        tell: &mut impl FnMut(&'static str, f32, f32),
     ) -> f32 {
-        let at = slot as usize;
-        let sum = terms.scores.get(at).copied().unwrap_or(0.0);
-        let mask = terms.masks.get(at).copied().unwrap_or(0);
-        let most = asked.wanted.most();
+        let (mut total, mut relevance) = (0.0, 0.0);
+        let mut part = |feature, value: f32, weight: f32| {
+            total += weight;
+            relevance += value * weight;
+            tell(feature, value, weight);
+        };
+        let most = yardstick.most;
         let words = if most > 0.0 {
-            (sum / most).min(1.0)
+            (sum.score / most).min(1.0)
         } else {
             0.0
         };
-        let coverage = coverage(asked, mask);
-        let mut parts = vec![
-            ("words", words, TUNING.words),
-            ("words found", coverage, TUNING.coverage),
-        ];
+        part("words", words, TUNING.words);
+        part(
+            "words found",
+            coverage(yardstick, sum.mask),
+            TUNING.coverage,
+        );
         if let Some(vector) = &asked.vector {
             let cosine = self.vectors.cosine(slot, vector);
             let meaning = ((cosine - COSINE_LOW) / (COSINE_HIGH - COSINE_LOW)).clamp(0.0, 1.0);
@@ -198,9 +279,9 @@ impl Index {
             } else {
                 TUNING.meaning
             };
-            parts.push(("meaning", meaning, weight));
+            part("meaning", meaning, weight);
         }
-        parts.push(("name", self.name_match(asked, entry), TUNING.name));
+        part("name", name, TUNING.name);
         let need = &asked.need;
         if !need.concepts.is_empty() {
             let weight = if need.guessed.is_empty() {
@@ -208,7 +289,7 @@ impl Index {
             } else {
                 0.4 * TUNING.fit
             };
-            parts.push(("fits the task", fit(&need.concepts, entry), weight));
+            part("fits the task", fit(&need.concepts, entry), weight);
         }
         if !need.guessed.is_empty() {
             // Any of the guesses will do.
@@ -217,49 +298,20 @@ impl Index {
                 .iter()
                 .map(|(concept, _)| fit(&[*concept], entry))
                 .fold(0.0, f32::max);
-            parts.push(("may fit the task", best, TUNING.fit_guessed));
+            part("may fit the task", best, TUNING.fit_guessed);
         }
-        let total: f32 = parts.iter().map(|(_, _, weight)| weight).sum();
-        let relevance = parts
-            .iter()
-            .map(|(_, value, weight)| value * weight)
-            .sum::<f32>()
-            / total;
-        why.extend(parts);
-        if asked.need.squashed.is_empty() {
+        if need.squashed.is_empty() {
             1.0
         } else {
-            relevance
+            relevance / total
         }
-    }
-
-    /// How much of the query's words the name has, and how much of the name the query.
-    fn name_match(&self, asked: &Asked<'_>, entry: &Entry) -> f32 {
-        let words = &asked.wanted.terms;
-        let said = words
-            .iter()
-            .filter(|term| term.word)
-            .map(|term| (self.inverted.text(term.number), term.rarity * term.weight));
-        let (mut all, mut has, mut letters) = (0.0, 0.0, 0);
-        for (text, worth) in said {
-            all += worth;
-            if entry.squashed.contains(text) {
-                has += worth;
-                letters += text.len();
-            }
-        }
-        if all <= 0.0 {
-            return 0.0;
-        }
-        let of_name = (letters as f32 / entry.squashed.len().max(1) as f32).min(1.0);
-        has / all * (0.6 + 0.4 * of_name)
     }
 
     /// What was measured near the query, and quality as a whole.
-    fn quality(&self, need: &Need, entry: &Entry) -> (f32, f32) {
+    fn quality(&self, need: &Need, yardstick: &Yardstick<'_>, entry: &Entry) -> (f32, f32) {
         let (mut sum, mut weights) = (0.0, 0.0);
         for one in &entry.measured {
-            let weight = nearness(need, one);
+            let weight = self.nearness(need, yardstick, one);
             sum += weight * (2.0 * self.standings.standing(one) - 1.0);
             weights += weight;
         }
@@ -269,32 +321,53 @@ impl Index {
             MEASURED * measured + USED * entry.usage + TIER * tier(entry.document.provenance);
         (measured, quality)
     }
+
+    /// How much a measurement has to do with what is asked for.
+    pub(crate) fn nearness(
+        &self,
+        need: &Need,
+        yardstick: &Yardstick<'_>,
+        measured: &Measured,
+    ) -> f32 {
+        let named = yardstick.names(self, need, measured);
+        let task = measured.task;
+        let near = |concept: &Concept| {
+            Some(*concept) == task
+                || concept
+                    .broader()
+                    .is_some_and(|broader| Some(broader) == task)
+                || task
+                    .and_then(Concept::broader)
+                    .is_some_and(|broader| broader == *concept)
+        };
+        let on_task = || need.concepts.is_empty() || need.concepts.iter().any(near);
+        let weight = match named {
+            true => ON_DATASET,
+            false if on_task() => ON_TASK,
+            false => ELSEWHERE,
+        };
+        if measured.vouched {
+            weight
+        } else {
+            weight * CLAIM
+        }
+    }
 }
 
-/// How much a measurement has to do with what is asked for.
-pub(crate) fn nearness(need: &Need, measured: &Measured) -> f32 {
-    let named = measured.dataset.len() >= 3 && need.squashed.contains(&measured.dataset);
-    let task = measured.task;
-    let near = |concept: &Concept| {
-        Some(*concept) == task
-            || concept
-                .broader()
-                .is_some_and(|broader| Some(broader) == task)
-            || task
-                .and_then(Concept::broader)
-                .is_some_and(|broader| broader == *concept)
-    };
-    let on_task = need.concepts.is_empty() || need.concepts.iter().any(near);
-    let weight = match (named, on_task) {
-        (true, _) => ON_DATASET,
-        (false, true) => ON_TASK,
-        (false, false) => ELSEWHERE,
-    };
-    if measured.vouched {
-        weight
-    } else {
-        weight * CLAIM
+/// How much of the query's words the name has, and how much of the name the query.
+fn name_match(yardstick: &Yardstick<'_>, entry: &Entry) -> f32 {
+    if yardstick.worth <= 0.0 {
+        return 0.0;
     }
+    let (mut has, mut letters) = (0.0, 0);
+    for (text, worth, _) in &yardstick.said {
+        if entry.squashed.contains(text) {
+            has += worth;
+            letters += text.len();
+        }
+    }
+    let of_name = (letters as f32 / entry.squashed.len().max(1) as f32).min(1.0);
+    has / yardstick.worth * (0.6 + 0.4 * of_name)
 }
 
 /// What a superlative asks for, 0 to 1, with a little of the general quality.
@@ -351,19 +424,40 @@ fn identity(need: &Need, entry: &Entry) -> f32 {
     }
 }
 
-/// Factors for all that was asked for beside the topic; what is broken is named.
+/// A factor up to which what it stands for is a wish that was broken.
+const BROKEN: f32 = 0.2;
+/// The names of the factors, of which a broken wish is one.
+const WISHES: [&str; 7] = [
+    "language",
+    "licence",
+    "library",
+    "size",
+    "quantisation",
+    "not wanted",
+    "claims",
+];
+
+/// The wishes that a candidate breaks, from its reasons.
+pub(crate) fn broken(why: &[(&'static str, f32, f32)]) -> impl Iterator<Item = &'static str> {
+    let wishes = why.iter().filter(|(name, ..)| WISHES.contains(name));
+    wishes
+        .filter(|(_, factor, _)| *factor <= BROKEN)
+        .map(|(name, ..)| *name)
+}
+
+/// Factors for all that was asked for beside the topic.
 fn factor(
     need: &Need,
+    yardstick: &Yardstick<'_>,
     entry: &Entry,
     identity: f32,
-    breaks: &mut Vec<&'static str>,
-    why: &mut Vec<(&'static str, f32, f32)>,
+    tell: &mut impl FnMut(&'static str, f32, f32),
 ) -> f32 {
     if identity >= 1.0 {
         return 1.0;
     }
     let factors = [
-        ("language", language(need, entry)),
+        ("language", language(need, yardstick, entry)),
         ("licence", licence(need, entry)),
         ("library", library(need, entry)),
         ("size", size(need, entry)),
@@ -372,24 +466,13 @@ fn factor(
         ("claims", if entry.claims_too_much { 0.3 } else { 1.0 }),
     ];
     for (name, factor) in factors {
-        if factor <= 0.2 {
-            breaks.push(name);
-        }
-        why.push((name, factor, 0.0));
+        tell(name, factor, 0.0);
     }
     factors.iter().map(|(_, factor)| factor).product()
 }
 
-fn language(need: &Need, entry: &Entry) -> f32 {
-    let lexicon = Lexicon::shared();
-    let english = lexicon.language("en").map_or(0, |language| language.bit());
-    let bits: Vec<u128> = need
-        .languages
-        .iter()
-        .filter(|l| l.code() != "multilingual")
-        .map(|l| l.bit())
-        .collect();
-    let many = need.languages.len() > bits.len();
+fn language(need: &Need, yardstick: &Yardstick<'_>, entry: &Entry) -> f32 {
+    let (english, many, bits) = (yardstick.english, yardstick.many, &yardstick.spoken);
     let mut factor = 1.0;
     if many && !entry.multilingual {
         factor *= if entry.languages.count_ones() >= 2 {
@@ -561,20 +644,12 @@ fn unwanted(need: &Need, entry: &Entry) -> f32 {
 }
 
 /// The share of the words of a query, by their worth, that a document has, as the bits of `mask` say.
-fn coverage(asked: &Asked<'_>, mask: u32) -> f32 {
-    let said = asked
-        .wanted
-        .terms
-        .iter()
-        .zip(0_u32..)
-        .filter(|(term, _)| term.word);
-    let (mut all, mut has) = (0.0, 0.0);
-    for (term, bit) in said {
-        let worth = term.weight * term.rarity;
-        all += worth;
-        if mask.checked_shr(bit).unwrap_or(0) & 1 == 1 {
-            has += worth;
-        }
+fn coverage(yardstick: &Yardstick<'_>, mask: u32) -> f32 {
+    let said = yardstick.said.iter().filter(|(_, _, bit)| mask & bit != 0);
+    let has = said.fold(0.0, |sum, (_, worth, _)| sum + worth);
+    if yardstick.worth > 0.0 {
+        has / yardstick.worth
+    } else {
+        0.0
     }
-    if all > 0.0 { has / all } else { 0.0 }
 }

@@ -1,12 +1,14 @@
 //! From the ordered candidates to hits: copies under what they copy, warnings, a place for the new.
 
-use super::features::{Scored, nearness};
-use super::{Asked, limit};
+use std::collections::HashMap;
+
+use super::Asked;
+use super::features::{Scored, Sum, Yardstick, broken};
 use crate::document::{Evaluation, Provenance};
 use crate::index::postings::Slot;
 use crate::index::sketches::contained;
 use crate::index::{Entry, Index};
-use crate::query::{Hit, Sort, Warning};
+use crate::query::{Hit, Sort, Warning, Why};
 
 /// How many of the first are compared with each other for copied cards.
 const COMPARED: usize = 40;
@@ -31,18 +33,31 @@ const MEASURED_SHOWN: usize = 4;
 /// A candidate with what became of it.
 struct Placed {
     scored: Scored,
+    /// The older model that this one is a near copy of, unless it says that it was made from it.
+    original: Option<Slot>,
     warnings: Vec<Warning>,
+    /// What it was put back for, and what was left of its score.
+    demoted: Vec<(&'static str, f32)>,
     copies: Vec<Slot>,
     exploration: bool,
 }
 
 impl Index {
-    pub(crate) fn hits(&self, asked: &Asked<'_>, scored: Vec<Scored>) -> Vec<Hit> {
+    pub(crate) fn hits(
+        &self,
+        asked: &Asked<'_>,
+        yardstick: &Yardstick<'_>,
+        sums: &[Sum],
+        scored: Vec<Scored>,
+        most: usize,
+    ) -> Vec<Hit> {
         let mut placed: Vec<Placed> = scored
             .into_iter()
             .map(|scored| Placed {
+                original: self.undeclared_original(scored.slot),
                 scored,
                 warnings: Vec::new(),
+                demoted: Vec::new(),
                 copies: Vec::new(),
                 exploration: false,
             })
@@ -60,20 +75,18 @@ impl Index {
                     .then_with(|| tie(b).cmp(&tie(a)))
             });
         }
-        let mut placed = self.collapsed(placed);
+        let mut placed = Self::collapsed(placed);
         if by_relevance {
             self.explore(asked, &mut placed);
         }
-        let page = placed
-            .into_iter()
-            .skip(asked.query.offset)
-            .take(limit(asked.query));
-        page.filter_map(|one| self.hit(asked, one)).collect()
+        let page = placed.into_iter().skip(asked.query.offset).take(most);
+        page.filter_map(|one| self.hit(asked, yardstick, sums, one))
+            .collect()
     }
 
     fn demote(one: &mut Placed, name: &'static str, left: f32) {
         one.scored.score *= left;
-        one.scored.why.push((name, left, 0.0));
+        one.demoted.push((name, left));
     }
 
     fn mark_copied_cards(&self, placed: &mut [Placed]) {
@@ -116,10 +129,7 @@ impl Index {
 
     fn mark_near_copies(&self, placed: &mut [Placed]) {
         for one in placed {
-            let Some(original) = self.undeclared_original(one.scored.slot) else {
-                continue;
-            };
-            let Some(source) = self.entry(original) else {
+            let Some(source) = one.original.and_then(|original| self.entry(original)) else {
                 continue;
             };
             one.warnings.push(Warning::NearCopy {
@@ -161,15 +171,18 @@ impl Index {
     }
 
     /// Puts copies under what they copy, at the best place of them.
-    fn collapsed(&self, placed: Vec<Placed>) -> Vec<Placed> {
+    fn collapsed(placed: Vec<Placed>) -> Vec<Placed> {
         let mut out: Vec<Placed> = Vec::with_capacity(placed.len());
-        let root = |slot: Slot| self.undeclared_original(slot).unwrap_or(slot);
+        let mut families: HashMap<Slot, usize> = HashMap::with_capacity(placed.len());
         for one in placed {
-            let family = root(one.scored.slot);
-            let shown = out.iter_mut().find(|held| root(held.scored.slot) == family);
+            let family = one.original.unwrap_or(one.scored.slot);
+            let shown = families.get(&family).and_then(|at| out.get_mut(*at));
             match shown {
                 Some(held) if one.scored.identity < 1.0 => held.copies.push(one.scored.slot),
-                _ => out.push(one),
+                _ => {
+                    families.entry(family).or_insert(out.len());
+                    out.push(one);
+                }
             }
         }
         out
@@ -227,8 +240,16 @@ impl Index {
         *hasher.finalize().as_bytes()
     }
 
-    fn hit(&self, asked: &Asked<'_>, one: Placed) -> Option<Hit> {
+    fn hit(
+        &self,
+        asked: &Asked<'_>,
+        yardstick: &Yardstick<'_>,
+        sums: &[Sum],
+        one: Placed,
+    ) -> Option<Hit> {
         let entry = self.entry(one.scored.slot)?;
+        let mut why = self.reasons(asked, yardstick, sums, &one.scored);
+        why.extend(one.demoted.iter().map(|(name, left)| (*name, *left, 0.0)));
         let mut warnings = one.warnings;
         if entry.document.provenance == Provenance::Unsigned {
             warnings.push(Warning::Unsigned);
@@ -236,8 +257,8 @@ impl Index {
         if entry.claims_too_much {
             warnings.push(Warning::ClaimsTooMuch);
         }
-        let broken = one.scored.breaks.iter().map(|wish| Warning::Breaks {
-            wish: (*wish).to_owned(),
+        let broken = broken(&why).map(|wish| Warning::Breaks {
+            wish: wish.to_owned(),
         });
         warnings.extend(broken);
         let copies = one
@@ -247,21 +268,29 @@ impl Index {
         Some(Hit {
             id: entry.document.id.clone(),
             score: one.scored.score,
-            why: one.scored.reasons(),
+            why: told(&why),
             warnings,
             copies: copies.collect(),
-            measured: self.nearest_measurements(asked, entry),
+            measured: self.nearest_measurements(asked, yardstick, entry),
             exploration: one.exploration,
         })
     }
 
     /// The measurements that have most to do with the query, those that others vouch for first.
-    fn nearest_measurements(&self, asked: &Asked<'_>, entry: &Entry) -> Vec<Evaluation> {
+    fn nearest_measurements(
+        &self,
+        asked: &Asked<'_>,
+        yardstick: &Yardstick<'_>,
+        entry: &Entry,
+    ) -> Vec<Evaluation> {
         let mut all: Vec<(f32, &Evaluation)> = entry
             .measured
             .iter()
             .zip(&entry.document.evaluations)
-            .map(|(measured, evaluation)| (nearness(&asked.need, measured), evaluation))
+            .map(|(measured, evaluation)| {
+                let near = self.nearness(&asked.need, yardstick, measured);
+                (near, evaluation)
+            })
             .collect();
         all.sort_by(|a, b| {
             b.0.total_cmp(&a.0)
@@ -272,4 +301,18 @@ impl Index {
             .map(|(_, evaluation)| evaluation.clone())
             .collect()
     }
+}
+
+/// The reasons that say something.
+fn told(why: &[(&'static str, f32, f32)]) -> Vec<Why> {
+    let shown = why
+        .iter()
+        .filter(|(_, value, weight)| *weight > 0.0 || *value != 1.0);
+    shown
+        .map(|(feature, value, weight)| Why {
+            feature: (*feature).to_owned(),
+            value: *value,
+            weight: *weight,
+        })
+        .collect()
 }

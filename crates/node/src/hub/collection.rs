@@ -1,0 +1,160 @@
+//! What nobody needs goes, after the time that the hub's policy promises.
+//!
+//! Kept are the blobs that refs reach, and the pieces that placement gives to this hub. What refs reach and this hub
+//! does not have to keep, because it was fetched for a reader or placement moved, is a cache: it goes after a time,
+//! or when the disk fills, and only once others are seen to have it.
+
+use super::{Hub, network::Link};
+use crate::{Error, clock, fetch::locked};
+use assay_blob::{BlobId, Collected};
+use assay_hub::{FileEntry, placement::Share};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// Of the room that a store has, so many percent may be full before what is only a cache gives way.
+const FULL_PERCENT: u64 = 90;
+/// Most blobs whose last reader is remembered.
+const MAX_READ: usize = 100_000;
+
+/// When blobs were last read, milliseconds since the Unix epoch: what is read stays in the cache.
+#[derive(Debug, Default)]
+pub(super) struct LastRead(Mutex<HashMap<BlobId, u64>>);
+
+impl LastRead {
+    /// Notes that a blob is read now.
+    pub(super) fn put(&self, blob: BlobId) {
+        let mut read = locked(&self.0);
+        if read.len() < MAX_READ || read.contains_key(&blob) {
+            read.insert(blob, clock::now_ms());
+        }
+    }
+
+    fn of(&self, blob: &BlobId) -> u64 {
+        locked(&self.0).get(blob).copied().unwrap_or(0)
+    }
+
+    fn forget_before(&self, time_ms: u64) {
+        locked(&self.0).retain(|_, at_ms| *at_ms >= time_ms);
+    }
+}
+
+/// What a collection goes by.
+struct Roots {
+    /// What stays in any case.
+    kept: HashSet<BlobId>,
+    /// What is only a cache, in the order in which it goes, with when it was fetched or last read.
+    cached: Vec<(FileEntry, u64)>,
+}
+
+/// Collects for ever.
+pub(super) async fn run(hub: Arc<Hub>) {
+    let every = hub.storage.collect_every_ms;
+    if every == 0 {
+        return;
+    }
+    loop {
+        tokio::time::sleep(Duration::from_millis(every)).await;
+        match collect(&hub).await {
+            Ok(done) if done.removed > 0 => tracing::info!(
+                blobs = done.removed,
+                bytes = done.freed_bytes,
+                "what nobody needs is gone"
+            ),
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "what nobody needs was not collected"),
+        }
+    }
+}
+
+async fn collect(hub: &Arc<Hub>) -> Result<Collected, Error> {
+    if hub.link.as_ref().is_some_and(|link| !link.knows_others()) {
+        return Ok(Collected::default());
+    }
+    if let Some(link) = &hub.link {
+        let looking = Arc::clone(hub);
+        let found = blocking(move || roots(&looking)).await?;
+        evict(hub, link, found.cached).await?;
+    }
+    let _alone = hub.collecting.write().await;
+    let hub = Arc::clone(hub);
+    let grace_ms = hub.storage.grace_ms(&hub.retention);
+    let work = move || {
+        let kept = roots(&hub)?.kept;
+        let is_kept = |blob: &BlobId| kept.contains(blob);
+        Ok(hub.store.collect(&is_kept, clock::now_ms(), grace_ms)?)
+    };
+    blocking(work).await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Error::PartEnded("a collection"))?
+}
+
+fn roots(hub: &Hub) -> Result<Roots, Error> {
+    let live = hub.catalogue.live(|_| true)?;
+    let mut kept = live.objects;
+    kept.extend(live.files.keys());
+    let Some(link) = &hub.link else {
+        let cached = Vec::new();
+        return Ok(Roots { kept, cached });
+    };
+    let taken = hub.catalogue.taken(&live.revisions)?;
+    let mut fetched = link.fetched()?;
+    let mut cached = Vec::new();
+    let now_ms = clock::now_ms();
+    for (blob, (_, entry)) in &live.files {
+        let shares = link.own_shares(hub.operator, entry);
+        for share in &shares {
+            kept.extend(link.pieces_of(blob, share)?);
+        }
+        let is_due = shares.contains(&Share::Whole) || taken.contains(blob);
+        if !is_due && hub.store.stored(blob)?.is_some() {
+            let since = *fetched.entry(*blob).or_insert(now_ms);
+            cached.push((*entry, since.max(hub.last_read.of(blob))));
+        }
+    }
+    let still: HashSet<BlobId> = cached.iter().map(|(entry, _)| entry.blob).collect();
+    fetched.retain(|blob, _| still.contains(blob));
+    link.put_fetched(&fetched)?;
+    link.forget_manifests(|blob| live.files.contains_key(blob), &hub.store)?;
+    hub.last_read
+        .forget_before(now_ms.saturating_sub(hub.storage.cache_ms));
+    cached.sort_by_key(|(_, since)| *since);
+    Ok(Roots { kept, cached })
+}
+
+/// Lets go of what is only a cache: what nobody read for long, and while the disk is nearly full the oldest.
+async fn evict(
+    hub: &Arc<Hub>,
+    link: &Arc<Link>,
+    cached: Vec<(FileEntry, u64)>,
+) -> Result<(), Error> {
+    let old_ms = clock::now_ms().saturating_sub(hub.storage.cache_ms);
+    for (entry, since) in cached {
+        let looking = Arc::clone(hub);
+        let full = move || Ok(is_nearly_full(&looking)?);
+        if since > old_ms && !blocking(full).await? {
+            break;
+        }
+        if !link.others_keep(hub.operator, &entry).await? {
+            tracing::debug!(blob = %entry.blob, "others do not have it yet; it stays");
+            continue;
+        }
+        crate::fetch::forget(&hub.store, vec![entry.blob]).await?;
+    }
+    Ok(())
+}
+
+fn is_nearly_full(hub: &Hub) -> Result<bool, assay_blob::Error> {
+    let Some(room) = hub.storage.disk_bytes else {
+        return Ok(false);
+    };
+    let limit = (room / 100).saturating_mul(FULL_PERCENT);
+    Ok(hub.store.usage()?.disk_bytes > limit)
+}
