@@ -143,7 +143,18 @@ fn without_repeats(chain: &[String]) -> Vec<&str> {
 
 /// The text with its line breaks and runs of blanks made one blank.
 pub fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    plain(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// What somebody else wrote, without what moves a terminal's cursor or turns the direction of writing.
+pub fn plain(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars()
+        .map(|c| match c.is_control() || turns(c) {
+            true => '\u{fffd}',
+            false => c,
+        })
+        .collect()
 }
 
 /// What clap has to say about wrong usage, as one line and a hint.
@@ -179,6 +190,12 @@ mod tests {
         let error = Err::<(), _>(complaint).context("asking").unwrap_err();
         let expected = "error: asking: no such model\nhint: look again".to_owned();
         assert_eq!(show(&error), (expected, Exit::Usage));
+    }
+
+    #[test]
+    fn what_others_wrote_moves_no_cursor() {
+        let line = one_line("no\u{1b}[2Jmodel\u{202e}\n\u{9b}x");
+        assert_eq!(line, "no\u{fffd}[2Jmodel\u{fffd} \u{fffd}x");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use assay_node::{
     files::read_json,
     hub::HubConfig,
     hub_registry::{HubRegistration, register_hub},
+    reach::Reach,
     rpc_client::RpcClient,
     wallet::Wallet,
 };
@@ -115,7 +116,7 @@ async fn register(arguments: cli::HubRegister, form: Form) -> Result<Exit> {
 
 async fn refuse(arguments: cli::HubRefuse, form: Form) -> Result<Exit> {
     let key = read_key(&arguments.operator_key)?;
-    let described = describe(&arguments.hub).await?;
+    let described = describe(&arguments.hub, Reach { private: true }).await?;
     let subject = subject(&arguments.what)?;
     let token = issue(&described, &key, Scope::Write, 60)?;
     let http = reqwest::Client::builder()
@@ -191,7 +192,7 @@ pub fn issue(described: &Described, key: &NodeKey, scope: Scope, seconds: u64) -
 
 async fn token(arguments: cli::HubToken, form: Form) -> Result<Exit> {
     let key = read_key(&arguments.key)?;
-    let described = describe(&arguments.hub).await?;
+    let described = describe(&arguments.hub, Reach { private: true }).await?;
     let expected = arguments.address.as_deref().map(str::to_lowercase);
     if expected.is_some_and(|expected| expected != described.hub.to_string()) {
         let complaint =
@@ -223,13 +224,15 @@ async fn token(arguments: cli::HubToken, form: Form) -> Result<Exit> {
 ///
 /// # Errors
 /// A complaint if nothing answers there, or no hub.
-pub async fn describe(url: &str) -> Result<Described> {
+pub async fn describe(url: &str, reach: Reach) -> Result<Described> {
     let unreachable = || {
         Complaint::failed(format!("no hub answers at {url}"))
             .hint("start one with `assay hub --config FILE`, or give another with --hub")
     };
     let http = reqwest::Client::builder()
         .timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(Arc::new(reach))
         .no_proxy()
         .build()?;
     let address = format!("{}/assay/v1/hub", url.trim_end_matches('/'));

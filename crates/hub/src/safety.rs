@@ -20,6 +20,9 @@ pub use pickle::{Import, Pickle};
 
 /// Most bytes of a pickle, or of what a compressed file holds, that are looked at.
 const MAX_SCANNED: u64 = 64 << 20;
+/// Most findings that are kept, and the longest place of one, characters: an archive can name 65,535 at great length.
+const MAX_REASONS: usize = 16;
+const MAX_PLACE: usize = 200;
 
 /// Most bytes that are looked at for one file, all parts of archives together.
 const MAX_TOTAL: u64 = 256 << 20;
@@ -93,6 +96,7 @@ impl Verdict {
         match (self, other) {
             (Self::Code { mut reasons }, Self::Code { reasons: more }) => {
                 reasons.extend(more);
+                reasons.truncate(MAX_REASONS);
                 Self::Code { reasons }
             }
             (code @ Self::Code { .. }, _) | (_, code @ Self::Code { .. }) => code,
@@ -229,7 +233,7 @@ impl Inspection {
         Ok(match pickle::scan(&bytes) {
             Some(pickle) => Verdict::Code {
                 reasons: vec![Reason {
-                    place: place.to_owned(),
+                    place: place.chars().take(MAX_PLACE).collect(),
                     pickle,
                 }],
             },

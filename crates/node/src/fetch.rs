@@ -37,6 +37,8 @@ pub const BLOBS_PATH: &str = "/assay/v1/blobs";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A hub that sends nothing for so long is passed over.
 const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+/// All of a body that is read into memory comes within this time.
+const BODY_TIME: Duration = Duration::from_secs(120);
 /// Most bytes of a refusal that are read, for its reason.
 const MAX_REASON: usize = 4_096;
 
@@ -265,8 +267,15 @@ impl Fetcher {
     }
 }
 
-/// The body of an answer, which has no business to be longer than `most` bytes.
-async fn body(mut response: Response, most: usize) -> Result<Vec<u8>, Fault> {
+/// The body of an answer, which has no business to be longer than `most` bytes, nor to drip.
+async fn body(response: Response, most: usize) -> Result<Vec<u8>, Fault> {
+    let slow = || Fault::Unreachable(format!("not all came within {} s", BODY_TIME.as_secs()));
+    tokio::time::timeout(BODY_TIME, arriving(response, most))
+        .await
+        .unwrap_or_else(|_| Err(slow()))
+}
+
+async fn arriving(mut response: Response, most: usize) -> Result<Vec<u8>, Fault> {
     let mut bytes = Vec::new();
     while let Some(piece) = response
         .chunk()

@@ -6,6 +6,7 @@
 use crate::{
     Error,
     fetch::{Fetcher, Note, Notes, Source},
+    hub::commit::{MAX_ENGINE_MANIFEST, engine_revision},
     hub_registry::{self, HubStanding},
     reach::Reach,
     repositories,
@@ -13,7 +14,9 @@ use crate::{
 };
 use alloy_primitives::Address;
 use assay_blob::{BlobId, Store, StoreLimits};
-use assay_hub::{Commit, CommitId, Inventory, Kind, Name, Namespace, TreePath};
+use assay_hub::{Commit, CommitId, Inventory, Kind, Name, Namespace, Tree, TreePath};
+use assay_inference::MANIFEST_FILE;
+use assay_receipt::RevisionId;
 use std::{
     fs::File,
     io::Write as _,
@@ -85,21 +88,37 @@ pub async fn pull(
     wanted: &Wanted,
     to: &Path,
 ) -> Result<Pulled, Error> {
-    let (publisher, id) = head(rpc, wanted).await?;
+    let Listed {
+        publisher,
+        id,
+        revision,
+        name,
+    } = head(rpc, wanted).await?;
     let notes = Arc::new(Notes::default());
     let fetcher = Fetcher::new(sources, reach, Arc::clone(&notes))?;
     let commit = fetcher.commit(id).await?;
-    if Address::from(*commit.publisher.as_bytes()) != publisher {
-        return Err(Error::fetch(
-            &wanted.repository,
-            "the commit is of another account's repository",
-        ));
+    let shown = Name::new(commit.kind, &commit.repository);
+    let is_theirs = Address::from(*commit.publisher.as_bytes()) == publisher
+        && commit.kind == wanted.kind
+        && shown.is_ok_and(|shown| shown.key() == name);
+    if !is_theirs {
+        let why = "the commit is of another repository";
+        return Err(Error::fetch(&wanted.repository, why));
     }
     let inventory = fetcher
         .small(commit.tree, assay_hub::inventory::MAX_BYTES)
         .await?;
     let tree =
         Inventory::tree(&inventory).map_err(|error| Error::fetch(&wanted.repository, error))?;
+    let named = revision_of(&fetcher, &tree).await?;
+    if named != commit.revision || named != revision {
+        let why = "the commit says that it is another revision than its files are";
+        return Err(Error::fetch(&wanted.repository, why));
+    }
+    if let Some(path) = tree.files().keys().find(|path| is_ours(path)) {
+        let why = format!("it has a file {path}, where files arrive");
+        return Err(Error::fetch(&wanted.repository, why));
+    }
     let files: Vec<(TreePath, BlobId, u64)> = tree
         .files()
         .iter()
@@ -116,8 +135,42 @@ pub async fn pull(
     })
 }
 
+/// Whether a path is within the folder of what arrives.
+fn is_ours(path: &TreePath) -> bool {
+    let (first, _) = path.as_str().split_once('/').unwrap_or((path.as_str(), ""));
+    first.eq_ignore_ascii_case(ARRIVING)
+}
+
+/// The revision that files are.
+async fn revision_of(fetcher: &Fetcher, tree: &Tree) -> Result<RevisionId, Error> {
+    let path: TreePath = MANIFEST_FILE
+        .parse()
+        .map_err(|error| Error::fetch(MANIFEST_FILE, error))?;
+    if let Some(entry) = tree.file(&path)
+        && entry.size <= MAX_ENGINE_MANIFEST
+    {
+        let bytes = fetcher.small(entry.blob, MAX_ENGINE_MANIFEST).await?;
+        if let Some(id) = engine_revision(&bytes, tree) {
+            return Ok(id);
+        }
+    }
+    let identified = tree.manifest().identify();
+    identified
+        .map(|(id, _)| id)
+        .map_err(|error| Error::fetch("the manifest of its files", error))
+}
+
+/// What the registry has of a ref.
+struct Listed {
+    publisher: Address,
+    id: CommitId,
+    revision: RevisionId,
+    /// The repository's name in lower case.
+    name: String,
+}
+
 /// Where the registry says that the ref points.
-async fn head(rpc: &RpcClient, wanted: &Wanted) -> Result<(Address, CommitId), Error> {
+async fn head(rpc: &RpcClient, wanted: &Wanted) -> Result<Listed, Error> {
     let no = |why: &str| Error::fetch(&wanted.repository, why);
     let (namespace, name) = wanted
         .repository
@@ -146,7 +199,12 @@ async fn head(rpc: &RpcClient, wanted: &Wanted) -> Result<(Address, CommitId), E
     let commit = head.commit.ok_or_else(|| {
         no("its newest revision was published without files; nodes serve it, hubs do not")
     })?;
-    Ok((publisher, CommitId::from_bytes(commit.0)))
+    Ok(Listed {
+        publisher,
+        id: CommitId::from_bytes(commit.0),
+        revision: head.revision,
+        name: repository.name,
+    })
 }
 
 /// Puts files, each with path, blob and size in bytes, into a directory.

@@ -79,7 +79,9 @@ pub async fn publish(arguments: cli::Publish, form: Form) -> Result<Exit> {
     }
     let publication = read(&arguments).await?;
     let stands_alone = match arguments.hub.first() {
-        Some(url) => describe(url).await.is_ok_and(|hub| hub.chain_id == 0),
+        Some(url) => describe(url, Reach { private: true })
+            .await
+            .is_ok_and(|hub| hub.chain_id == 0),
         None => false,
     };
     let rpc = RpcClient::new(std::slice::from_ref(&arguments.rpc))?;
@@ -103,7 +105,11 @@ pub async fn publish(arguments: cli::Publish, form: Form) -> Result<Exit> {
         told.note = Some(why_none(&arguments, &sources));
         told.block = registered_only(&publication, &rpc).await?;
     } else {
-        let (pushed, hub) = push_to_one(&publication, &asked, reach).await?;
+        let chain_id = match stands_alone {
+            true => 0,
+            false => rpc.chain_id().await?,
+        };
+        let (pushed, hub) = push_to_one(&publication, &asked, reach, chain_id).await?;
         told.commit = Some(pushed.commit.to_string());
         told.sent = pushed.sent;
         if !stands_alone {
@@ -288,10 +294,18 @@ fn named(urls: &[String]) -> Vec<Source> {
         .collect()
 }
 
+/// Whether a URL names an address of this machine or of a private network.
+fn is_private(url: &str) -> bool {
+    let parsed = url.parse::<reqwest::Url>();
+    let is_local = parsed.is_ok_and(|url| url.host_str() == Some("localhost"));
+    is_local || !Reach { private: false }.takes(url)
+}
+
 /// The hubs that may be used, and which addresses are gone to.
 async fn hubs(arguments: &cli::Publish, rpc: &RpcClient) -> Result<(Vec<Source>, Reach)> {
     let reach = Reach {
-        private: arguments.allow_private_hubs || !arguments.hub.is_empty(),
+        // Who names a hub on this machine or this network means it; one elsewhere may not send its clients here.
+        private: arguments.allow_private_hubs || arguments.hub.iter().any(|url| is_private(url)),
     };
     let sources = match (arguments.no_hub, arguments.hub.is_empty()) {
         (true, _) => Vec::new(),
@@ -331,11 +345,12 @@ async fn push_to_one(
     publication: &Publication,
     sources: &[Source],
     reach: Reach,
+    chain_id: u64,
 ) -> Result<(Pushed, Source)> {
     let _progress = Progress::wait("uploading, and waiting for a block");
     let mut refusals = Vec::new();
     for source in sources {
-        match push_to(publication, source, reach).await {
+        match push_to(publication, source, reach, chain_id).await {
             Ok(pushed) => return Ok((pushed, source.clone())),
             Err(error) => refusals.push(format!("{}: {error:#}", source.url)),
         }
@@ -345,8 +360,25 @@ async fn push_to_one(
         .into())
 }
 
-async fn push_to(publication: &Publication, source: &Source, reach: Reach) -> Result<Pushed> {
-    let described: Described = describe(&source.url).await?;
+async fn push_to(
+    publication: &Publication,
+    source: &Source,
+    reach: Reach,
+    chain_id: u64,
+) -> Result<Pushed> {
+    let described: Described = describe(&source.url, reach).await?;
+    // The chain lists a hub by its key; a token is for that key, on that chain, and for no other.
+    let listed: Option<NodeAddress> = source.name.parse().ok();
+    if listed.is_some_and(|key| key != described.hub) {
+        return Err(Complaint::failed("it has another key than the chain lists").into());
+    }
+    if described.chain_id != chain_id {
+        return Err(Complaint::failed(format!(
+            "it is a hub of chain {}, and this is chain {chain_id}",
+            described.chain_id
+        ))
+        .into());
+    }
     let token = issue(&described, &publication.key, Scope::Write, TOKEN_S)?;
     let target = Target {
         hub: source.clone(),

@@ -2,7 +2,7 @@
 
 use crate::{
     cli,
-    complaint::{Complaint, Exit},
+    complaint::{Complaint, Exit, plain},
     output::{self, Form},
 };
 use anyhow::{Context as _, Result};
@@ -191,20 +191,6 @@ fn reasons<'a>(why: impl Iterator<Item = (&'a str, f32, f32)>) -> String {
         .take(REASONS)
         .map(|(feature, value, _)| format!("{} {value:.2}", plain(feature)));
     shown.collect::<Vec<_>>().join(", ")
-}
-
-/// A hub's text without what moves a terminal's cursor or turns a line around.
-fn plain(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars()
-        .map(|c| {
-            if c.is_control() || turns(c) {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::{proofs_text, show_tensor};
 use crate::{
     cli,
     client::Gateway,
-    complaint::{Complaint, Exit, one_line},
+    complaint::{self, Complaint, Exit, one_line},
     infer::find_model,
     output::{self, Form, Progress},
 };
@@ -238,6 +238,7 @@ async fn describe(
     else {
         return;
     };
+    let says = plain(&source.url);
     let edges = origin
         .get("edges")
         .and_then(Value::as_array)
@@ -256,10 +257,14 @@ async fn describe(
             .and_then(|names| names.get(&parent))
             .and_then(Value::as_str);
         let called = called.map_or(parent.clone(), |name| format!("{} ({parent})", plain(name)));
+        // Only who runs a conversion again may call an edge verified, and a hub runs none.
+        let standing = match field("standing").as_str() {
+            known @ ("claimed" | "signed") => known.to_owned(),
+            _ => "claimed".to_owned(),
+        };
         hubs.lineage.push(format!(
-            "{} {called} [{}]",
-            field("relation"),
-            field("standing")
+            "{} {called} [{standing}], says {says}",
+            field("relation")
         ));
     }
     let elsewhere = origin.get("elsewhere").and_then(Value::as_array);
@@ -267,7 +272,7 @@ async fn describe(
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
-        .map(|name| format!("{} [claimed]", plain(name)));
+        .map(|name| format!("{} [claimed], says {says}", plain(name)));
     hubs.lineage.extend(named);
 }
 
@@ -298,10 +303,9 @@ async fn json_of(source: &Source, path: &str, reach: Reach) -> Option<Value> {
     serde_json::from_slice(&bytes).ok()
 }
 
-/// A hub's text as it may be shown on a terminal.
+/// What a hub says, shortened and harmless on a terminal.
 fn plain(text: &str) -> String {
-    let shown = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    shown.take(MAX_TEXT).collect()
+    complaint::plain(&text.chars().take(MAX_TEXT).collect::<String>())
 }
 
 impl Hubs {

@@ -181,6 +181,10 @@ pub(crate) fn is_dedup_eligible(chunk: &XetHash) -> bool {
 /// Longest chunk as it stands in a xorb: incompressible bytes grow by a few when they are packed.
 const PACKED_BYTES_MAX: usize = 2 * CHUNK_BYTES_MAX;
 
+/// Bytes of a footer at most, without what it says of each chunk, and with it: a hash and two offsets.
+const FOOTER_BYTES: usize = 1_024;
+const FOOTER_ENTRY_BYTES: usize = 64;
+
 /// Validates a xorb as it comes, with or without a footer: every chunk unpacks, the chunks have the announced hash, and a
 /// footer says nothing else. It holds a chunk and the footer, and gives the chunks on as they stand.
 #[derive(Default)]
@@ -225,6 +229,13 @@ impl XorbScan {
         }
         let done = self.held.len().saturating_sub(rest.len());
         self.held.drain(..done);
+        let most =
+            FOOTER_BYTES.saturating_add(self.table.chunks.len().saturating_mul(FOOTER_ENTRY_BYTES));
+        if self.in_footer && self.held.len() > most {
+            return Err(malformed(
+                "its footer is longer than its chunks account for",
+            ));
+        }
         Ok(())
     }
 

@@ -251,8 +251,9 @@ impl Inspection {
         };
         for part in &parts {
             let name = String::from_utf8_lossy(&part.name);
+            let name: String = name.chars().take(super::MAX_PLACE).collect();
             let place = if place.is_empty() {
-                name.into_owned()
+                name
             } else {
                 format!("{place}!{name}")
             };

@@ -562,3 +562,20 @@ proptest! {
         prop_assert!(pickle.complete);
     }
 }
+
+#[test]
+fn findings_of_an_archive_are_few_and_short() {
+    let name = |number: usize| format!("{number}{}", "x".repeat(5_000));
+    let reason = |number| Reason {
+        place: name(number),
+        pickle: pickle::scan(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.").unwrap(),
+    };
+    let one = |number| Verdict::Code {
+        reasons: vec![reason(number)],
+    };
+    let all = (1..100).fold(one(0), |all, number| all.and(one(number)));
+    let Verdict::Code { reasons } = all else {
+        panic!("it is code")
+    };
+    assert_eq!(reasons.len(), MAX_REASONS);
+}

@@ -7,7 +7,7 @@ use super::{BLOBS_PATH, Fault, Fetcher, Note, Source, blob::blocking, nobody};
 use crate::Error;
 use assay_blob::{BlobId, ErasureManifest, Store, Stored, erasure::MANIFEST_BYTES_MAX};
 use futures::{StreamExt as _, future::join_all, stream};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most manifests that one hub may give for a blob: one for each code that it ever had.
 pub const MAX_MANIFESTS: usize = 4;
@@ -149,13 +149,19 @@ impl Fetcher {
         let lacking: Vec<BlobId> = places
             .filter_map(|place| manifest.pieces.get(place).copied())
             .collect();
+        // Equal pieces, as a file of one byte's repetition has, are fetched once and count as often as they stand there.
+        let counts = lacking
+            .iter()
+            .fold(BTreeMap::<_, usize>::new(), |mut all, piece| {
+                let count = all.entry(*piece).or_default();
+                *count = count.saturating_add(1);
+                all
+            });
         let mut have = here.len();
-        let mut fetching = stream::iter(lacking)
-            .map(async |piece| {
-                (
-                    piece,
-                    self.whole(store, piece, manifest.piece_bytes()).await,
-                )
+        let mut fetching = stream::iter(counts)
+            .map(async |(piece, count)| {
+                let got = self.whole(store, piece, manifest.piece_bytes()).await;
+                (piece, count, got)
             })
             .buffer_unordered(AT_ONCE);
         while have < needed {
@@ -165,12 +171,21 @@ impl Fetcher {
                     let what = format!("pieces of blob {}", manifest.blob);
                     return (came, Err(Error::fetch(what, why)));
                 }
-                Some((piece, Ok(_))) => {
+                Some((piece, count, Ok(_))) => {
                     came.push(piece);
-                    have = have.saturating_add(1);
+                    have = have.saturating_add(count);
                 }
-                Some((_, Err(Error::Fetch { .. }))) => {}
-                Some((_, Err(other))) => return (came, Err(other)),
+                // A piece that is too large, or that somebody else receives now, is none that can be had.
+                Some((
+                    ..,
+                    Err(
+                        Error::Fetch { .. }
+                        | Error::Content(
+                            assay_blob::Error::Busy(_) | assay_blob::Error::Limit { .. },
+                        ),
+                    ),
+                )) => {}
+                Some((.., Err(other))) => return (came, Err(other)),
             }
         }
         (came, Ok(()))

@@ -98,7 +98,8 @@ async fn blocking<T: Send + 'static>(
 
 fn roots(hub: &Hub) -> Result<Roots, Error> {
     let live = hub.catalogue.live(|_| true)?;
-    let mut kept = live.objects;
+    let objects = live.objects;
+    let mut kept = objects.clone();
     kept.extend(live.files.keys());
     let Some(link) = &hub.link else {
         let cached = Vec::new();
@@ -108,13 +109,23 @@ fn roots(hub: &Hub) -> Result<Roots, Error> {
     let mut fetched = link.fetched()?;
     let mut cached = Vec::new();
     let now_ms = clock::now_ms();
+    // A blob may be a file of one repository, and a piece or an inventory of another: whatever keeps it, it stays.
+    let (mut due, mut pieces) = (HashSet::new(), HashSet::new());
     for (blob, (_, entry)) in &live.files {
         let shares = link.own_shares(hub.operator, entry);
         for share in &shares {
-            kept.extend(link.pieces_of(blob, share)?);
+            pieces.extend(link.pieces_of(blob, share)?);
         }
-        let is_due = shares.contains(&Share::Whole) || taken.contains(blob);
-        if !is_due && hub.store.stored(blob)?.is_some() {
+        pieces.extend(link.pieces_of_other_codes(blob, &shares)?);
+        if shares.contains(&Share::Whole) || taken.contains(blob) {
+            due.insert(*blob);
+        }
+    }
+    due.extend(&pieces);
+    due.extend(&objects);
+    kept.extend(&pieces);
+    for (blob, (_, entry)) in &live.files {
+        if !due.contains(blob) && hub.store.stored(blob)?.is_some() {
             let since = *fetched.entry(*blob).or_insert(now_ms);
             cached.push((*entry, since.max(hub.last_read.of(blob))));
         }
@@ -146,7 +157,19 @@ async fn evict(
             tracing::debug!(blob = %entry.blob, "others do not have it yet; it stays");
             continue;
         }
-        crate::fetch::forget(&hub.store, vec![entry.blob]).await?;
+        // A commit may have taken it meanwhile.
+        let _alone = hub.collecting.write().await;
+        let looking = Arc::clone(hub);
+        let is_taken = move || {
+            let live = looking.catalogue.live(|_| true)?;
+            Ok(looking
+                .catalogue
+                .taken(&live.revisions)?
+                .contains(&entry.blob))
+        };
+        if !blocking(is_taken).await? {
+            crate::fetch::forget(&hub.store, vec![entry.blob]).await?;
+        }
     }
     Ok(())
 }

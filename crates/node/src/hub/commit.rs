@@ -23,7 +23,7 @@ use assay_receipt::{Account, RevisionId};
 use std::sync::Arc;
 
 /// Largest engine manifest that is read, bytes.
-const MAX_ENGINE_MANIFEST: u64 = 1 << 20;
+pub(crate) const MAX_ENGINE_MANIFEST: u64 = 1 << 20;
 
 /// One step of a commit, its content stored.
 #[derive(Debug, Clone)]
@@ -398,6 +398,11 @@ impl Hub {
 /// The id of an engine manifest that lists exactly all other files of a tree.
 pub(crate) fn engine_revision(bytes: &[u8], tree: &Tree) -> Option<RevisionId> {
     let manifest = EngineManifest::from_canonical(bytes, &RevisionLimits::default()).ok()?;
+    // The manifest does not list itself, so an inventory could give any other file in its place.
+    let own = tree.file(&MANIFEST_FILE.parse().ok()?)?;
+    if own.blob != BlobId::of(bytes) {
+        return None;
+    }
     let others = tree
         .files()
         .iter()

@@ -23,6 +23,8 @@ use serde_json::{Map, Value, json};
 
 /// Largest `config.json` that is read, bytes.
 const MAX_CONFIG: u64 = 1 << 20;
+/// Largest blob that is read into memory, whatever an inventory says of its size.
+const MAX_IN_MEMORY: u64 = 64 << 20;
 /// Files that can run code that are named.
 const NAMED: usize = 16;
 /// Most files of a folder that are looked at.
@@ -124,7 +126,11 @@ impl Hub {
             return Ok(facts);
         }
         let facts = self.find_facts(revision)?;
-        if self.has_what_speaks(revision)? {
+        let is_settled = match &facts.signature {
+            Some(SignatureFact::Valid { unseen, .. }) => *unseen == 0,
+            _ => true,
+        };
+        if is_settled && self.has_what_speaks(revision)? {
             let bytes = serde_json::to_vec(&facts).map_err(ApiError::internal)?;
             self.catalogue.put_facts(revision, &bytes)?;
         }
@@ -210,12 +216,13 @@ impl Hub {
         match self.catalogue.file(revision, &path)? {
             Some(entry) if entry.size <= most => Ok(self
                 .content(&entry.blob)?
+                .filter(|bytes| bytes.len() as u64 == entry.size)
                 .and_then(|bytes| String::from_utf8(bytes).ok())),
             _ => Ok(None),
         }
     }
 
-    /// All of a blob that is known to be small; `None` where it is not here.
+    /// All of a blob that is said to be small; `None` where it is not here, or too large for memory.
     ///
     /// # Errors
     /// [`Fault::Internal`](assay_hub::Fault::Internal) where the disk fails or the bits have rotted.
@@ -224,6 +231,10 @@ impl Hub {
             return Ok(None);
         };
         let size = reader.stored().size;
+        // An inventory may give a blob another size than it has.
+        if size > MAX_IN_MEMORY {
+            return Ok(None);
+        }
         let mut bytes = Vec::new();
         while (bytes.len() as u64) < size {
             let rest = usize::try_from(size - bytes.len() as u64).unwrap_or(usize::MAX);
@@ -362,6 +373,7 @@ mod tests {
             declared: true,
             files: 2,
             not_signed: 0,
+            unseen: 0,
         });
         assert_eq!(facts.warnings("a/b").len(), 1);
     }

@@ -35,6 +35,9 @@ pub enum SignatureFact {
         files: usize,
         /// Files that are there and that the signature says nothing about.
         not_signed: usize,
+        /// Files whose bytes this hub has not: that they have these digests is the word of who made the commit.
+        #[serde(default)]
+        unseen: usize,
     },
     /// It does not hold.
     Invalid {
@@ -76,6 +79,7 @@ impl SignatureFact {
                 declared,
                 files,
                 not_signed,
+                unseen,
             } => {
                 let whose = match declared {
                     true => format!("the key that the repository declares in {PUBLIC_KEY_FILE}"),
@@ -85,7 +89,13 @@ impl SignatureFact {
                     0 => String::new(),
                     count => format!("; {count} files are not signed"),
                 };
-                format!("valid, by key {key}: {whose}; {files} files{rest}")
+                let taken = match unseen {
+                    0 => String::new(),
+                    count => format!(
+                        "; the bytes of {count} files are not on this hub, and their digests the committer's word"
+                    ),
+                };
+                format!("valid, by key {key}: {whose}; {files} files{rest}{taken}")
             }
             Self::Invalid { why } => format!("INVALID: {why}"),
             Self::Unchecked { why } => format!("not checked: {why}"),
@@ -121,7 +131,40 @@ impl Hub {
                 Err(fact) => return Ok(Some(fact)),
             },
         };
-        Ok(Some(judged(&bytes, declared.as_ref(), tree)))
+        let judged = judged(&bytes, declared.as_ref(), tree);
+        Ok(Some(self.compared(judged, tree)?))
+    }
+
+    /// The judgement with what the bytes that are here say of the inventory by which it was made.
+    fn compared(&self, judged: SignatureFact, tree: &Tree) -> Result<SignatureFact, ApiError> {
+        let SignatureFact::Valid {
+            key,
+            declared,
+            files,
+            not_signed,
+            ..
+        } = judged
+        else {
+            return Ok(judged);
+        };
+        let mut unseen = 0usize;
+        for (path, entry) in tree.files() {
+            match self.store.stored(&entry.blob)? {
+                None => unseen = unseen.saturating_add(1),
+                Some(stored) if (stored.sha256, stored.size) == (entry.sha256, entry.size) => {}
+                Some(_) => {
+                    let why = format!("the commit gives {path} other digests than its bytes have");
+                    return Ok(SignatureFact::invalid(why));
+                }
+            }
+        }
+        Ok(SignatureFact::Valid {
+            key,
+            declared,
+            files,
+            not_signed,
+            unseen,
+        })
     }
 
     /// The key that a repository declares; otherwise what that makes of its signature.
@@ -216,6 +259,7 @@ fn valid(key: &PublicKey, declared: bool, coverage: &Coverage) -> SignatureFact 
         declared,
         files: coverage.files,
         not_signed,
+        unseen: 0,
     }
 }
 

@@ -1,10 +1,16 @@
 //! Files that can run code are told by their bytes, and signatures by the key that made them.
 
-use crate::hub_stage::{Stage, file, refusal, weights};
+use crate::{
+    hub_search::open,
+    hub_stage::{Stage, file, refusal, weights},
+};
 use assay_blob::{
     Sha256,
     signing::{self, FileRecord, Layout, PrivateKey, Statement},
 };
+use assay_hub::{Kind, RefName, TreePath};
+use assay_node::hub::catalogue::NewCommit;
+use assay_receipt::RevisionId;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -186,7 +192,7 @@ async fn a_signature_is_checked_and_says_whose_key_it_is() {
     let found = state().await;
     assert_eq!(
         found,
-        json!({"state": "valid", "key": hint, "declared": false, "files": 1, "notSigned": 0})
+        json!({"state": "valid", "key": hint, "declared": false, "files": 1, "notSigned": 0, "unseen": 0})
     );
     stage
         .committed("m", &[file("model.pub", PUBLIC.as_bytes())])
@@ -245,4 +251,44 @@ async fn a_signature_is_checked_and_says_whose_key_it_is() {
         )
         .await;
     assert_eq!(state().await["state"], "invalid");
+}
+
+#[tokio::test]
+async fn digests_that_a_commit_makes_up_make_no_signature_valid() {
+    let stage = Stage::set().await;
+    stage.create("m").await;
+    let model = weights(10);
+    let bundle = signed(&[("model.safetensors", &model)]);
+    let files = [
+        file("model.safetensors", &model),
+        file("model.sig", &bundle),
+    ];
+    stage.committed("m", &files).await;
+    let folder = stage.stop().await;
+    let hub = open(folder.path());
+    let key = hub.repository(Kind::Model, "alice/m").unwrap().key();
+    let head = hub.catalogue.head(&key, &RefName::main()).unwrap().unwrap();
+    let mut commit = hub.catalogue.commit(&head).unwrap();
+    let mut tree = hub.catalogue.tree(&commit.revision).unwrap();
+    let mut revision = hub.catalogue.revision(&commit.revision).unwrap().unwrap();
+    let state = |revision: &RevisionId| {
+        let facts = hub.facts(revision).unwrap();
+        serde_json::to_value(facts).unwrap()["signature"]["state"].clone()
+    };
+    assert_eq!(state(&commit.revision), "valid");
+
+    // Other weights under the digest that was signed, as another hub's inventory may say.
+    let path: TreePath = "model.safetensors".parse().unwrap();
+    let mut entry = *tree.file(&path).unwrap();
+    entry.blob = hub.store.put(&weights(11)).unwrap().id;
+    tree.put(path, entry);
+    revision.id = tree.manifest().identify().unwrap().0;
+    commit.revision = revision.id;
+    let new = NewCommit {
+        commit,
+        revision: revision.clone(),
+        tree,
+    };
+    hub.catalogue.enter(&[new], &[]).unwrap();
+    assert_eq!(state(&revision.id), "invalid");
 }

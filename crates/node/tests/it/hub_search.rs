@@ -227,7 +227,8 @@ async fn a_commit_is_found_at_once_and_a_deleted_one_no_longer() {
     stage.stop().await;
 }
 
-fn open(folder: &Path) -> Hub {
+/// The hub of a folder, without a server.
+pub fn open(folder: &Path) -> Hub {
     let text = format!(
         "data = \"data\"\nkey = \"hub.key\"\nlisten = \"127.0.0.1:0\"\nendpoint = \"http://127.0.0.1:9\"\n\
          operator = \"{}\"\n[handles]\nalice = \"{}\"\n",

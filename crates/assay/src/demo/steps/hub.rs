@@ -35,7 +35,12 @@ impl Walk {
         let name = revision.manifest().name.clone();
         let hub = self.source(0).await?;
         let key = self.plan.accounts.developer.key()?;
-        let token = issue(&describe(&hub.url).await?, &key, Scope::Write, TOKEN_S)?;
+        let token = issue(
+            &describe(&hub.url, LOCAL).await?,
+            &key,
+            Scope::Write,
+            TOKEN_S,
+        )?;
         let target = Target {
             hub: hub.clone(),
             token: token.to_text(),
@@ -114,7 +119,7 @@ impl Walk {
         let url = self.plan.hub_url(index);
         let started = Instant::now();
         loop {
-            match describe(&url).await {
+            match describe(&url, LOCAL).await {
                 Ok(described) => {
                     return Ok(Source {
                         name: described.hub.to_string(),

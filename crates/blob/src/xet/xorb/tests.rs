@@ -119,6 +119,7 @@ fn what_is_no_xorb_is_refused() {
         (cut(&footed, 1), ""),
         (cut(&footed, 4), ""),
         (joined(&[&footed, &[0]]), "length"),
+        (joined(&[&footed, &[0; 100_000]]), "longer than its chunks"),
         (joined(&[&footed, footer]), "length"),
         (
             joined(&[&good, &other_footed[other_footed.len() - 200..]]),

@@ -37,6 +37,26 @@ impl Link {
         Ok(pieces.copied().collect())
     }
 
+    /// The pieces of a blob by codes that are none of these shares': they are all that is left of the file until those of the
+    /// new code lie where they should, which nobody can be sure of.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`].
+    pub(in crate::hub) fn pieces_of_other_codes(
+        &self,
+        blob: &BlobId,
+        shares: &[Share],
+    ) -> Result<Vec<BlobId>, Error> {
+        let is_current = |code| {
+            shares
+                .iter()
+                .any(|share| matches!(share, Share::Pieces(current, _) if *current == code))
+        };
+        let others = self.notebook.manifests(blob)?.into_iter();
+        let others = others.filter(|manifest| !is_current(manifest.code));
+        Ok(others.flat_map(|manifest| manifest.pieces).collect())
+    }
+
     /// When blobs came that this hub does not have to keep.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use crate::{
 use assay_hub::{Commit, CommitId, Handle, Inventory, Kind, Manifest, Name, RefName};
 use assay_receipt::Account;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -29,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 const AGAIN_EVERY: Duration = Duration::from_secs(2);
 /// Most ancestors of a commit that are fetched with it.
 const MAX_ANCESTORS: usize = 100_000;
+/// Most files that commits which are fetched together list: what is held in memory until they are entered.
+const MAX_LISTED: usize = 1_000_000;
 
 /// Follows the registry for ever.
 pub async fn run(hub: Arc<Hub>, link: Arc<Link>) {
@@ -210,11 +212,14 @@ async fn try_waiting(hub: &Arc<Hub>, link: &Arc<Link>) {
 async fn enter(hub: &Arc<Hub>, link: &Arc<Link>, to: &Waiting) -> Result<(), Error> {
     let mut commits = Vec::new();
     let mut wanted = vec![to.commit];
+    let (mut seen, mut listed) = (HashSet::new(), 0usize);
     while let Some(id) = wanted.pop() {
-        if hub.catalogue.commit_bytes(&id)?.is_some() || commits.len() >= MAX_ANCESTORS {
+        let is_full = commits.len() >= MAX_ANCESTORS || listed >= MAX_LISTED;
+        if is_full || !seen.insert(id) || hub.catalogue.commit_bytes(&id)?.is_some() {
             continue;
         }
         let new = fetch(hub, link, id).await?;
+        listed = listed.saturating_add(new.tree.files().len());
         wanted.extend(new.commit.parents.iter().copied());
         commits.push(new);
     }
