@@ -139,6 +139,10 @@ async fn ask(
 ) -> Result<(Seen, B256), Error> {
     let fetcher: Fetcher = link.fetcher()?;
     let source: Source = peer.source();
+    if !fetcher.sources().contains(&source) {
+        // It moved or left meanwhile, or says an address that is not asked from here: that is no silence of its own.
+        return Err(Error::fetch("an audit", "the hub is not asked from here"));
+    }
     let seen = |fault: Fault| match fault {
         Fault::Unreachable(why) | Fault::Failed(why) => Seen::Unreachable(why),
         Fault::Absent => Seen::Absent,
