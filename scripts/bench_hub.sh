@@ -16,7 +16,7 @@ measure_search() {
 	weights=$(scripts/search_weights.sh)
 	cargo build --quiet --workspace --examples
 	"$CARGO_TARGET_DIR/debug/examples/speed" --documents 100000 --seconds 60 --rate 200 --weights "$weights" | tail -n 1 >"$parts/speed.json"
-	"$CARGO_TARGET_DIR/debug/examples/quality" --weights "$weights" --test --json "$parts/quality.json" >"$parts/quality.md"
+	"$CARGO_TARGET_DIR/debug/examples/quality" --weights "$weights" --semantics speed --test --json "$parts/quality.json" >"$parts/quality.md"
 }
 
 # in_hub FRONT ARGUMENTS...: runs clients/hub/bench.py beside a hub of its own.
