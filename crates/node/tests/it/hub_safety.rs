@@ -286,7 +286,7 @@ async fn digests_that_a_commit_makes_up_make_no_signature_valid() {
     commit.revision = revision.id;
     let new = NewCommit {
         commit,
-        revision: revision.clone(),
+        revision,
         tree,
     };
     hub.catalogue.enter(&[new], &[]).unwrap();
