@@ -1,7 +1,7 @@
 //! From what the hub knows of a repository to the document that the index reads.
 //!
-//! Everything in it follows from the chain and the blobs, so that every hub makes the same; the one exception is the count
-//! of downloads, which no digest has.
+//! Everything in it follows from the chain and the blobs, so that hubs which have the same of both make the same; the one
+//! exception is the count of downloads, which no digest has.
 
 use super::super::{ApiError, Hub, signature::SignatureFact};
 use assay_hub::{
