@@ -51,6 +51,19 @@ counts 0 'no summary at all' '0 1 0'
 counts 0 '0 passed, 0 failed' '0 1 0'
 counts 0 '0 passed, 0 failed, 3 skipped' '0 1 3'
 
+# names LOG EXPECTED: what is told of a failing suite with that log.
+names() {
+	local found
+	echo "$1" >"$logs/example.log"
+	check "what failed in '${1:0:60}'" "$(failures example)" "$2"
+}
+
+names $'ok 1 - a\nnot ok 2 - b\n  # Traceback\n  # one.Error: first\n  # two.Error: last\nok 3 - c' $'not ok 2 - b\n  # two.Error: last'
+names $'not ok 1 - a\n  # E.Error: x\nnot ok 2 - b\n  # OSError' $'not ok 1 - a\n  # E.Error: x\nnot ok 2 - b\n  # OSError'
+names $'        PASS [   0.1s] a\n        FAIL [   0.2s] (2/2) crate b' '        FAIL [   0.2s] (2/2) crate b'
+names $'test a::b ... ok\ntest a::c ... FAILED' 'test a::c ... FAILED'
+names 'nothing' ''
+
 # page COMMAND EXPECTED: what the parts of a page are after the Python expression has put one.
 page() {
 	check "$1" "$(cd scripts && python3 -c "from benchmarks import put; print(repr($1))")" "$2"

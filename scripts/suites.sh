@@ -70,11 +70,24 @@ read_status() {
 	if (($1 == 0)); then echo "1 0 0"; else echo "0 1 0"; fi
 }
 
+# failures NAME: what a failing suite's log says failed, with the line that says why; for whoever sees only the end.
+failures() {
+	awk '
+		/^not ok |^ +FAIL \[|^test .* FAILED$|panicked at/ { if (why != "") print why; print; why = ""; tap = /^not ok /; next }
+		tap && /^  # [A-Za-z_.]+(Error|Exception|Exit|Interrupt)/ { why = $0 }
+		/^ok / { if (why != "") print why; why = ""; tap = 0 }
+		END { if (why != "") print why }' "$logs/$1.log" | cut -c -600 | head -n 40
+}
+
 # finish: the last line, and the status of the whole run.
 finish() {
 	local line="$passed passed, $failed failed"
 	((skipped > 0)) && line+=", $skipped skipped"
 	if ((failed > 0 || passed == 0)); then
+		for name in "${failing[@]}"; do
+			say "what failed in $name:"
+			failures "$name" >&2
+		done
 		say "failing: ${failing[*]:-nothing ran}; logs in $logs"
 		echo "$line"
 		exit 1

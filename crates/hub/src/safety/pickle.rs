@@ -24,6 +24,10 @@ const MAX_NAME: usize = 256;
 /// Pickles one behind the other in one file; PyTorch's old format has five.
 const MAX_PICKLES: usize = 64;
 
+/// Opcodes that have to follow each other, the mark of a protocol first, until what breaks off counts as a pickle; noise
+/// seldom gets so far.
+const CERTAIN_STEPS: u64 = 5;
+
 /// Something that a pickle imports.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Import {
@@ -97,30 +101,28 @@ pub(super) fn may_begin(bytes: &[u8]) -> bool {
 
 /// The pickles at the beginning of `bytes`, or `None` where they are none.
 ///
-/// Without the mark of protocol 2 and later anything that is printable may look like one for a while. It counts only if it
-/// imports by plausible names and calls, or imports and ends well.
+/// Without the mark of protocol 2 and later anything may look like one for a while. It counts only if it imports what can
+/// be imported and calls after that, or imports and ends well.
 pub(super) fn scan(bytes: &[u8]) -> Option<Pickle> {
     let mut found = Pickle::default();
     let mut rest = bytes;
-    let mut certain = false;
+    let (mut certain, mut imported, mut acts) = (false, false, false);
     for _ in 0..MAX_PICKLES {
         let marked = rest.first() == Some(&0x80) && may_begin(rest);
         let mut machine = Machine::new(rest, &mut found);
         let ended = machine.run();
         let steps = machine.steps;
+        imported |= machine.imported;
+        acts |= machine.acts;
         rest = machine.rest;
         found.complete = ended;
-        certain |= marked && steps > 1;
+        certain |= marked && (ended || steps >= CERTAIN_STEPS);
         if !ended || rest.is_empty() || !may_begin(rest) {
             break;
         }
     }
     // A later pickle that is none does not make the first ones incomplete.
-    let imports = found.imports.len() as u64;
-    let acts = imports.saturating_add(found.hidden_imports) > 0 && found.calls > 0;
-    let plausible = found.imports.iter().all(is_plausible);
-    let ended = found.complete && imports > 0;
-    (certain || (plausible && (acts || ended))).then_some(found)
+    (certain || acts || (imported && found.complete)).then_some(found)
 }
 
 fn is_plausible(import: &Import) -> bool {
@@ -139,7 +141,29 @@ fn is_plausible(import: &Import) -> bool {
 enum Value {
     Mark,
     Text(String),
-    Other,
+    /// No text for sure: a number, bytes, a container.
+    Plain,
+    /// What a call returns, or what is no longer followed; it may be text.
+    Unknown,
+}
+
+/// One half of what is imported.
+enum Name {
+    Known(String),
+    /// Computed, or too long to be kept.
+    Hidden,
+    /// Python imports nothing by it: it is no text.
+    Impossible,
+}
+
+impl From<Value> for Name {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Text(text) => Self::Known(text),
+            Value::Unknown => Self::Hidden,
+            Value::Mark | Value::Plain => Self::Impossible,
+        }
+    }
 }
 
 /// How an opcode's argument is written.
@@ -255,11 +279,14 @@ struct Machine<'a, 'b> {
     rest: &'a [u8],
     found: &'b mut Pickle,
     stack: Vec<Value>,
-    /// The memo by index, with what is a string. MEMOIZE takes the number of entries as its index.
-    memo: BTreeMap<u64, Option<String>>,
+    /// The memo by index. MEMOIZE takes the number of entries as its index.
+    memo: BTreeMap<u64, Value>,
     /// Whether the memo has grown too large to be followed: from then on nothing in it is known.
     lost: bool,
     steps: u64,
+    /// Whether something was imported that can be, and whether something was called after that.
+    imported: bool,
+    acts: bool,
 }
 
 impl<'a, 'b> Machine<'a, 'b> {
@@ -271,6 +298,8 @@ impl<'a, 'b> Machine<'a, 'b> {
             memo: BTreeMap::new(),
             lost: false,
             steps: 0,
+            imported: false,
+            acts: false,
         }
     }
 
@@ -350,18 +379,18 @@ impl<'a, 'b> Machine<'a, 'b> {
                 (protocol <= 5).then_some(())
             }
             Effect::Stop => self.pop(1),
-            Effect::Push => self.push(Value::Other),
+            Effect::Push => self.push(Value::Plain),
             Effect::PushText => self.push(text(byte, first)),
             Effect::PushMark => self.push(Value::Mark),
             Effect::Pop(count) => self.pop(count),
             Effect::Make(count) => {
                 self.pop(count)?;
-                self.push(Value::Other)
+                self.push(Value::Plain)
             }
             Effect::PopToMark => self.pop_to_mark(),
             Effect::MakeToMark => {
                 self.pop_to_mark()?;
-                self.push(Value::Other)
+                self.push(Value::Plain)
             }
             Effect::Duplicate => {
                 let top = self.stack.last()?.clone();
@@ -370,9 +399,9 @@ impl<'a, 'b> Machine<'a, 'b> {
             Effect::Put => self.put(index(byte, first)?),
             Effect::Memoize => self.put(self.memo.len() as u64),
             Effect::Recall => {
-                let known = self.memo.get(&index(byte, first)?).cloned().flatten();
+                let known = self.memo.get(&index(byte, first)?).cloned();
                 let known = known.filter(|_| !self.lost);
-                self.push(known.map_or(Value::Other, Value::Text))
+                self.push(known.unwrap_or(Value::Unknown))
             }
             _ => self.outward(effect, first, second),
         }
@@ -383,29 +412,29 @@ impl<'a, 'b> Machine<'a, 'b> {
         match effect {
             Effect::Global => {
                 self.import(name(first), name(second));
-                self.push(Value::Other)
+                self.push(Value::Unknown)
             }
             Effect::StackGlobal => {
                 let name = self.stack.pop()?;
                 let module = self.stack.pop()?;
-                self.import(string(module), string(name));
-                self.push(Value::Other)
+                self.import(module.into(), name.into());
+                self.push(Value::Unknown)
             }
             Effect::Inst => {
                 self.import(name(first), name(second));
                 self.call();
                 self.pop_to_mark()?;
-                self.push(Value::Other)
+                self.push(Value::Unknown)
             }
             Effect::Call(count) => {
                 self.pop(count)?;
                 self.call();
-                self.push(Value::Other)
+                self.push(Value::Unknown)
             }
             Effect::CallToMark => {
                 self.pop_to_mark()?;
                 self.call();
-                self.push(Value::Other)
+                self.push(Value::Unknown)
             }
             Effect::Build => {
                 self.pop(1)?;
@@ -415,20 +444,19 @@ impl<'a, 'b> Machine<'a, 'b> {
             Effect::Persistent(count) => {
                 self.pop(count)?;
                 self.found.foreign = self.found.foreign.saturating_add(1);
-                self.push(Value::Other)
+                self.push(Value::Unknown)
             }
             _ => None,
         }
     }
 
     fn put(&mut self, index: u64) -> Option<()> {
-        let text = match self.stack.last()? {
+        let value = match self.stack.last()? {
             Value::Mark => return None,
-            Value::Text(text) => Some(text.clone()),
-            Value::Other => None,
+            value => value.clone(),
         };
         if self.memo.len() < MAX_MEMO || self.memo.contains_key(&index) {
-            self.memo.insert(index, text);
+            self.memo.insert(index, value);
         } else {
             self.lost = true;
         }
@@ -437,40 +465,47 @@ impl<'a, 'b> Machine<'a, 'b> {
 
     fn call(&mut self) {
         self.found.calls = self.found.calls.saturating_add(1);
+        self.acts |= self.imported;
     }
 
-    fn import(&mut self, module: Option<String>, name: Option<String>) {
+    fn import(&mut self, module: Name, name: Name) {
         let found = &mut *self.found;
-        match module.zip(name) {
-            Some((module, name)) if found.imports.len() < MAX_IMPORTS => {
-                found.imports.insert(Import { module, name });
+        let import = match (module, name) {
+            (Name::Known(module), Name::Known(name)) => Some(Import { module, name }),
+            (Name::Impossible, _) | (_, Name::Impossible) => {
+                found.hidden_imports = found.hidden_imports.saturating_add(1);
+                return;
+            }
+            _ => None,
+        };
+        self.imported |= import.as_ref().is_none_or(is_plausible);
+        match import {
+            Some(import) if found.imports.len() < MAX_IMPORTS => {
+                found.imports.insert(import);
             }
             _ => found.hidden_imports = found.hidden_imports.saturating_add(1),
         }
     }
 }
 
-fn string(value: Value) -> Option<String> {
-    match value {
-        Value::Text(text) => Some(text),
-        _ => None,
+/// A name as GLOBAL and INST write it.
+fn name(bytes: &[u8]) -> Name {
+    match std::str::from_utf8(bytes) {
+        Err(_) => Name::Impossible,
+        Ok(text) if text.len() > MAX_NAME => Name::Hidden,
+        Ok(text) => Name::Known(text.trim_end_matches('\r').to_owned()),
     }
-}
-
-fn name(bytes: &[u8]) -> Option<String> {
-    let short = bytes.len() <= MAX_NAME;
-    let text = std::str::from_utf8(bytes).ok().filter(|_| short)?;
-    Some(text.trim_end_matches('\r').to_owned())
 }
 
 /// A string argument. STRING has quotes, and with escapes it counts as computed.
 fn text(byte: u8, argument: &[u8]) -> Value {
-    let Some(text) = name(argument) else {
-        return Value::Other;
+    // What is no UTF-8 may be read by another encoding that the loading program names.
+    let Name::Known(text) = name(argument) else {
+        return Value::Unknown;
     };
     let written = matches!(byte, b'S' | b'V');
     if written && text.contains('\\') {
-        return Value::Other;
+        return Value::Unknown;
     }
     if byte != b'S' {
         return Value::Text(text);
@@ -478,7 +513,7 @@ fn text(byte: u8, argument: &[u8]) -> Value {
     let quoted = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
     match quoted('\'').or_else(|| quoted('"')) {
         Some(inner) => Value::Text(inner.to_owned()),
-        None => Value::Other,
+        None => Value::Unknown,
     }
 }
 

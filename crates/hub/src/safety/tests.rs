@@ -185,8 +185,10 @@ fn what_runs_before_a_pickle_breaks_off_counts() {
         }
     }
     // A stack that is empty when something is taken from it.
-    assert!(!code(b"\x80\x04\x8c\x01aR.").pickle.complete);
-    assert!(!code(b"\x80\x04N00.").pickle.complete);
+    assert!(!code(b"\x80\x04N0N0\x8c\x01aR.").pickle.complete);
+    assert!(!code(b"\x80\x04N0N00.").pickle.complete);
+    // Too short to be more than chance.
+    is_unknown(b"\x80\x04N00.", "no format");
 }
 
 #[test]
@@ -226,6 +228,51 @@ fn text_is_no_pickle() {
         "goes on otherwise",
     );
     is_unknown(&[0xff; 40], "no format");
+}
+
+#[test]
+fn what_imports_nothing_possible_does_not_hide_what_does() {
+    let evil = unhex(CALLS[0]);
+    // A second pickle, and the same one after its call, that names what nobody can import.
+    let second = [&evil[..], b"c\n\n."].concat();
+    let after = [&evil[..evil.len() - 1], b"c \n.\n."].concat();
+    let computed = b"(cos\ngetcwd\n(tRq\x00h\x00\x93(tR.";
+    for bytes in [&second[..], &after[..], &computed[..]] {
+        assert!(code(bytes).pickle.calls > 0, "{}", bytes.escape_ascii());
+    }
+}
+
+#[test]
+fn noise_is_no_code() {
+    // Calls of what cannot be imported: no text, numbers for names, names that are none.
+    let cases: [&[u8]; 5] = [
+        b"c\xff\xfe\nabc\n(tR.",
+        b"cabc\n\xff\xfe\n(tR",
+        b"K\x01K\x02\x93)R.",
+        b"(i\xff\n\xff\n.",
+        b"c\x01\x02\n~\n)R\xff",
+    ];
+    for bytes in cases {
+        is_unknown(bytes, "no format");
+    }
+    // Numbers that a generator makes, as weights are in a format that is not known here.
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut noise = vec![0u8; 2048];
+    for _ in 0..200_000 {
+        for word in noise.chunks_exact_mut(8) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            word.copy_from_slice(&state.to_le_bytes());
+        }
+        let found = pickle::scan(&noise);
+        let marked = noise[0] == 0x80;
+        assert!(
+            marked || found.is_none(),
+            "{} is {found:?}",
+            noise[..64].escape_ascii()
+        );
+    }
 }
 
 #[test]
