@@ -4,7 +4,7 @@
 //! as they came). Whatever is read was verified against the blob's tree before it leaves, so that bit rot is named and never
 //! served. A blob is acknowledged only once its bytes and the index are synced; what was torn by a crash is not there.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -112,6 +112,8 @@ struct Inner {
     receiving: Mutex<HashSet<BlobId>>,
     /// Bytes of the disk that blobs take.
     used: AtomicU64,
+    /// Bytes of the disk that blobs take of which only a part has come.
+    partial: Mutex<HashMap<BlobId, u64>>,
 }
 
 impl Store {
@@ -133,9 +135,16 @@ impl Store {
             life: RwLock::new(()),
             receiving: Mutex::default(),
             used: AtomicU64::new(0),
+            partial: Mutex::default(),
         };
-        let used = inner.usage()?.disk_bytes;
-        inner.used.store(used, Ordering::Relaxed);
+        for id in inner.disk.partial_blobs()? {
+            inner.count_partial(id, inner.disk.partial_bytes(&id)?);
+        }
+        let whole = inner
+            .usage()?
+            .disk_bytes
+            .saturating_sub(inner.partial_bytes());
+        inner.used.store(whole, Ordering::Relaxed);
         Ok(Self {
             inner: Arc::new(inner),
         })
@@ -508,6 +517,7 @@ impl Inner {
 
     fn room_for(&self, size: u64) -> Result<(), Error> {
         let used = self.used.load(Ordering::Relaxed);
+        let used = used.saturating_add(self.partial_bytes());
         if used.saturating_add(size) > self.limits.total_bytes {
             let action = "store a blob";
             return Err(Error::NoSpace { action });
@@ -523,6 +533,22 @@ impl Inner {
         let _ = self
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, counted);
+    }
+
+    /// Counts what has come of a blob; nothing, once it is stored or given up.
+    fn count_partial(&self, id: BlobId, bytes: u64) {
+        let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
+        match bytes {
+            0 => partial.remove(&id),
+            bytes => partial.insert(id, bytes),
+        };
+    }
+
+    fn partial_bytes(&self) -> u64 {
+        let partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
+        partial
+            .values()
+            .fold(0, |sum, bytes| sum.saturating_add(*bytes))
     }
 
     /// Remembers that a blob has rotted, so that the next copy that comes is taken. Reading goes on without it.

@@ -112,6 +112,8 @@ pub struct Hub {
     /// Commits to one repository take turns.
     turns: tokio::sync::Mutex<HashMap<RepositoryKey, Arc<tokio::sync::Mutex<()>>>>,
     last_read: collection::LastRead,
+    /// By which graces end.
+    steady: collection::Steady,
     /// Held while content is collected; by whoever moves a ref to what no ref may have reached, for reading.
     collecting: tokio::sync::RwLock<()>,
 }
@@ -125,6 +127,8 @@ pub struct At {
     pub commit: CommitId,
     /// The commit's revision.
     pub revision: RevisionId,
+    /// The commit's inventory.
+    pub inventory: BlobId,
     /// Whether files that can run code are asked for, too.
     pub with_code: bool,
 }
@@ -179,6 +183,7 @@ impl Hub {
             withheld: RwLock::default(),
             turns: tokio::sync::Mutex::default(),
             last_read: collection::LastRead::default(),
+            steady: collection::Steady::new(),
             collecting: tokio::sync::RwLock::default(),
         };
         hub.read_withheld()?;
@@ -235,7 +240,7 @@ impl Hub {
             return Ok(None);
         };
         let commit = self.catalogue.commit(&head)?;
-        let facts = self.facts(&commit.revision)?;
+        let facts = self.facts(&commit.tree)?;
         let namespaces = std::iter::once(repository.publisher.to_string())
             .chain(repository.handle.as_ref().map(ToString::to_string));
         Ok(Some(Summary {
@@ -379,12 +384,13 @@ impl Hub {
             .catalogue
             .resolve(&repository.key(), &meant)?
             .ok_or_else(missing)?;
-        let revision = self.catalogue.commit(&commit)?.revision;
-        self.serves(&Subject::Revision { id: revision })?;
+        let said = self.catalogue.commit(&commit)?;
+        self.serves(&Subject::Revision { id: said.revision })?;
         Ok(At {
             repository,
             commit,
-            revision,
+            revision: said.revision,
+            inventory: said.tree,
             with_code: asks_for_code || meant == Rev::Commit(commit.with_code()),
         })
     }
@@ -398,6 +404,7 @@ impl Hub {
             repository,
             commit,
             revision,
+            inventory,
             with_code,
         } = self.at(self.repository(kind, id)?, rev)?;
         let missing = || {
@@ -407,12 +414,16 @@ impl Hub {
             })
         };
         let path: TreePath = path.parse().map_err(|_| missing())?;
-        let entry = self.catalogue.file(&revision, &path)?.ok_or_else(missing)?;
+        let entry = self
+            .catalogue
+            .file(&inventory, &path)?
+            .ok_or_else(missing)?;
         self.serves(&Subject::Blob { id: entry.blob })?;
         Ok(Located {
             repository,
             commit,
             revision,
+            inventory,
             with_code,
             path,
             entry,

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -164,6 +164,17 @@ impl Disk {
             .iter()
             .map(|name| name.split('.').next()?.parse().ok());
         Ok(ids.flatten().collect())
+    }
+
+    /// What was received of a blob takes so many bytes of the disk: its files have holes.
+    pub(crate) fn partial_bytes(&self, id: &BlobId) -> Result<u64, Error> {
+        let mut bytes = 0u64;
+        for partial in self.open_partial(id)? {
+            let about = partial.file.metadata();
+            let about = about.map_err(|error| Error::io("look at a partial file", error))?;
+            bytes = bytes.saturating_add(about.blocks().saturating_mul(512));
+        }
+        Ok(bytes)
     }
 
     /// Removes what was received of a blob.

@@ -43,7 +43,8 @@ pub struct Usage {
     pub blobs: u64,
     /// Their sizes together, bytes.
     pub content_bytes: u64,
-    /// What they take of the disk, with what verifies them, bytes. Xorbs that several files share count once.
+    /// What they take of the disk, with what verifies them, bytes, and what has come of others. Xorbs that several
+    /// files share count once.
     pub disk_bytes: u64,
     /// Xorbs.
     pub xorbs: u64,
@@ -115,6 +116,7 @@ impl Inner {
                 usage.content_bytes = usage.content_bytes.saturating_add(record.size);
                 usage.disk_bytes = usage.disk_bytes.saturating_add(record.disk_bytes());
             }
+            usage.disk_bytes = usage.disk_bytes.saturating_add(self.partial_bytes());
             for _ in transaction.open_table(index::XORBS)?.iter()? {
                 usage.xorbs = usage.xorbs.saturating_add(1);
             }
@@ -178,6 +180,7 @@ impl Inner {
         }
         for id in &abandoned.remove {
             self.disk.remove_partial(id)?;
+            self.count_partial(*id, 0);
         }
         collected.waiting = collected.waiting.saturating_add(abandoned.waiting);
         collected.abandoned = u64::try_from(abandoned.remove.len()).unwrap_or(u64::MAX);

@@ -100,6 +100,12 @@ impl Groups {
         self.bits.get(word).is_some_and(|bits| bits & bit != 0)
     }
 
+    /// What the groups in the set take, bytes; the last counts as a whole one.
+    fn bytes(&self) -> u64 {
+        let groups = self.bits.iter().map(|bits| u64::from(bits.count_ones()));
+        groups.sum::<u64>().saturating_mul(GROUP_BYTES)
+    }
+
     /// Byte ranges of the groups that are not in the set, ascending.
     fn missing(&self) -> Vec<Range<u64>> {
         let mut missing: Vec<Range<u64>> = Vec::new();
@@ -128,11 +134,16 @@ impl Receiver {
         if let Some(known) = known.filter(|known| *known != size) {
             return Err(Error::mismatch("size", size, known));
         }
-        lease.inner.room_for(size)?;
         lease.inner.index.unmark(&id, index::UNFINISHED)?;
         let state = match lease.inner.known(&id)? {
             Some(stored) => State::Stored(stored),
-            None => State::Arriving(Arriving::open(&lease, size)?),
+            None => {
+                let before = lease.inner.disk.partial_bytes(&id)?;
+                lease.inner.room_for(size.saturating_sub(before))?;
+                let arriving = Arriving::open(&lease, size)?;
+                lease.inner.count_partial(id, arriving.groups.bytes());
+                State::Arriving(arriving)
+            }
         };
         Ok(Self { lease, size, state })
     }
@@ -154,11 +165,17 @@ impl Receiver {
     /// none is read where the blob is stored already.
     ///
     /// [`Error::Malformed`] where a byte of it is wrong or missing, or some are left over: its sender is to blame. The groups
-    /// before the wrong byte were right, and are kept.
+    /// before the wrong byte were right, and are kept. [`Error::NoSpace`] where others took the room meanwhile.
     pub fn accept(&mut self, range: Range<u64>, encoded: impl Read) -> Result<u64, Error> {
         match &mut self.state {
             State::Stored(_) => Ok(0),
-            State::Arriving(arriving) => arriving.accept(self.lease.id, self.size, &range, encoded),
+            State::Arriving(arriving) => {
+                let Lease { inner, id } = &self.lease;
+                inner.room_for(range.end.min(self.size).saturating_sub(range.start))?;
+                let accepted = arriving.accept(*id, self.size, &range, encoded);
+                inner.count_partial(*id, arriving.groups.bytes());
+                accepted
+            }
         }
     }
 
@@ -194,6 +211,7 @@ impl Receiver {
             .index
             .write(|transaction| index::enter(transaction, id, &record, small.as_deref()))?;
         inner.count(before.as_ref(), Some(&record));
+        inner.count_partial(*id, 0);
         arriving.remove()?;
         Ok(record.stored(*id))
     }
@@ -202,7 +220,11 @@ impl Receiver {
     pub fn abandon(self) -> Result<(), Error> {
         match self.state {
             State::Stored(_) => Ok(()),
-            State::Arriving(arriving) => arriving.remove(),
+            State::Arriving(arriving) => {
+                arriving.remove()?;
+                self.lease.inner.count_partial(self.lease.id, 0);
+                Ok(())
+            }
         }
     }
 }

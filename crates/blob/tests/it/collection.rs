@@ -258,6 +258,56 @@ fn a_store_has_a_limit_in_total() {
 }
 
 #[test]
+fn what_came_in_part_counts_against_the_limit() {
+    let (_one, sender) = store();
+    let sent = sender.put(&bytes(67, 160_000)).unwrap();
+    let other = sender.put(&bytes(68, 160_000)).unwrap();
+    let part = |id: &BlobId, range: std::ops::Range<u64>| -> Vec<u8> {
+        let slice = sender.slice(id, range).unwrap().unwrap();
+        slice.flat_map(Result::unwrap).collect()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let limits = StoreLimits {
+        total_bytes: 250_000,
+        ..StoreLimits::default()
+    };
+    let store = Store::open(directory.path(), limits).unwrap();
+    // Each would fit, and both do not: who comes second learns it before the disk is full.
+    let mut first = store.receiver(sent.id, sent.size).unwrap();
+    let mut second = store.receiver(other.id, other.size).unwrap();
+    first
+        .accept(0..147_456, part(&sent.id, 0..147_456).as_slice())
+        .unwrap();
+    assert!(store.usage().unwrap().disk_bytes >= 147_456);
+    assert!(matches!(
+        second.accept(0..147_456, part(&other.id, 0..147_456).as_slice()),
+        Err(Error::NoSpace { .. })
+    ));
+    assert!(matches!(
+        store.put(&bytes(69, 110_000)),
+        Err(Error::NoSpace { .. })
+    ));
+    drop((first, second, store));
+    // Nor does a restart forget it; what has come is no obstacle to its own rest.
+    let store = Store::open(directory.path(), limits).unwrap();
+    assert!(matches!(
+        store.put(&bytes(69, 110_000)),
+        Err(Error::NoSpace { .. })
+    ));
+    let mut again = store.receiver(sent.id, sent.size).unwrap();
+    again
+        .accept(
+            147_456..160_000,
+            part(&sent.id, 147_456..160_000).as_slice(),
+        )
+        .unwrap();
+    again.finish().unwrap();
+    store.forget(&sent.id).unwrap();
+    assert!(store.usage().unwrap().disk_bytes < 50_000);
+    store.put(&bytes(69, 110_000)).unwrap();
+}
+
+#[test]
 fn what_somebody_asks_for_to_use_it_is_young_again() {
     let (directory, store) = store();
     let content = bytes(71, 100_000);

@@ -1,7 +1,9 @@
 //! What a hub knows of repositories: names, refs, commits, and which file lies where in which revision.
 //!
 //! One redb file, a cache of the chain's ref moves and of blobs. A write is one transaction, durable when it
-//! returns. Files are kept per revision, not per commit, by (revision, path), so that a file is found without its tree.
+//! returns. Files are kept per inventory, not per commit, by (inventory, path), so that a file is found without its tree.
+//! Two commits of one revision may have two inventories: what a revision does not bind, its files' SHA-256s and git's
+//! names, is each publisher's own word, and nobody's becomes another's.
 
 mod entry;
 mod findings;
@@ -16,13 +18,14 @@ pub use rows::{Located, RefMove, Repository, RepositoryKey, Revision};
 pub use walk::{Depth, Listed, Page};
 
 use crate::Error;
+use assay_blob::BlobId;
 use assay_hub::{
     Commit, CommitId, FileEntry, Kind, Name, RefName, Rev, Tree, TreePath, commit::ShortId,
 };
 use assay_receipt::{Account, RevisionId};
 use redb::{
-    Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableDefinition,
-    WriteTransaction,
+    Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _,
+    ReadableTableMetadata as _, TableDefinition, WriteTransaction,
 };
 use std::path::Path;
 
@@ -42,10 +45,13 @@ const COMMITS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("comm
 /// Revision to (blob of its manifest, number of files, bytes of all files).
 const REVISIONS: TableDefinition<'_, [u8; 32], ([u8; 32], u64, u64)> =
     TableDefinition::new("revisions-1");
-/// (revision, path) to a file or a folder.
-const ENTRIES: TableDefinition<'_, ([u8; 32], &str), &[u8]> = TableDefinition::new("entries-1");
-/// Revision to what its card and its weights say, as JSON.
-const FACTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("facts-2");
+/// (inventory, path) to a file or a folder.
+const ENTRIES: TableDefinition<'_, ([u8; 32], &str), &[u8]> = TableDefinition::new("entries-2");
+/// (revision, inventory that a commit gives it).
+const INVENTORIES: TableDefinition<'_, ([u8; 32], [u8; 32]), ()> =
+    TableDefinition::new("inventories-1");
+/// Inventory to what its card and its weights say, as JSON.
+const FACTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("facts-3");
 /// Blob to what its bytes say of code in it, as JSON.
 const JUDGEMENTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("judgements-1");
 /// Revision to the sketch of its weights; empty where it has none.
@@ -64,6 +70,10 @@ const REFUSED: TableDefinition<'_, &str, u64> = TableDefinition::new("refused-1"
 const DOWNLOADS: TableDefinition<'_, &[u8], u64> = TableDefinition::new("downloads-1");
 /// Revisions that were committed on this hub.
 const TAKEN: TableDefinition<'_, [u8; 32], ()> = TableDefinition::new("taken-1");
+/// The layout of the tables, under the only key.
+const LAYOUT: TableDefinition<'_, (), u64> = TableDefinition::new("layout");
+/// The layout that this program reads and writes.
+const CURRENT_LAYOUT: u64 = 2;
 
 /// What went wrong within a transaction.
 type Failure = Box<redb::Error>;
@@ -110,13 +120,14 @@ impl Catalogue {
             .create(folder.join(FILE))
             .map_err(failed)?;
         let catalogue = Self { database };
-        catalogue.write(|write| {
+        let is_current = catalogue.write(|write| {
             write.open_table(REPOSITORIES).map_err(boxed)?;
             write.open_table(REFS).map_err(boxed)?;
             write.open_table(SHORTS).map_err(boxed)?;
             write.open_table(COMMITS).map_err(boxed)?;
             write.open_table(REVISIONS).map_err(boxed)?;
             write.open_table(ENTRIES).map_err(boxed)?;
+            write.open_table(INVENTORIES).map_err(boxed)?;
             write.open_table(FACTS).map_err(boxed)?;
             write.open_table(JUDGEMENTS).map_err(boxed)?;
             write.open_table(SKETCHES).map_err(boxed)?;
@@ -127,9 +138,16 @@ impl Catalogue {
             write.open_table(REFUSED).map_err(boxed)?;
             write.open_table(DOWNLOADS).map_err(boxed)?;
             write.open_table(TAKEN).map_err(boxed)?;
-            Ok(())
+            check_layout(write)
         })?;
-        Ok(catalogue)
+        match is_current {
+            true => Ok(catalogue),
+            false => Err(Error::Catalogue(format!(
+                "{} was written by another version; stop the hub and remove it and network.redb beside it: both are made anew \
+                 from the chain and the blobs",
+                folder.join(FILE).display()
+            ))),
+        }
     }
 
     fn write<T>(
@@ -320,15 +338,15 @@ impl Catalogue {
         })
     }
 
-    /// The file at a path of a revision.
+    /// The file at a path of an inventory.
     ///
     /// # Errors
     /// [`Error::Catalogue`].
-    pub fn file(&self, revision: &RevisionId, path: &TreePath) -> Result<Option<FileEntry>, Error> {
+    pub fn file(&self, inventory: &BlobId, path: &TreePath) -> Result<Option<FileEntry>, Error> {
         let row = self.read(|read| {
             let table = read.open_table(ENTRIES).map_err(boxed)?;
             let row = table
-                .get((*revision.as_bytes(), path.as_str()))
+                .get((*inventory.as_bytes(), path.as_str()))
                 .map_err(boxed)?;
             Ok(row.map(|row| row.value().to_vec()))
         })?;
@@ -339,18 +357,26 @@ impl Catalogue {
         }
     }
 
-    /// Every file of a revision.
+    /// One of a revision's inventories: paths, sizes and BLAKE3 digests are the same in all.
     ///
     /// # Errors
     /// [`Error::Catalogue`].
-    pub fn tree(&self, revision: &RevisionId) -> Result<Tree, Error> {
+    pub fn inventory_of(&self, revision: &RevisionId) -> Result<Option<BlobId>, Error> {
+        self.read(|read| Ok(inventories(read, revision)?.first().copied()))
+    }
+
+    /// Every file of an inventory.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`].
+    pub fn tree(&self, inventory: &BlobId) -> Result<Tree, Error> {
         let rows = self.read(|read| {
             let table = read.open_table(ENTRIES).map_err(boxed)?;
             let mut rows = Vec::new();
-            for row in table.range((*revision.as_bytes(), "")..).map_err(boxed)? {
+            for row in table.range((*inventory.as_bytes(), "")..).map_err(boxed)? {
                 let (at, value) = row.map_err(boxed)?;
                 let (of, path) = at.value();
-                if of != *revision.as_bytes() {
+                if of != *inventory.as_bytes() {
                     break;
                 }
                 rows.push((path.to_owned(), value.value().to_vec()));
@@ -369,6 +395,33 @@ impl Catalogue {
     }
 }
 
+/// The inventories that commits give a revision.
+fn inventories(read: &ReadTransaction, revision: &RevisionId) -> Result<Vec<BlobId>, Failure> {
+    let of = *revision.as_bytes();
+    let table = read.open_table(INVENTORIES).map_err(boxed)?;
+    let rows = table
+        .range((of, [0; 32])..=(of, [0xff; 32]))
+        .map_err(boxed)?;
+    rows.map(|row| row.map(|(at, _)| BlobId::from_bytes(at.value().1)))
+        .collect::<Result<_, _>>()
+        .map_err(boxed)
+}
+
+/// Refuses a catalogue that another version of this program wrote.
+fn check_layout(write: &WriteTransaction) -> Result<bool, Failure> {
+    let is_empty = {
+        let commits = write.open_table(COMMITS).map_err(boxed)?;
+        commits.is_empty().map_err(boxed)?
+    };
+    let mut layout = write.open_table(LAYOUT).map_err(boxed)?;
+    let written = layout.get(()).map_err(boxed)?.map(|row| row.value());
+    if written.is_none() && is_empty {
+        layout.insert((), CURRENT_LAYOUT).map_err(boxed)?;
+        return Ok(true);
+    }
+    Ok(written == Some(CURRENT_LAYOUT))
+}
+
 fn put_commit(
     write: &WriteTransaction,
     id: &CommitId,
@@ -380,10 +433,15 @@ fn put_commit(
         .map_err(boxed)?
         .insert(*id.as_bytes(), bytes)
         .map_err(boxed)?;
-    let revision = new.revision.id;
-    let mut revisions = write.open_table(REVISIONS).map_err(boxed)?;
-    let known = revisions
+    let (revision, inventory) = (new.revision.id, new.commit.tree);
+    write
+        .open_table(REVISIONS)
+        .map_err(boxed)?
         .insert(*revision.as_bytes(), new.revision.row())
+        .map_err(boxed)?;
+    let mut inventories = write.open_table(INVENTORIES).map_err(boxed)?;
+    let known = inventories
+        .insert((*revision.as_bytes(), *inventory.as_bytes()), ())
         .map_err(boxed)?
         .is_some();
     if known {
@@ -393,13 +451,13 @@ fn put_commit(
     for (path, file) in new.tree.files() {
         let row = entry::encode(&entry::Entry::File(*file));
         entries
-            .insert((*revision.as_bytes(), path.as_str()), &row[..])
+            .insert((*inventory.as_bytes(), path.as_str()), &row[..])
             .map_err(boxed)?;
     }
     for (path, oid) in new.tree.folders() {
         let row = entry::encode(&entry::Entry::Folder(oid));
         entries
-            .insert((*revision.as_bytes(), path.as_str()), &row[..])
+            .insert((*inventory.as_bytes(), path.as_str()), &row[..])
             .map_err(boxed)?;
     }
     Ok(())

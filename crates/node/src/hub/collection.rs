@@ -11,7 +11,7 @@ use assay_hub::{FileEntry, placement::Share};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Of the room that a store has, so many percent may be full before what is only a cache gives way.
@@ -38,6 +38,34 @@ impl LastRead {
 
     fn forget_before(&self, time_ms: u64) {
         locked(&self.0).retain(|_, at_ms| *at_ms >= time_ms);
+    }
+}
+
+/// The time by which graces end: that of the machine's clock, but it never runs faster than time does while a hub is up,
+/// so that a clock which jumps ahead ends no grace.
+#[derive(Debug)]
+pub(super) struct Steady {
+    since: Instant,
+    since_ms: u64,
+}
+
+impl Steady {
+    /// From now on.
+    pub(super) fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            since_ms: clock::now_ms(),
+        }
+    }
+
+    /// Milliseconds since the Unix epoch.
+    fn now_ms(&self) -> u64 {
+        self.at_most(clock::now_ms(), self.since.elapsed())
+    }
+
+    fn at_most(&self, clock_ms: u64, passed: Duration) -> u64 {
+        let passed_ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
+        clock_ms.min(self.since_ms.saturating_add(passed_ms))
     }
 }
 
@@ -84,7 +112,7 @@ async fn collect(hub: &Arc<Hub>) -> Result<Collected, Error> {
     let work = move || {
         let kept = roots(&hub)?.kept;
         let is_kept = |blob: &BlobId| kept.contains(blob);
-        Ok(hub.store.collect(&is_kept, clock::now_ms(), grace_ms)?)
+        Ok(hub.store.collect(&is_kept, hub.steady.now_ms(), grace_ms)?)
     };
     blocking(work).await
 }
@@ -98,17 +126,16 @@ async fn blocking<T: Send + 'static>(
 
 fn roots(hub: &Hub) -> Result<Roots, Error> {
     let live = hub.catalogue.live(|_| true)?;
-    let objects = live.objects;
-    let mut kept = objects.clone();
+    let mut kept = live.objects.clone();
     kept.extend(live.files.keys());
     let Some(link) = &hub.link else {
         let cached = Vec::new();
         return Ok(Roots { kept, cached });
     };
-    let taken = hub.catalogue.taken(&live.revisions)?;
+    let taken = hub.catalogue.taken(&live)?;
     let mut fetched = link.fetched()?;
     let mut cached = Vec::new();
-    let now_ms = clock::now_ms();
+    let now_ms = hub.steady.now_ms();
     // A blob may be a file of one repository, and a piece or an inventory of another: whatever keeps it, it stays.
     let (mut due, mut pieces) = (HashSet::new(), HashSet::new());
     for (blob, (_, entry)) in &live.files {
@@ -122,7 +149,7 @@ fn roots(hub: &Hub) -> Result<Roots, Error> {
         }
     }
     due.extend(&pieces);
-    due.extend(&objects);
+    due.extend(&live.objects);
     kept.extend(&pieces);
     for (blob, (_, entry)) in &live.files {
         if !due.contains(blob) && hub.store.stored(blob)?.is_some() {
@@ -146,7 +173,7 @@ async fn evict(
     link: &Arc<Link>,
     cached: Vec<(FileEntry, u64)>,
 ) -> Result<(), Error> {
-    let old_ms = clock::now_ms().saturating_sub(hub.storage.cache_ms);
+    let old_ms = hub.steady.now_ms().saturating_sub(hub.storage.cache_ms);
     for (entry, since) in cached {
         let looking = Arc::clone(hub);
         let full = move || Ok(is_nearly_full(&looking)?);
@@ -162,10 +189,7 @@ async fn evict(
         let looking = Arc::clone(hub);
         let is_taken = move || {
             let live = looking.catalogue.live(|_| true)?;
-            Ok(looking
-                .catalogue
-                .taken(&live.revisions)?
-                .contains(&entry.blob))
+            Ok(looking.catalogue.taken(&live)?.contains(&entry.blob))
         };
         if !blocking(is_taken).await? {
             crate::fetch::forget(&hub.store, vec![entry.blob]).await?;
@@ -180,4 +204,19 @@ fn is_nearly_full(hub: &Hub) -> Result<bool, assay_blob::Error> {
     };
     let limit = (room / 100).saturating_mul(FULL_PERCENT);
     Ok(hub.store.usage()?.disk_bytes > limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumps_ahead_ends_no_grace_and_one_that_falls_back_prolongs_it() {
+        let steady = Steady::new();
+        let (start, day_ms) = (steady.since_ms, 86_400_000);
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(steady.at_most(start + 3_600_000, hour), start + 3_600_000);
+        assert_eq!(steady.at_most(start + 30 * day_ms, hour), start + 3_600_000);
+        assert_eq!(steady.at_most(start - day_ms, hour), start - day_ms);
+    }
 }

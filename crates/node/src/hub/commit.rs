@@ -192,7 +192,7 @@ impl Hub {
         check_parent(&draft, head)?;
         let parent = head.map(|head| self.catalogue.commit(&head)).transpose()?;
         let before = match &parent {
-            Some(commit) => self.catalogue.tree(&commit.revision)?,
+            Some(commit) => self.catalogue.tree(&commit.tree)?,
             None => Tree::default(),
         };
         let mut tree = before.clone();
@@ -295,7 +295,7 @@ impl Hub {
                             .resolve(&draft.key, &rev)?
                             .ok_or_else(|| missing(from))?;
                         self.catalogue
-                            .file(&self.catalogue.commit(&commit)?.revision, from)?
+                            .file(&self.catalogue.commit(&commit)?.tree, from)?
                     }
                 };
                 let entry = entry.ok_or_else(|| missing(from))?;

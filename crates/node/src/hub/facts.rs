@@ -17,7 +17,6 @@ use assay_hub::{
     provenance::PUBLIC_KEY_FILE,
     safetensors::{self, Header, INDEX_FILE, Index, Parameters, SINGLE_FILE},
 };
-use assay_receipt::RevisionId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -116,29 +115,29 @@ impl Facts {
 }
 
 impl Hub {
-    /// What is known of a revision: from the catalogue, or found out and kept there.
+    /// What is known of an inventory: from the catalogue, or found out and kept there.
     ///
     /// # Errors
     /// [`Fault::Internal`](assay_hub::Fault::Internal) where the disk fails.
-    pub fn facts(&self, revision: &RevisionId) -> Result<Facts, ApiError> {
-        let kept = self.catalogue.facts(revision)?;
+    pub fn facts(&self, inventory: &BlobId) -> Result<Facts, ApiError> {
+        let kept = self.catalogue.facts(inventory)?;
         if let Some(facts) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
             return Ok(facts);
         }
-        let facts = self.find_facts(revision)?;
+        let facts = self.find_facts(inventory)?;
         let is_settled = match &facts.signature {
             Some(SignatureFact::Valid { unseen, .. }) => *unseen == 0,
             _ => true,
         };
-        if is_settled && self.has_what_speaks(revision)? {
+        if is_settled && self.has_what_speaks(inventory)? {
             let bytes = serde_json::to_vec(&facts).map_err(ApiError::internal)?;
-            self.catalogue.put_facts(revision, &bytes)?;
+            self.catalogue.put_facts(inventory, &bytes)?;
         }
         Ok(facts)
     }
 
-    /// Whether the files from which facts are read have arrived, where the revision has them.
-    fn has_what_speaks(&self, revision: &RevisionId) -> Result<bool, ApiError> {
+    /// Whether the files from which facts are read have arrived, where the inventory has them.
+    fn has_what_speaks(&self, inventory: &BlobId) -> Result<bool, ApiError> {
         let speaking = [
             CARD_FILE,
             "config.json",
@@ -150,7 +149,7 @@ impl Hub {
         ];
         for name in speaking {
             let path = name.parse()?;
-            if let Some(entry) = self.catalogue.file(revision, &path)?
+            if let Some(entry) = self.catalogue.file(inventory, &path)?
                 && self.store.stored(&entry.blob)?.is_none()
             {
                 return Ok(false);
@@ -159,11 +158,11 @@ impl Hub {
         Ok(true)
     }
 
-    fn find_facts(&self, revision: &RevisionId) -> Result<Facts, ApiError> {
+    fn find_facts(&self, inventory: &BlobId) -> Result<Facts, ApiError> {
         let mut facts = Facts::default();
         let root = self
             .catalogue
-            .list(revision, None, Depth::All, None, LOOKED_AT)?;
+            .list(inventory, None, Depth::All, None, LOOKED_AT)?;
         let files = root.rows.iter().filter_map(|row| match row {
             Listed::File(path, entry) => Some((path, entry)),
             Listed::Folder(..) => None,
@@ -173,12 +172,12 @@ impl Hub {
             look_at_name(path, &mut facts);
             look_at_bytes(path, judgement.as_ref(), &mut facts);
         }
-        facts.signature = self.check_signature(&self.catalogue.tree(revision)?)?;
-        facts.imported = self.imported(revision)?;
+        facts.signature = self.check_signature(&self.catalogue.tree(inventory)?)?;
+        facts.imported = self.imported(inventory)?;
         facts.formats.sort_unstable();
         facts.formats.dedup();
         match self
-            .text(revision, CARD_FILE, MAX_CARD)?
+            .text(inventory, CARD_FILE, MAX_CARD)?
             .map(|readme| Card::parse(&readme))
         {
             None => {}
@@ -186,15 +185,15 @@ impl Hub {
             Some(Err(error)) => facts.card_error = Some(error.to_string()),
         }
         facts.config = self
-            .text(revision, "config.json", MAX_CONFIG)?
+            .text(inventory, "config.json", MAX_CONFIG)?
             .and_then(|text| architecture(&text));
-        facts.safetensors = self.parameters(revision)?;
+        facts.safetensors = self.parameters(inventory)?;
         Ok(facts)
     }
 
     /// From where the files were imported, as a record among them says.
-    fn imported(&self, revision: &RevisionId) -> Result<Option<Source>, ApiError> {
-        let text = self.text(revision, IMPORT_FILE, MAX_IMPORT_BYTES)?;
+    fn imported(&self, inventory: &BlobId) -> Result<Option<Source>, ApiError> {
+        let text = self.text(inventory, IMPORT_FILE, MAX_IMPORT_BYTES)?;
         let record = text.and_then(|text| Imported::parse(text.as_bytes()).ok());
         Ok(record.map(|record| Source {
             source: record.source,
@@ -203,17 +202,17 @@ impl Hub {
         }))
     }
 
-    /// The text of a small file of a revision; `None` where there is none, or it is too large or no text.
+    /// The text of a small file of an inventory; `None` where there is none, or it is too large or no text.
     pub(super) fn text(
         &self,
-        revision: &RevisionId,
+        inventory: &BlobId,
         path: &str,
         most: u64,
     ) -> Result<Option<String>, ApiError> {
         let Ok(path) = path.parse() else {
             return Ok(None);
         };
-        match self.catalogue.file(revision, &path)? {
+        match self.catalogue.file(inventory, &path)? {
             Some(entry) if entry.size <= most => Ok(self
                 .content(&entry.blob)?
                 .filter(|bytes| bytes.len() as u64 == entry.size)
@@ -247,15 +246,15 @@ impl Hub {
         Ok(Some(bytes))
     }
 
-    fn parameters(&self, revision: &RevisionId) -> Result<Option<Parameters>, ApiError> {
+    fn parameters(&self, inventory: &BlobId) -> Result<Option<Parameters>, ApiError> {
         let named = |name: &str| match name.parse() {
-            Ok(path) => self.catalogue.file(revision, &path),
+            Ok(path) => self.catalogue.file(inventory, &path),
             Err(_) => Ok(None),
         };
         if let Some(entry) = named(SINGLE_FILE)? {
             return Ok(self.header(&entry)?.ok().map(|header| header.parameters()));
         }
-        let Some(index) = self.text(revision, INDEX_FILE, safetensors::MAX_HEADER)? else {
+        let Some(index) = self.text(inventory, INDEX_FILE, safetensors::MAX_HEADER)? else {
             return Ok(None);
         };
         let Ok(index) = Index::parse(index.as_bytes()) else {

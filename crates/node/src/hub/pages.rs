@@ -97,8 +97,8 @@ impl Hub {
     fn page(&self, kind: Kind, id: &str) -> Result<RepositoryPage, ApiError> {
         let at = self.at(self.repository(kind, id)?, "main")?;
         let id = at.repository.id();
-        let tree = self.catalogue.tree(&at.revision)?;
-        let facts = self.facts(&at.revision)?;
+        let tree = self.catalogue.tree(&at.inventory)?;
+        let facts = self.facts(&at.inventory)?;
         let files = tree.files().iter().map(|(path, entry)| FileLine {
             note: match facts.executable.iter().any(|code| code == path.as_str()) {
                 true => "can run code".into(),

@@ -132,7 +132,7 @@ impl Hub {
                 continue;
             }
             origin.names.insert(child.revision, child.repository.id());
-            let facts = self.facts(&child.revision)?;
+            let facts = self.facts(&child.inventory)?;
             waiting.extend(self.claims(&child, &facts, &mut origin)?);
             self.statements(&child, &mut origin)?;
         }
@@ -175,7 +175,7 @@ impl Hub {
         };
         let id = child.revision.to_string();
         let prefix = id.strip_prefix("0x").unwrap_or(&id);
-        let tree = self.catalogue.tree(&kept.revision)?;
+        let tree = self.catalogue.tree(&kept.inventory)?;
         let about = tree
             .files()
             .iter()
@@ -183,7 +183,7 @@ impl Hub {
         let publishers = BTreeSet::from([NodeAddress::from_bytes(
             *child.repository.publisher.as_bytes(),
         )]);
-        let key = self.key_of(&self.catalogue.tree(&child.revision)?)?;
+        let key = self.key_of(&self.catalogue.tree(&child.inventory)?)?;
         for (path, entry) in about.take(MAX_STATEMENTS) {
             if entry.size > 2 * MAX_STATEMENT_BYTES as u64 {
                 origin.refused.push(format!("{path}: it is too large"));
@@ -226,8 +226,8 @@ impl Hub {
 
     /// A model's bill of materials: CycloneDX 1.6.
     fn bill(&self, at: &At) -> Result<Value, ApiError> {
-        let (origin, facts) = (self.origin(at)?, self.facts(&at.revision)?);
-        let tree = self.catalogue.tree(&at.revision)?;
+        let (origin, facts) = (self.origin(at)?, self.facts(&at.inventory)?);
+        let tree = self.catalogue.tree(&at.inventory)?;
         let files: Vec<BomFile> = tree
             .files()
             .iter()

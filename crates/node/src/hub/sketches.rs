@@ -154,8 +154,9 @@ impl Hub {
             },
         );
         for (key, id, head) in listed {
-            let revision = self.catalogue.commit(&head)?.revision;
-            let tree = self.catalogue.tree(&revision)?;
+            let commit = self.catalogue.commit(&head)?;
+            let revision = commit.revision;
+            let tree = self.catalogue.tree(&commit.tree)?;
             let Some(sketch) = self.sketch_of(&revision, &tree)? else {
                 let again = Instant::now().checked_add(AGAIN);
                 let mut sketches = self
@@ -225,7 +226,7 @@ impl Hub {
         let wanted = weights_of(tree);
         let mut since = u64::MAX;
         for (_, commit) in self.catalogue.history(head, MAX_WALK)?.rows {
-            if weights_of(&self.catalogue.tree(&commit.revision)?) != wanted {
+            if weights_of(&self.catalogue.tree(&commit.tree)?) != wanted {
                 break;
             }
             since = commit.date_ms;

@@ -1,16 +1,15 @@
 //! Files that can run code are told by their bytes, and signatures by the key that made them.
 
 use crate::{
-    hub_search::open,
+    hub_search::{follow, open},
     hub_stage::{Stage, file, refusal, weights},
 };
 use assay_blob::{
-    Sha256,
+    BlobId, Sha256,
     signing::{self, FileRecord, Layout, PrivateKey, Statement},
 };
-use assay_hub::{Kind, RefName, TreePath};
-use assay_node::hub::catalogue::NewCommit;
-use assay_receipt::RevisionId;
+use assay_hub::{FileEntry, Kind, RefName, TreePath};
+use assay_node::hub::{Hub, catalogue::NewCommit};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -269,13 +268,9 @@ async fn digests_that_a_commit_makes_up_make_no_signature_valid() {
     let key = hub.repository(Kind::Model, "alice/m").unwrap().key();
     let head = hub.catalogue.head(&key, &RefName::main()).unwrap().unwrap();
     let mut commit = hub.catalogue.commit(&head).unwrap();
-    let mut tree = hub.catalogue.tree(&commit.revision).unwrap();
+    let mut tree = hub.catalogue.tree(&commit.tree).unwrap();
     let mut revision = hub.catalogue.revision(&commit.revision).unwrap().unwrap();
-    let state = |revision: &RevisionId| {
-        let facts = hub.facts(revision).unwrap();
-        serde_json::to_value(facts).unwrap()["signature"]["state"].clone()
-    };
-    assert_eq!(state(&commit.revision), "valid");
+    assert_eq!(signature(&hub, &commit.tree), "valid");
 
     // Other weights under the digest that was signed, as another hub's inventory may say.
     let path: TreePath = "model.safetensors".parse().unwrap();
@@ -284,11 +279,73 @@ async fn digests_that_a_commit_makes_up_make_no_signature_valid() {
     tree.put(path, entry);
     revision.id = tree.manifest().identify().unwrap().0;
     commit.revision = revision.id;
+    commit.tree = BlobId::of(b"its inventory");
+    let inventory = commit.tree;
     let new = NewCommit {
         commit,
         revision,
         tree,
     };
     hub.catalogue.enter(&[new], &[]).unwrap();
-    assert_eq!(state(&revision.id), "invalid");
+    assert_eq!(signature(&hub, &inventory), "invalid");
+}
+
+/// What became of the check of a model's signature, for the files of an inventory.
+fn signature(hub: &Hub, inventory: &BlobId) -> Value {
+    let facts = hub.facts(inventory).unwrap();
+    serde_json::to_value(facts).unwrap()["signature"]["state"].clone()
+}
+
+#[tokio::test]
+async fn who_is_first_with_a_revision_says_nothing_of_another_ones_digests() {
+    let stage = Stage::set().await;
+    stage.create("m").await;
+    let model = weights(10);
+    let bundle = signed(&[("model.safetensors", &model)]);
+    let files = [
+        file("model.safetensors", &model),
+        file("model.sig", &bundle),
+    ];
+    stage.committed("m", &files).await;
+    let folder = stage.stop().await;
+    let honest = open(folder.path());
+    let key = honest.repository(Kind::Model, "alice/m").unwrap().key();
+    let head = honest.catalogue.head(&key, &RefName::main()).unwrap();
+    let said = honest.catalogue.commit(&head.unwrap()).unwrap();
+    let path: TreePath = "model.safetensors".parse().unwrap();
+    let right = honest.catalogue.file(&said.tree, &path).unwrap().unwrap();
+
+    // The same files, hence the same revision, with a digest that is made up, reach another hub first.
+    let other = tempfile::tempdir().unwrap();
+    let hub = open(other.path());
+    let mut tree = honest.catalogue.tree(&said.tree).unwrap();
+    tree.put(
+        path.clone(),
+        FileEntry {
+            sha256: Sha256::from_bytes([7; 32]),
+            ..right
+        },
+    );
+    let mut commit = said.clone();
+    commit.tree = BlobId::of(b"another inventory");
+    let lie = commit.tree;
+    let revision = honest.catalogue.revision(&said.revision).unwrap().unwrap();
+    assert_eq!(tree.manifest().identify().unwrap().0, said.revision);
+    let new = NewCommit {
+        commit,
+        revision,
+        tree,
+    };
+    hub.catalogue.enter(&[new], &[]).unwrap();
+    follow(&hub, &honest, "alice/m");
+
+    let shown = hub.locate(Kind::Model, "alice/m", "main", path.as_str());
+    assert_eq!(shown.unwrap().entry, right);
+    assert_eq!(signature(&hub, &said.tree), "valid");
+    assert_ne!(signature(&hub, &lie), "valid");
+    // What more of it arrives, is news for both.
+    hub.catalogue.forget_facts(&said.revision).unwrap();
+    for inventory in [said.tree, lie] {
+        assert_eq!(hub.catalogue.facts(&inventory).unwrap(), None);
+    }
 }

@@ -242,7 +242,7 @@ pub fn open(folder: &Path) -> Hub {
 }
 
 /// Enters one repository of another hub, as a hub that follows the chain does: the blobs, the commit, the move.
-fn follow(hub: &Hub, other: &Hub, id: &str) {
+pub fn follow(hub: &Hub, other: &Hub, id: &str) {
     let repository = other.repository(Kind::Model, id).unwrap();
     let key = repository.key();
     let rev: Rev = "main".parse().unwrap();
@@ -250,7 +250,7 @@ fn follow(hub: &Hub, other: &Hub, id: &str) {
     let (mut commits, mut next) = (Vec::new(), Some(head));
     while let Some(id) = next {
         let commit = other.catalogue.commit(&id).unwrap();
-        let tree = other.catalogue.tree(&commit.revision).unwrap();
+        let tree = other.catalogue.tree(&commit.tree).unwrap();
         for entry in tree.files().values() {
             let content = other.content(&entry.blob).unwrap();
             hub.store.put(&content.expect("the blob is there")).unwrap();

@@ -85,7 +85,7 @@ pub(super) async fn repository(
     hub.token(&headers)?;
     hub.blocking(move |hub| {
         let at = hub.at(target.repository(hub)?, target.rev())?;
-        let facts = hub.facts(&at.revision)?;
+        let facts = hub.facts(&at.inventory)?;
         let body = describe(hub, &at, &facts, &Wanted::of_one(&query))?;
         Ok((warnings(&facts, &at.repository.id()), Json(body)))
     })
@@ -276,7 +276,7 @@ pub(in crate::hub) fn library_name(facts: &Facts) -> Option<String> {
 }
 
 fn siblings(hub: &Hub, at: &At, with_metadata: bool) -> Result<Vec<Sibling>, ApiError> {
-    let tree = hub.catalogue.tree(&at.revision)?;
+    let tree = hub.catalogue.tree(&at.inventory)?;
     Ok(tree
         .files()
         .iter()
@@ -315,7 +315,7 @@ pub(super) async fn safetensors_metadata(
             };
             let entry = hub
                 .catalogue
-                .file(&located.revision, &parsed)?
+                .file(&located.inventory, &parsed)?
                 .ok_or_else(missing)?;
             let header = hub.header(&entry)??;
             tensors += header.tensors.len();

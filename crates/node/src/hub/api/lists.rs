@@ -67,7 +67,7 @@ pub(super) async fn list(
             let Ok(at) = hub.at(repository, assay_hub::refs::MAIN) else {
                 continue;
             };
-            let facts = hub.facts(&at.revision)?;
+            let facts = hub.facts(&at.inventory)?;
             shown.push(describe(hub, &at, &facts, &wanted)?);
         }
         let mut headers = HeaderMap::new();

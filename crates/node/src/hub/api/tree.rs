@@ -58,13 +58,13 @@ pub(super) async fn list(
         let rows = limit(&query, most, most)?;
         let after = query.first("cursor").map(path_cursor).transpose()?;
         let page = hub.catalogue.list(
-            &at.revision,
+            &at.inventory,
             folder.as_ref(),
             depth,
             after.as_ref().map(TreePath::as_str),
             rows,
         )?;
-        let mut headers = warnings(&hub.facts(&at.revision)?, &at.repository.id());
+        let mut headers = warnings(&hub.facts(&at.inventory)?, &at.repository.id());
         if let Some(last) = page.rows.last().filter(|_| page.more) {
             let cursor = URL_SAFE_NO_PAD.encode(last.path().as_str());
             // The next page is of the same commit, whatever happens to the branch meanwhile.
@@ -96,7 +96,7 @@ fn folder(hub: &Hub, at: &At, path: &str) -> Result<Option<TreePath>, ApiError> 
         commit: at.commit,
     };
     let folder: TreePath = path.parse().map_err(|_| missing())?;
-    match hub.catalogue.entry(&at.revision, &folder)? {
+    match hub.catalogue.entry(&at.inventory, &folder)? {
         Some(Listed::Folder(folder, _)) => Ok(Some(folder)),
         _ => Err(missing().into()),
     }
@@ -195,7 +195,7 @@ fn last_commits(
         let mut still = Vec::new();
         for row in waiting {
             let before = match &parent {
-                Some(parent) => hub.catalogue.entry(&parent.revision, row.path())?,
+                Some(parent) => hub.catalogue.entry(&parent.tree, row.path())?,
                 None => None,
             };
             if before.as_ref() == Some(row) {
@@ -237,7 +237,7 @@ pub(super) async fn paths_info(
         for path in paths.iter().take(MAX_PATHS) {
             // What is not there is left out.
             if let Ok(path) = path.trim_end_matches('/').parse() {
-                rows.extend(hub.catalogue.entry(&at.revision, &path)?);
+                rows.extend(hub.catalogue.entry(&at.inventory, &path)?);
             }
         }
         let expand = expand && rows.len() <= EXPANDED_PAGE;

@@ -105,7 +105,7 @@ pub(super) async fn preupload(
                 should_ignore: ignore.ignores(&path),
                 oid: hub
                     .catalogue
-                    .file(&at.revision, &path)?
+                    .file(&at.inventory, &path)?
                     .map(|entry| entry.etag()),
                 path: path.to_string(),
             });

@@ -1,6 +1,6 @@
 //! What was found out about blobs and revisions by looking into them: each once.
 
-use super::{Catalogue, FACTS, JUDGEMENTS, SKETCHES, boxed};
+use super::{Catalogue, FACTS, JUDGEMENTS, SKETCHES, boxed, inventories};
 use crate::Error;
 use assay_blob::BlobId;
 use assay_receipt::RevisionId;
@@ -39,9 +39,24 @@ impl Catalogue {
     /// # Errors
     /// [`Error::Catalogue`].
     pub fn forget_facts(&self, revision: &RevisionId) -> Result<(), Error> {
+        let found = self.read(|read| {
+            let facts = read.open_table(FACTS).map_err(boxed)?;
+            let mut found = Vec::new();
+            for inventory in inventories(read, revision)? {
+                if facts.get(*inventory.as_bytes()).map_err(boxed)?.is_some() {
+                    found.push(inventory);
+                }
+            }
+            Ok(found)
+        })?;
+        if found.is_empty() {
+            return Ok(());
+        }
         self.write(|write| {
-            let mut table = write.open_table(FACTS).map_err(boxed)?;
-            table.remove(*revision.as_bytes()).map_err(boxed)?;
+            let mut facts = write.open_table(FACTS).map_err(boxed)?;
+            for inventory in found {
+                facts.remove(*inventory.as_bytes()).map_err(boxed)?;
+            }
             Ok(())
         })
     }

@@ -11,7 +11,7 @@ use assay_hub::{
     Handle,
     policy::{Refusal, Signed, Subject},
 };
-use assay_receipt::{Account, RevisionId};
+use assay_receipt::Account;
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 use std::collections::{HashMap, HashSet};
 
@@ -234,31 +234,31 @@ impl Catalogue {
         })
     }
 
-    /// What was found out about a revision's card and weights, as JSON.
+    /// What was found out about an inventory's card and weights, as JSON.
     ///
     /// # Errors
     /// [`Error::Catalogue`].
-    pub fn facts(&self, revision: &RevisionId) -> Result<Option<Vec<u8>>, Error> {
+    pub fn facts(&self, inventory: &BlobId) -> Result<Option<Vec<u8>>, Error> {
         self.read(|read| {
             let row = read
                 .open_table(FACTS)
                 .map_err(boxed)?
-                .get(*revision.as_bytes())
+                .get(*inventory.as_bytes())
                 .map_err(boxed)?;
             Ok(row.map(|row| row.value().to_vec()))
         })
     }
 
-    /// Remembers what was found out about a revision.
+    /// Remembers what was found out about an inventory.
     ///
     /// # Errors
     /// [`Error::Catalogue`].
-    pub fn put_facts(&self, revision: &RevisionId, facts: &[u8]) -> Result<(), Error> {
+    pub fn put_facts(&self, inventory: &BlobId, facts: &[u8]) -> Result<(), Error> {
         self.write(|write| {
             write
                 .open_table(FACTS)
                 .map_err(boxed)?
-                .insert(*revision.as_bytes(), facts)
+                .insert(*inventory.as_bytes(), facts)
                 .map_err(boxed)?;
             Ok(())
         })
@@ -276,13 +276,22 @@ impl Catalogue {
         }
         let mut served = HashSet::new();
         self.read(|read| {
+            // An inventory may be of a refused revision and of another.
+            let mut reasons = HashMap::new();
+            let inventories = read.open_table(super::INVENTORIES).map_err(boxed)?;
+            for row in inventories.iter().map_err(boxed)? {
+                let (revision, inventory) = row.map_err(boxed)?.0.value();
+                let reason = refused.get(&revision);
+                let known = reasons.entry(inventory).or_insert(reason);
+                *known = known.and(reason);
+            }
             let entries = read.open_table(super::ENTRIES).map_err(boxed)?;
             for row in entries.iter().map_err(boxed)? {
                 let (at, row) = row.map_err(boxed)?;
                 let Some(entry::Entry::File(file)) = entry::decode(row.value()) else {
                     continue;
                 };
-                match refused.get(&at.value().0) {
+                match reasons.get(&at.value().0).copied().flatten() {
                     Some(reason) => {
                         withheld.insert(file.blob, reason.clone());
                     }

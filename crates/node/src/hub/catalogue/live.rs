@@ -1,18 +1,20 @@
 //! What refs reach: the revisions of their commits and of all before them, and the blobs of these.
 
-use super::{COMMITS, Catalogue, ENTRIES, Failure, REFS, REVISIONS, TAKEN, boxed, entry};
+use super::{COMMITS, Catalogue, ENTRIES, Failure, REFS, REVISIONS, TAKEN, boxed, damaged, entry};
 use crate::Error;
 use assay_blob::BlobId;
 use assay_hub::{Commit, FileEntry};
 use assay_receipt::RevisionId;
-use redb::{ReadTransaction, ReadableTable as _};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// What refs reach.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Live {
     /// The revisions.
     pub revisions: BTreeSet<RevisionId>,
+    /// The inventories that commits give them.
+    inventories: BTreeMap<BlobId, RevisionId>,
     /// Their files by content, each with a revision that has it.
     pub files: HashMap<BlobId, (RevisionId, FileEntry)>,
     /// Commits, inventories and manifests: what every hub keeps.
@@ -23,23 +25,20 @@ impl Catalogue {
     /// What refs reach. Where several revisions have a file, one of those that `is_served` takes is named with it.
     ///
     /// # Errors
-    /// [`Error::Catalogue`].
+    /// [`Error::Catalogue`], also where a row is damaged: nobody may take what it names for what nothing reaches.
     pub fn live(&self, is_served: impl Fn(&RevisionId) -> bool) -> Result<Live, Error> {
-        self.read(|read| {
+        let looked = self.read(|read| {
             let mut live = Live::default();
-            walk(read, &mut live)?;
+            if !walk(read, &mut live)? {
+                return Ok(None);
+            }
             let entries = read.open_table(ENTRIES).map_err(boxed)?;
-            for revision in &live.revisions {
+            for (inventory, revision) in &live.inventories {
                 let served = is_served(revision);
-                let bytes = *revision.as_bytes();
-                for row in entries.range((bytes, "")..).map_err(boxed)? {
-                    let (at, row) = row.map_err(boxed)?;
-                    if at.value().0 != bytes {
-                        break;
-                    }
-                    let Some(entry::Entry::File(file)) = entry::decode(row.value()) else {
-                        continue;
-                    };
+                let Some(files) = files(&entries, inventory)? else {
+                    return Ok(None);
+                };
+                for file in files {
                     let named = (*revision, file);
                     if served {
                         live.files.insert(file.blob, named);
@@ -48,8 +47,9 @@ impl Catalogue {
                     }
                 }
             }
-            Ok(live)
-        })
+            Ok(Some(live))
+        })?;
+        looked.ok_or_else(|| damaged("what refs reach"))
     }
 
     /// Remembers that a revision was committed here: the hub that its publisher chose keeps it whole.
@@ -70,34 +70,50 @@ impl Catalogue {
     /// The blobs of files of the revisions among `live` that were committed here.
     ///
     /// # Errors
-    /// [`Error::Catalogue`].
-    pub fn taken(&self, live: &BTreeSet<RevisionId>) -> Result<HashSet<BlobId>, Error> {
-        self.read(|read| {
+    /// As [`Self::live`].
+    pub fn taken(&self, live: &Live) -> Result<HashSet<BlobId>, Error> {
+        let looked = self.read(|read| {
             let taken = read.open_table(TAKEN).map_err(boxed)?;
             let entries = read.open_table(ENTRIES).map_err(boxed)?;
             let mut blobs = HashSet::new();
-            for revision in live {
-                let bytes = *revision.as_bytes();
-                if taken.get(bytes).map_err(boxed)?.is_none() {
+            for (inventory, revision) in &live.inventories {
+                if taken.get(*revision.as_bytes()).map_err(boxed)?.is_none() {
                     continue;
                 }
-                for row in entries.range((bytes, "")..).map_err(boxed)? {
-                    let (at, row) = row.map_err(boxed)?;
-                    if at.value().0 != bytes {
-                        break;
-                    }
-                    if let Some(entry::Entry::File(file)) = entry::decode(row.value()) {
-                        blobs.insert(file.blob);
-                    }
-                }
+                let Some(files) = files(&entries, inventory)? else {
+                    return Ok(None);
+                };
+                blobs.extend(files.iter().map(|file| file.blob));
             }
-            Ok(blobs)
-        })
+            Ok(Some(blobs))
+        })?;
+        looked.ok_or_else(|| damaged("what was committed here"))
     }
 }
 
-/// Goes from every ref through all commits before it.
-fn walk(read: &ReadTransaction, live: &mut Live) -> Result<(), Failure> {
+/// The files of an inventory, or `None` where a row is damaged.
+fn files(
+    entries: &ReadOnlyTable<([u8; 32], &'static str), &'static [u8]>,
+    inventory: &BlobId,
+) -> Result<Option<Vec<FileEntry>>, Failure> {
+    let bytes = *inventory.as_bytes();
+    let mut files = Vec::new();
+    for row in entries.range((bytes, "")..).map_err(boxed)? {
+        let (at, row) = row.map_err(boxed)?;
+        if at.value().0 != bytes {
+            break;
+        }
+        match entry::decode(row.value()) {
+            Some(entry::Entry::File(file)) => files.push(file),
+            Some(entry::Entry::Folder(_)) => {}
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(files))
+}
+
+/// Goes from every ref through all commits before it, as far as they were followed; false where one is damaged.
+fn walk(read: &ReadTransaction, live: &mut Live) -> Result<bool, Failure> {
     let commits = read.open_table(COMMITS).map_err(boxed)?;
     let revisions = read.open_table(REVISIONS).map_err(boxed)?;
     let mut waiting = Vec::new();
@@ -118,7 +134,7 @@ fn walk(read: &ReadTransaction, live: &mut Live) -> Result<(), Failure> {
             continue;
         };
         let Ok(commit) = Commit::from_canonical(row.value()) else {
-            continue;
+            return Ok(false);
         };
         live.objects.insert(BlobId::of(row.value()));
         live.objects.insert(commit.tree);
@@ -126,7 +142,8 @@ fn walk(read: &ReadTransaction, live: &mut Live) -> Result<(), Failure> {
             live.objects.insert(BlobId::from_bytes(row.value().0));
         }
         live.revisions.insert(commit.revision);
+        live.inventories.insert(commit.tree, commit.revision);
         waiting.extend(commit.parents.iter().map(|parent| *parent.as_bytes()));
     }
-    Ok(())
+    Ok(true)
 }

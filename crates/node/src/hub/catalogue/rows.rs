@@ -162,6 +162,8 @@ pub struct Located {
     pub commit: CommitId,
     /// The commit's revision.
     pub revision: RevisionId,
+    /// The commit's inventory.
+    pub inventory: BlobId,
     /// Whether files that can run code are asked for, too.
     pub with_code: bool,
     /// Where the file lies.

@@ -1,10 +1,9 @@
-//! Listings: a folder of a revision page by page, and the history of a commit.
+//! Listings: a folder of an inventory page by page, and the history of a commit.
 
 use super::{Catalogue, ENTRIES, boxed, damaged, entry};
 use crate::Error;
-use assay_blob::GitOid;
+use assay_blob::{BlobId, GitOid};
 use assay_hub::{Commit, CommitId, FileEntry, TreePath};
-use assay_receipt::RevisionId;
 
 /// One row of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,13 +42,13 @@ pub enum Depth {
 }
 
 impl Catalogue {
-    /// What lies in `folder` (`None` for the root) of a revision, ascending by path, after the path `after`.
+    /// What lies in `folder` (`None` for the root) of an inventory, ascending by path, after the path `after`.
     ///
     /// # Errors
     /// [`Error::Catalogue`].
     pub fn list(
         &self,
-        revision: &RevisionId,
+        inventory: &BlobId,
         folder: Option<&TreePath>,
         depth: Depth,
         after: Option<&str>,
@@ -58,17 +57,17 @@ impl Catalogue {
         let prefix = folder.map_or(String::new(), |folder| format!("{folder}/"));
         // Nothing sorts between a text and the same text with a zero byte.
         let mut from = after.map_or(prefix.clone(), |after| format!("{after}\0"));
-        let revision = *revision.as_bytes();
+        let inventory = *inventory.as_bytes();
         let (rows, more) = self.read(|read| {
             let table = read.open_table(ENTRIES).map_err(boxed)?;
             let mut rows: Vec<(String, Vec<u8>)> = Vec::new();
             'seek: loop {
-                for row in table.range((revision, from.as_str())..).map_err(boxed)? {
+                for row in table.range((inventory, from.as_str())..).map_err(boxed)? {
                     let (at, value) = row.map_err(boxed)?;
                     let (of, path) = at.value();
                     let Some(rest) = path
                         .strip_prefix(prefix.as_str())
-                        .filter(|_| of == revision)
+                        .filter(|_| of == inventory)
                     else {
                         return Ok((rows, false));
                     };
@@ -94,15 +93,15 @@ impl Catalogue {
         Ok(Page { rows, more })
     }
 
-    /// What is at a path of a revision, be it a file or a folder.
+    /// What is at a path of an inventory, be it a file or a folder.
     ///
     /// # Errors
     /// [`Error::Catalogue`].
-    pub fn entry(&self, revision: &RevisionId, path: &TreePath) -> Result<Option<Listed>, Error> {
+    pub fn entry(&self, inventory: &BlobId, path: &TreePath) -> Result<Option<Listed>, Error> {
         let row = self.read(|read| {
             let table = read.open_table(ENTRIES).map_err(boxed)?;
             let row = table
-                .get((*revision.as_bytes(), path.as_str()))
+                .get((*inventory.as_bytes(), path.as_str()))
                 .map_err(boxed)?;
             Ok(row.map(|row| row.value().to_vec()))
         })?;

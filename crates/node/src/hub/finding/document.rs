@@ -18,7 +18,7 @@ impl Hub {
     /// The document of a repository for the index.
     pub(in crate::hub) fn document(&self, summary: &Summary) -> Result<Document, ApiError> {
         let commit = self.catalogue.commit(&summary.head)?;
-        let facts = self.facts(&commit.revision)?;
+        let facts = self.facts(&commit.tree)?;
         let card = facts.card();
         let texts = |field: &str| {
             card.texts(field)
@@ -27,7 +27,7 @@ impl Hub {
                 .collect::<Vec<_>>()
         };
         let readme = self
-            .text(&commit.revision, CARD_FILE, MAX_CARD)?
+            .text(&commit.tree, CARD_FILE, MAX_CARD)?
             .unwrap_or_default();
         let body = match front_matter(&readme) {
             Some(block) => readme.split_once(block).map_or("", |(_, rest)| rest),

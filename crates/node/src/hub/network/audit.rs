@@ -111,7 +111,9 @@ fn kept(
 ) -> Result<Vec<(BlobId, u64)>, Error> {
     let keepers = link.keepers(hub.operator);
     let mut kept = Vec::new();
-    for entry in hub.catalogue.tree(&revision)?.files().values() {
+    let inventory = hub.catalogue.inventory_of(&revision)?;
+    let tree = inventory.map(|inventory| hub.catalogue.tree(&inventory));
+    for entry in tree.transpose()?.unwrap_or_default().files().values() {
         match link.share(of, entry, &keepers) {
             Share::Nothing => {}
             Share::Whole => kept.push((entry.blob, entry.size)),

@@ -154,9 +154,7 @@ pub async fn bring(
     link.observe_notes(revision, &notes);
     let stored = fetched?;
     // What was found out about the revision may be other than what the file says.
-    if hub.catalogue.facts(&revision)?.is_some() {
-        hub.catalogue.forget_facts(&revision)?;
-    }
+    hub.catalogue.forget_facts(&revision)?;
     if stored.sha256 != entry.sha256 {
         tracing::warn!(blob = %entry.blob, "the inventory gives it another SHA-256 than it has");
     }
