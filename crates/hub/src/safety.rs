@@ -132,8 +132,17 @@ impl fmt::Display for Verdict {
 /// # Errors
 /// [`Error::Source`] where its bytes cannot be read; never for what the bytes are.
 pub fn inspect<S: Source>(file: &S) -> Result<Verdict, Error> {
+    inspect_counting(file).map(|(verdict, _)| verdict)
+}
+
+/// [`inspect`], and how many bytes were looked at for that: those of parts of archives are many more than the file has.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn inspect_counting<S: Source>(file: &S) -> Result<(Verdict, u64), Error> {
     let mut inspection = Inspection { left: MAX_TOTAL };
-    inspection.at("", file, 0)
+    let verdict = inspection.at("", file, 0)?;
+    Ok((verdict, MAX_TOTAL.saturating_sub(inspection.left)))
 }
 
 /// An inspection under way.

@@ -356,6 +356,8 @@ fn a_bomb_costs_no_more_than_the_limit() {
     // Text that goes on as a pickle would not be seen: it is not called text.
     let text = vec![b'a'; 80 << 20];
     is_unknown(&zip(&[("a", &text, Deflated)]), "too large");
+    let (_, bytes) = inspect_counting(&zip(&[("a", &text, Deflated)])).unwrap();
+    assert!(bytes > 64 << 20, "{bytes}");
     let packed = miniz_oxide::deflate::compress_to_vec(&text, 1);
     let parts: Vec<(String, &[u8])> = (0..8)
         .map(|i| (format!("{i}"), packed.as_slice()))

@@ -53,7 +53,7 @@ const INVENTORIES: TableDefinition<'_, ([u8; 32], [u8; 32]), ()> =
 /// Inventory to what its card and its weights say, as JSON.
 const FACTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("facts-3");
 /// Blob to what its bytes say of code in it, as JSON.
-const JUDGEMENTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("judgements-1");
+const JUDGEMENTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("judgements-2");
 /// Revision to the sketch of its weights; empty where it has none.
 const SKETCHES: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("sketches-1");
 /// Handle to account.

@@ -9,7 +9,7 @@ use super::{ApiError, Hub};
 use assay_blob::{BlobId, Reader};
 use assay_hub::{
     Fault, FileEntry, TreePath,
-    safety::{Verdict, inspect},
+    safety::{Verdict, inspect_counting},
     tensors::{Error as TensorError, Source},
 };
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,11 @@ use std::sync::{Mutex, PoisonError};
 
 /// What stands before a revision that is asked for with files that can run code.
 pub const UNSAFE: &str = "unsafe/";
+/// Bytes that are looked at for one listing of files, those excepted that were looked into before: what comes after is
+/// told when it is asked for.
+const MAX_LOOKED_AT: u64 = 1 << 30;
+/// What looking into a file costs at least, bytes.
+const LEAST_LOOKED_AT: u64 = 4 << 10;
 /// Longest reason that is kept, characters.
 const MAX_WHY: usize = 400;
 /// Endings of files that many loaders run code of, where the bytes do not tell.
@@ -135,13 +140,26 @@ impl Hub {
         Ok(found.into_iter().next().flatten())
     }
 
-    /// What the bytes of files say, in their order; what is new is kept in one write.
+    /// What the bytes of files say, in their order; `None` for those that are not here, and for the last ones where
+    /// looking into all would take too long.
     ///
     /// # Errors
     /// As [`Self::judge`].
     pub fn judge_all<'a>(
         &self,
         entries: impl IntoIterator<Item = &'a FileEntry>,
+    ) -> Result<Vec<Option<Judgement>>, ApiError> {
+        self.judge_within(entries, MAX_LOOKED_AT)
+    }
+
+    /// As [`Self::judge_all`], begun for no more files once `left` bytes were looked at. What is new is kept in one write.
+    ///
+    /// # Errors
+    /// As [`Self::judge`].
+    pub fn judge_within<'a>(
+        &self,
+        entries: impl IntoIterator<Item = &'a FileEntry>,
+        mut left: u64,
     ) -> Result<Vec<Option<Judgement>>, ApiError> {
         let (mut judged, mut new) = (Vec::new(), Vec::new());
         for entry in entries {
@@ -151,17 +169,22 @@ impl Hub {
                 judged.push(kept);
                 continue;
             }
-            let Some(source) = self.source(&entry.blob)? else {
+            let source = match left {
+                0 => None,
+                _ => self.source(&entry.blob)?,
+            };
+            let Some(source) = source else {
                 judged.push(None);
                 continue;
             };
-            let verdict = inspect(&source).map_err(|error| {
+            let (verdict, bytes) = inspect_counting(&source).map_err(|error| {
                 tracing::error!(blob = %entry.blob, %error, "a file cannot be looked into");
                 Fault::Unavailable(format!(
                     "blob {} cannot be read on this hub now",
                     entry.blob
                 ))
             })?;
+            left = left.saturating_sub(bytes.max(LEAST_LOOKED_AT));
             let judgement = Judgement::from(&verdict);
             new.push((
                 entry.blob,

@@ -9,7 +9,7 @@ use assay_blob::{
     signing::{self, FileRecord, Layout, PrivateKey, Statement},
 };
 use assay_hub::{FileEntry, Kind, RefName, TreePath};
-use assay_node::hub::{Hub, catalogue::NewCommit};
+use assay_node::hub::{Hub, catalogue::NewCommit, safety::Found};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -288,6 +288,34 @@ async fn digests_that_a_commit_makes_up_make_no_signature_valid() {
     };
     hub.catalogue.enter(&[new], &[]).unwrap();
     assert_eq!(signature(&hub, &inventory), "invalid");
+}
+
+#[tokio::test]
+async fn looking_for_code_in_many_files_has_an_end_and_goes_on_where_it_ended() {
+    let stage = Stage::set().await;
+    stage.create("m").await;
+    let names = ["a.bin", "b.bin", "c.bin"];
+    let files = names.map(|name| file(name, &[PICKLE, name.as_bytes()].concat()));
+    stage.committed("m", &files).await;
+    let folder = stage.stop().await;
+    // As for a hub that has the files and has not looked yet.
+    let other = tempfile::tempdir().unwrap();
+    let hub = open(other.path());
+    let honest = open(folder.path());
+    let mut entries = Vec::new();
+    for name in names {
+        let located = honest.locate(Kind::Model, "alice/m", "main", name).unwrap();
+        let content = honest.content(&located.entry.blob).unwrap().unwrap();
+        hub.store.put(&content).unwrap();
+        entries.push(located.entry);
+    }
+    for known in 1..=3 {
+        let judged = hub.judge_within(&entries, 1).unwrap();
+        let seen = judged.iter().filter(|judgement| judgement.is_some());
+        assert_eq!(seen.count(), known, "one more each time");
+    }
+    let last = hub.judge(&entries[2]).unwrap().unwrap();
+    assert_eq!(last.found, Found::Code);
 }
 
 /// What became of the check of a model's signature, for the files of an inventory.
