@@ -1,7 +1,7 @@
 //! Search in hubs: what is found, why, what is refused, and that every hub finds the same.
 
 use crate::{
-    hub_stage::{Stage, address, file, key, refusal},
+    hub_stage::{Stage, address, file, key, refusal, weights},
     node_settles::Chain,
 };
 use alloy_primitives::B256;
@@ -224,6 +224,45 @@ async fn a_commit_is_found_at_once_and_a_deleted_one_no_longer() {
         .await;
     assert_eq!(gone.status(), 200);
     assert_eq!(ids(&stage, "q=zebrafish").await, [""; 0]);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_weights_under_another_name_are_put_under_the_first() {
+    let stage = published().await;
+    for (name, filler) in [("fish", 0), ("fish-again", 0), ("fish-other", 1)] {
+        let text = card("image-classification", "mit", "en", "It counts zebrafish.");
+        let readme = format!("{text}\n{name}\n");
+        let model = weights(300_000 + filler);
+        let files = [
+            file("README.md", readme.as_bytes()),
+            file("model.safetensors", &model),
+        ];
+        stage.create(name).await;
+        stage.committed(name, &files).await;
+    }
+    let found = stage.read(&format!("{SEARCH_PATH}?q=zebrafish")).await;
+    let mut shown = listed(&found["hits"]);
+    shown.sort();
+    assert_eq!(shown, ["alice/fish", "alice/fish-other"]);
+    let copies: Vec<&Value> = found["hits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hit| &hit["copies"])
+        .collect();
+    assert!(copies.contains(&&json!(["alice/fish-again"])), "{copies:?}");
+    // By its name it is found, and what it copies is said.
+    let named = stage
+        .read(&format!("{SEARCH_PATH}?q=alice/fish-again"))
+        .await;
+    assert_eq!(named["hits"][0]["id"], "alice/fish-again");
+    assert!(
+        named["hits"][0]["warnings"]
+            .to_string()
+            .contains("alice/fish"),
+        "{named}"
+    );
     stage.stop().await;
 }
 

@@ -4,15 +4,67 @@
 //! exception is the count of downloads, which no digest has.
 
 use super::super::{ApiError, Hub, signature::SignatureFact};
+use assay_hub::{FileEntry, Tree, TreePath};
 use assay_hub::{
     Kind,
     card::{CARD_FILE, front_matter},
     listing::Summary,
 };
-use assay_search::{Document, document, document::Provenance};
+use assay_search::{
+    Document, document,
+    document::{Provenance, SKETCH_MAX},
+};
+use std::collections::BinaryHeap;
 
 /// Longest part of a card that is read, bytes.
 const MAX_CARD: u64 = 256 << 10;
+
+/// What counts once for the sketch of a repository's content, bytes; smaller files do not count.
+const UNIT_BYTES: u64 = 64 << 10;
+/// Most units of one file that count.
+const MAX_UNITS: u64 = 1 << 20;
+/// Endings of files with weights.
+const WEIGHTS: [&str; 6] = ["safetensors", "gguf", "onnx", "bin", "pt", "pth"];
+
+/// The smallest hashes of what a repository holds, ascending: those of its weights, for data sets of all files.
+///
+/// They follow from the inventory, which every hub has, and not from the files, of which most have only pieces: what two
+/// repositories share is known by whole files. A file counts as often as it has units.
+fn content_sketch(kind: Kind, tree: &Tree) -> Vec<u64> {
+    let mut smallest = BinaryHeap::new();
+    for (path, entry) in tree.files() {
+        if kind == Kind::Dataset || is_weights(path) {
+            take_units(entry, &mut smallest);
+        }
+    }
+    smallest.into_sorted_vec()
+}
+
+fn is_weights(path: &TreePath) -> bool {
+    let ending = path.file_name().rsplit_once('.');
+    ending.is_some_and(|(_, ending)| WEIGHTS.contains(&ending.to_ascii_lowercase().as_str()))
+}
+
+fn take_units(entry: &FileEntry, smallest: &mut BinaryHeap<u64>) {
+    let (first, _) = entry.blob.as_bytes().split_at(8);
+    let seed = first
+        .iter()
+        .fold(0u64, |seed, byte| seed << 8 | u64::from(*byte));
+    for unit in 0..(entry.size / UNIT_BYTES).min(MAX_UNITS) {
+        smallest.push(mixed(seed.wrapping_add(unit)));
+        if smallest.len() > SKETCH_MAX {
+            smallest.pop();
+        }
+    }
+}
+
+/// The finaliser of SplitMix64: neighbours come to lie far from each other.
+fn mixed(value: u64) -> u64 {
+    let value = value.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ value >> 31
+}
 
 impl Hub {
     /// The document of a repository for the index.
@@ -66,7 +118,77 @@ impl Hub {
                 Provenance::Unsigned
             },
             rungs: self.finder.rungs(&commit.revision),
+            sketch: content_sketch(summary.kind, &self.catalogue.tree(&commit.tree)?),
             ..Document::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assay_blob::{BlobId, GitOid, Sha256};
+    use assay_hub::Form;
+
+    fn tree(files: &[(&str, u8, u64)]) -> Tree {
+        let mut tree = Tree::default();
+        for (path, content, size) in files {
+            let entry = FileEntry {
+                blob: BlobId::of(&[*content]),
+                size: *size,
+                sha256: Sha256::from_bytes([*content; 32]),
+                oid: GitOid::from_bytes([*content; 20]),
+                form: Form::Large,
+            };
+            tree.put(path.parse().unwrap(), entry);
+        }
+        tree
+    }
+
+    /// The share of the smallest hashes of both that both have, as the index counts it.
+    fn shared(one: &[(&str, u8, u64)], other: &[(&str, u8, u64)]) -> f64 {
+        let [a, b] = [one, other].map(|files| content_sketch(Kind::Model, &tree(files)));
+        let mut union: Vec<u64> = a.iter().chain(&b).copied().collect();
+        union.sort_unstable();
+        union.dedup();
+        union.truncate(SKETCH_MAX);
+        let both = union
+            .iter()
+            .filter(|hash| a.contains(hash) && b.contains(hash));
+        both.count() as f64 / union.len().max(1) as f64
+    }
+
+    #[test]
+    fn content_is_shared_by_its_bytes_and_not_by_its_names() {
+        let large = 400 << 20;
+        let model = [("model.safetensors", 1, large), ("README.md", 2, 900)];
+        assert_eq!(
+            shared(&model, &[("weights/Copy.BIN", 1, large), ("a", 9, 1 << 30)]),
+            1.0
+        );
+        assert_eq!(
+            shared(
+                &model,
+                &[("model.safetensors", 3, large), ("README.md", 2, 900)]
+            ),
+            0.0
+        );
+        let half = [("a.safetensors", 1, large), ("b.safetensors", 4, large)];
+        let part = shared(&model, &half);
+        assert!((0.3..0.7).contains(&part), "{part}");
+        // The same tokenizer is no shared weights; what is small says nothing.
+        let tokenizer = ("tokenizer.json", 5, 10 << 20);
+        assert_eq!(
+            shared(
+                &[tokenizer, ("a.bin", 6, large)],
+                &[tokenizer, ("a.bin", 7, large)]
+            ),
+            0.0
+        );
+        assert!(content_sketch(Kind::Model, &tree(&[tokenizer, ("a.bin", 8, 60_000)])).is_empty());
+        assert_eq!(
+            content_sketch(Kind::Dataset, &tree(&[tokenizer])).len(),
+            SKETCH_MAX
+        );
     }
 }
