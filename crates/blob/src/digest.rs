@@ -23,8 +23,8 @@ const fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
-/// The bytes that lower-case hex digits stand for, the first digits first.
-pub(crate) fn parse<const N: usize>(text: &str) -> Option<[u8; N]> {
+/// The bytes that lower-case hex digits stand for, the first digits first; `None` for anything but exactly 2 `N` of them.
+pub fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() || pairs.len() != N {
         return None;
@@ -72,7 +72,7 @@ macro_rules! digest {
             /// Reads exactly the text form; [`DigestError`] for anything else.
             fn from_str(text: &str) -> Result<Self, DigestError> {
                 let refused = DigestError { what: $what, digits: $size * 2 };
-                parse(text).map(Self).ok_or(refused)
+                parse_hex(text).map(Self).ok_or(refused)
             }
         }
 

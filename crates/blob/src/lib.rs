@@ -32,4 +32,4 @@ pub use store::{
 pub use tree::{BLOB_BYTES_MAX, GROUP_BYTES};
 pub use xet::{Fetch, Term, XetHash};
 
-pub use digest::{BlobId, DigestError, GitOid, Sha256, pointer};
+pub use digest::{BlobId, DigestError, GitOid, Sha256, parse_hex, pointer};

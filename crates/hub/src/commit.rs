@@ -61,16 +61,7 @@ macro_rules! ids {
 
             fn from_str(text: &str) -> Result<Self, Error> {
                 let refused = || Error::name("commit", text, concat!("it has not ", $size, " bytes in lower-case hex digits"));
-                if text.len() != $size * 2 || !text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
-                    return Err(refused());
-                }
-                let mut bytes = [0; $size];
-                let (pairs, _) = text.as_bytes().as_chunks::<2>();
-                for (byte, pair) in bytes.iter_mut().zip(pairs) {
-                    let digits = std::str::from_utf8(pair).map_err(|_| refused())?;
-                    *byte = u8::from_str_radix(digits, 16).map_err(|_| refused())?;
-                }
-                Ok(Self(bytes))
+                assay_blob::parse_hex(text).map(Self).ok_or_else(refused)
             }
         }
 

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::DigestError;
-use crate::digest::parse;
+use crate::digest::parse_hex;
 
 /// Xet's name of a chunk, a xorb or a file: 32 bytes, from keyed BLAKE3.
 ///
@@ -58,7 +58,9 @@ impl FromStr for XetHash {
             what: "a Xet hash",
             digits: 64,
         };
-        parse(text).map(|bytes| Self(turned(bytes))).ok_or(refused)
+        parse_hex(text)
+            .map(|bytes| Self(turned(bytes)))
+            .ok_or(refused)
     }
 }
 

@@ -252,8 +252,8 @@ async fn a_signature_is_checked_and_says_whose_key_it_is() {
     assert_eq!(state().await["state"], "invalid");
 }
 
-#[tokio::test]
-async fn digests_that_a_commit_makes_up_make_no_signature_valid() {
+/// The folder of a hub that has `alice/m`, signed.
+async fn with_a_signed_model() -> tempfile::TempDir {
     let stage = Stage::set().await;
     stage.create("m").await;
     let model = weights(10);
@@ -263,7 +263,12 @@ async fn digests_that_a_commit_makes_up_make_no_signature_valid() {
         file("model.sig", &bundle),
     ];
     stage.committed("m", &files).await;
-    let folder = stage.stop().await;
+    stage.stop().await
+}
+
+#[tokio::test]
+async fn digests_that_a_commit_makes_up_make_no_signature_valid() {
+    let folder = with_a_signed_model().await;
     let hub = open(folder.path());
     let key = hub.repository(Kind::Model, "alice/m").unwrap().key();
     let head = hub.catalogue.head(&key, &RefName::main()).unwrap().unwrap();
@@ -326,16 +331,7 @@ fn signature(hub: &Hub, inventory: &BlobId) -> Value {
 
 #[tokio::test]
 async fn who_is_first_with_a_revision_says_nothing_of_another_ones_digests() {
-    let stage = Stage::set().await;
-    stage.create("m").await;
-    let model = weights(10);
-    let bundle = signed(&[("model.safetensors", &model)]);
-    let files = [
-        file("model.safetensors", &model),
-        file("model.sig", &bundle),
-    ];
-    stage.committed("m", &files).await;
-    let folder = stage.stop().await;
+    let folder = with_a_signed_model().await;
     let honest = open(folder.path());
     let key = honest.repository(Kind::Model, "alice/m").unwrap().key();
     let head = honest.catalogue.head(&key, &RefName::main()).unwrap();
