@@ -38,7 +38,7 @@ pub use assay_tensor::{
 };
 pub use engine::Engine;
 pub use error::Error;
-pub use manifest::{FileEntry, MANIFEST_FILE, Manifest, NonFinite, ValueEntry};
+pub use manifest::{DimEntry, FileEntry, MANIFEST_FILE, Manifest, NonFinite, ValueEntry};
 pub use onnx::{MODEL_FILE, OnnxEngine};
 pub use onnxruntime::{OnnxRuntime, OnnxRuntimeEngine};
 pub use provable::Provable;

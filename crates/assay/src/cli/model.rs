@@ -59,6 +59,12 @@ pub struct SearchModels {
     /// Only with at most so many parameters, as 7B.
     #[arg(long, value_name = "COUNT")]
     pub max_parameters: Option<String>,
+    /// Only models with an input of this kind or element type, as text or f32[*x64]; given several times, for all of them.
+    #[arg(long, value_name = "PORT")]
+    pub input: Vec<String>,
+    /// Only models with such an output, as f32[*x10].
+    #[arg(long, value_name = "PORT")]
+    pub output: Vec<String>,
     /// Only models whose answers can have this rung: proven.
     #[arg(long, value_name = "RUNG")]
     pub rung: Option<String>,

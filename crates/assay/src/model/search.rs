@@ -41,6 +41,8 @@ fn query(arguments: &cli::SearchModels) -> String {
         ("library", &arguments.library),
         ("license", &arguments.license),
         ("language", &arguments.language),
+        ("input", &arguments.input),
+        ("output", &arguments.output),
     ];
     for (name, values) in lists {
         pairs.extend(values.iter().map(|value| (name, value.clone())));

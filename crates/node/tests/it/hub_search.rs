@@ -266,6 +266,44 @@ async fn the_same_weights_under_another_name_are_put_under_the_first() {
     stage.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_found_by_what_goes_in_and_what_comes_out() {
+    let stage = published().await;
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/risk-logreg");
+    let mut files = Vec::new();
+    for path in ["README.md", "manifest.json", "model.onnx"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(["test/input.0.npy", "test/output.0.npy"].map(str::to_owned))
+        .chain(["calibration", "labels", "test"].map(|name| format!("zk/{name}.npy")))
+    {
+        files.push((path.clone(), std::fs::read(model.join(&path)).unwrap()));
+    }
+    let files: Vec<_> = files
+        .iter()
+        .map(|(path, content)| file(path, content))
+        .collect();
+    stage.create("risk").await;
+    stage.committed("risk", &files).await;
+    let risk = ["alice/risk"];
+    for (query, expected) in [
+        ("input=f32[*x12]", &risk[..]),
+        ("input=f32[7x12]&output=f32[*x1]", &risk),
+        ("q=risk&input=tensor&output=tensor", &risk),
+        // The task and the licence, too, are those of its manifest.
+        ("task=tabular-classification&input=f32", &risk),
+        ("input=f32[*x13]", &[]),
+        ("input=f32,f32", &[]),
+        ("input=f64[*x12]", &[]),
+        ("input=text", &[]),
+        ("output=f32[*x2]", &[]),
+        ("task=image-classification&input=f32", &[]),
+    ] {
+        assert_eq!(ids(&stage, query).await, expected, "{query}");
+    }
+    stage.stop().await;
+}
+
 /// The hub of a folder, without a server.
 pub fn open(folder: &Path) -> Hub {
     let text = format!(

@@ -2,7 +2,10 @@
 
 use crate::hub::{ApiError, now_ms};
 use assay_hub::{Kind, listing::count, query::Query};
-use assay_search::{Filters, Query as Sought, Sort, document::Provenance};
+use assay_search::{
+    Filters, Query as Sought, Sort,
+    document::{Port, Provenance, Signature},
+};
 
 /// Longest query, bytes: a paragraph.
 const MAX_QUERY: usize = 2_000;
@@ -20,7 +23,7 @@ const MAX_VALUES: usize = 16;
 const MAX_REPEATED: usize = 40;
 
 /// Every parameter.
-pub(super) const PARAMETERS: [&str; 21] = [
+pub(super) const PARAMETERS: [&str; 23] = [
     "q",
     "task",
     "library",
@@ -34,6 +37,8 @@ pub(super) const PARAMETERS: [&str; 21] = [
     "rung",
     "max_price",
     "evaluated_on",
+    "input",
+    "output",
     "namespace",
     "base_model",
     "provenance",
@@ -72,6 +77,14 @@ const RUNGS: [(&str, &str); 4] = [
     ("attested", "attested"),
     ("proven", "proven"),
 ];
+
+const PORT_KINDS: [&str; 6] = ["text", "image", "audio", "video", "table", "tensor"];
+const ELEMENTS: [&str; 14] = [
+    "f16", "bf16", "f32", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "bool",
+    "string",
+];
+/// Most dimensions of an input or output.
+const MAX_DIMENSIONS: usize = 8;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -146,10 +159,58 @@ fn filters(query: &Query) -> Result<Filters, ApiError> {
         price_max_microcredits: number(query, "max_price")?,
         rung: among(query, "rung", &RUNGS)?.map(str::to_owned),
         evaluated_on: owned("evaluated_on")?,
+        signature: signature(query)?,
         namespace: owned("namespace")?,
         base: owned("base_model")?,
         provenance: among(query, "provenance", &PROVENANCES)?,
         ..Filters::default()
+    })
+}
+
+/// What goes in and comes out, where something is said of either.
+fn signature(query: &Query) -> Result<Option<Signature>, ApiError> {
+    let ports = |name| {
+        let texts = many(query, name)?;
+        let rule = "it is a kind (text, image, audio, video, table, tensor) or an element type such as f32, with the \
+                    dimensions if they matter: f32[*x64]";
+        let read = texts
+            .iter()
+            .map(|text| port(text).ok_or_else(|| refused(name, rule)));
+        read.collect::<Result<Vec<_>, _>>()
+    };
+    let wanted = Signature {
+        inputs: ports("input")?,
+        outputs: ports("output")?,
+    };
+    Ok((wanted != Signature::default()).then_some(wanted))
+}
+
+/// Reads `text`, `f32`, `f32[*x64]`, `tensor[1x8x8]`: `*` is any number.
+fn port(text: &str) -> Option<Port> {
+    let (word, dimensions) = match text.split_once('[') {
+        Some((word, rest)) => (word, Some(rest.strip_suffix(']')?)),
+        None => (text, None),
+    };
+    let is_kind = PORT_KINDS.contains(&word);
+    if !is_kind && !ELEMENTS.contains(&word) {
+        return None;
+    }
+    let dimension = |text: &str| match text {
+        "*" => Some(None),
+        number if number.bytes().all(|byte| byte.is_ascii_digit()) => number.parse().ok().map(Some),
+        _ => None,
+    };
+    let shape = dimensions.map_or(Some(Vec::new()), |all| {
+        all.split('x').map(dimension).collect()
+    })?;
+    let (kind, element) = match is_kind {
+        true => (word, ""),
+        false => ("tensor", word),
+    };
+    (shape.len() <= MAX_DIMENSIONS).then(|| Port {
+        kind: kind.into(),
+        element: element.into(),
+        shape,
     })
 }
 
@@ -284,6 +345,32 @@ mod tests {
             (Some(true), Some(Provenance::Signed))
         );
         assert!(asked.sought.facets);
+        assert_eq!(filters.signature, None);
+        let ported = parse("input=f32[*x64],text&output=tensor[1x10]&output=i64").unwrap();
+        let wanted = ported.sought.filters.signature.unwrap();
+        let shown = |ports: &[Port]| -> Vec<(String, String, Vec<Option<u64>>)> {
+            let ports = ports.iter().cloned();
+            ports
+                .map(|port| (port.kind, port.element, port.shape))
+                .collect()
+        };
+        let port = |kind: &str, element: &str, shape: &[Option<u64>]| {
+            (kind.to_owned(), element.to_owned(), shape.to_vec())
+        };
+        assert_eq!(
+            shown(&wanted.inputs),
+            [
+                port("tensor", "f32", &[None, Some(64)]),
+                port("text", "", &[])
+            ]
+        );
+        assert_eq!(
+            shown(&wanted.outputs),
+            [
+                port("tensor", "", &[Some(1), Some(10)]),
+                port("tensor", "i64", &[])
+            ]
+        );
         // What is empty is not asked for.
         let nothing = parse("q=&task=&sort=&limit=&max_size=").unwrap().sought;
         assert_eq!((nothing.filters, nothing.limit), (Filters::default(), HITS));
@@ -311,6 +398,15 @@ mod tests {
             ("max_size=GB", "max_size"),
             ("max_size=-1GB", "max_size"),
             ("max_size=99999999TB", "max_size"),
+            ("input=f31", "input: it is a kind"),
+            ("output=f32[1x10", "output"),
+            ("output=f32]", "output"),
+            ("input=f32[]", "input"),
+            ("input=f32[1x]", "input"),
+            ("input=f32[-1]", "input"),
+            ("input=f32[99999999999999999999]", "input"),
+            ("input=f32[1x1x1x1x1x1x1x1x1]", "input"),
+            ("input=[1]", "input"),
             (&format!("task={long}"), "task"),
             (&format!("namespace={long}"), "namespace"),
             (

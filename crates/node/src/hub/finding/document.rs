@@ -4,15 +4,16 @@
 //! exception is the count of downloads, which no digest has.
 
 use super::super::{ApiError, Hub, signature::SignatureFact};
-use assay_hub::{FileEntry, Tree, TreePath};
+use assay_hub::{Commit, FileEntry, Tree, TreePath};
 use assay_hub::{
     Kind,
     card::{CARD_FILE, front_matter},
     listing::Summary,
 };
+use assay_inference::{DimEntry, Manifest as EngineManifest, RevisionLimits, ValueEntry};
 use assay_search::{
     Document, document,
-    document::{Provenance, SKETCH_MAX},
+    document::{Port, Provenance, SKETCH_MAX, Signature},
 };
 use std::collections::BinaryHeap;
 
@@ -66,7 +67,36 @@ fn mixed(value: u64) -> u64 {
     value ^ value >> 31
 }
 
+/// What a model takes and gives, as its engine's manifest says.
+fn signature(manifest: &EngineManifest) -> Signature {
+    let port = |value: &ValueEntry| Port {
+        kind: "tensor".into(),
+        element: value.dtype.clone(),
+        shape: value.shape.iter().flatten().map(size_of).collect(),
+    };
+    Signature {
+        inputs: manifest.inputs.iter().map(port).collect(),
+        outputs: manifest.outputs.iter().map(port).collect(),
+    }
+}
+
+fn size_of(dimension: &DimEntry) -> Option<u64> {
+    match dimension {
+        DimEntry::Fixed(size) => Some(u64::from(*size)),
+        DimEntry::Named(_) | DimEntry::Any(()) => None,
+    }
+}
+
 impl Hub {
+    /// The manifest by which nodes run a revision, where it has one.
+    fn engine_manifest(&self, commit: &Commit) -> Result<Option<EngineManifest>, ApiError> {
+        let Some(revision) = self.catalogue.revision(&commit.revision)? else {
+            return Ok(None);
+        };
+        let bytes = self.content(&revision.manifest)?.unwrap_or_default();
+        Ok(EngineManifest::from_canonical(&bytes, &RevisionLimits::default()).ok())
+    }
+
     /// The document of a repository for the index.
     pub(in crate::hub) fn document(&self, summary: &Summary) -> Result<Document, ApiError> {
         let commit = self.catalogue.commit(&summary.head)?;
@@ -90,6 +120,8 @@ impl Hub {
             id,
             relation: relation.clone(),
         });
+        let engine = self.engine_manifest(&commit)?;
+        let by_engine = |field: fn(&EngineManifest) -> &String| engine.as_ref().map(field).cloned();
         Ok(Document {
             id: summary.id.clone(),
             kind: match summary.kind {
@@ -98,9 +130,16 @@ impl Hub {
             },
             card: body.to_owned(),
             tags: texts("tags"),
-            task: summary.pipeline_tag.clone(),
+            task: summary
+                .pipeline_tag
+                .clone()
+                .or_else(|| by_engine(|manifest| &manifest.task)),
             library: summary.library_name.clone(),
-            licence: card.text("license").map(str::to_owned),
+            licence: card
+                .text("license")
+                .map(str::to_owned)
+                .or_else(|| by_engine(|manifest| &manifest.licence)),
+            signature: engine.as_ref().map(signature),
             languages: texts("language"),
             datasets: texts("datasets"),
             parameters: summary
