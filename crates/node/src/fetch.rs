@@ -8,6 +8,7 @@ use crate::{Error, api::HEALTH_PATH, clock, reach::Reach};
 use assay_blob::BlobId;
 use assay_hub::{Commit, CommitId, Manifest};
 use assay_receipt::RevisionId;
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use reqwest::{Client, Response, StatusCode, redirect};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -37,6 +38,10 @@ pub const BLOBS_PATH: &str = "/assay/v1/blobs";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A hub that sends nothing for so long is passed over.
 const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+/// What a hub did not bring within this time is asked of another as well.
+const TAKE_OVER: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 5_000 });
+/// Bytes per second that are few, of a large thing on its way.
+const FEW_PER_SECOND: u64 = 1 << 20;
 /// All of a body that is read into memory comes within this time.
 const BODY_TIME: Duration = Duration::from_secs(120);
 /// Most bytes of a refusal that are read, for its reason.
@@ -194,7 +199,8 @@ impl Fetcher {
         Self { notes, ..self }
     }
 
-    /// Something small, of the first hub whose bytes pass the check.
+    /// Something small, of the first hub whose bytes pass the check. They are asked in their order, the next one where one
+    /// fails or takes its time.
     async fn object<T>(
         &self,
         path: &str,
@@ -203,17 +209,32 @@ impl Fetcher {
         check: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, Error> {
         let mut faults = Vec::new();
-        for source in self.sources.iter() {
-            let got = match self.get(source, path, most).await {
-                Ok(bytes) => check(&bytes).map_err(Fault::WrongBytes),
-                Err(fault) => Err(fault),
+        let mut asked = FuturesUnordered::new();
+        let mut others = self.sources.iter();
+        loop {
+            match others.next() {
+                Some(source) => {
+                    asked.push(async move { (source, self.get(source, path, most).await) });
+                }
+                None if asked.is_empty() => return Err(nobody(what, &faults)),
+                None => {}
+            }
+            let waited = async {
+                match others.len() {
+                    0 => std::future::pending().await,
+                    _ => tokio::time::sleep(TAKE_OVER).await,
+                }
             };
-            match got {
-                Ok(got) => return Ok(got),
-                Err(fault) => faults.push(self.note(source, what, fault)),
+            tokio::select! {
+                Some((source, got)) = asked.next() => {
+                    match got.and_then(|bytes| check(&bytes).map_err(Fault::WrongBytes)) {
+                        Ok(got) => return Ok(got),
+                        Err(fault) => faults.push(self.note(source, what, fault)),
+                    }
+                }
+                () = waited => {}
             }
         }
-        Err(nobody(what, &faults))
     }
 
     /// The body of an answer.
@@ -265,6 +286,11 @@ impl Fetcher {
         self.notes.add(note.clone());
         note
     }
+}
+
+/// How long something of so many bytes is waited for before it counts as slow.
+fn patience(bytes: u64) -> Duration {
+    TAKE_OVER.saturating_add(Duration::from_secs(bytes / FEW_PER_SECOND))
 }
 
 /// The body of an answer, which has no business to be longer than `most` bytes, nor to drip.

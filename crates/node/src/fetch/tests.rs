@@ -21,6 +21,10 @@ enum Manner {
     Fails,
     Empty,
     Hangs,
+    /// Sends a byte now and then, and never all.
+    Drips,
+    /// Lies, but not before others are asked.
+    LiesLate,
 }
 
 struct Served {
@@ -51,6 +55,8 @@ async fn slice(
         }
         Manner::Fails => return Status::INTERNAL_SERVER_ERROR.into_response(),
         Manner::Hangs => std::future::pending().await,
+        Manner::Drips => return dripping(),
+        Manner::LiesLate => tokio::time::sleep(TAKE_OVER * 3).await,
         _ => {}
     }
     let range = query["start"]..query["end"];
@@ -58,14 +64,40 @@ async fn slice(
         return Status::NOT_FOUND.into_response();
     };
     let mut bytes = slice.collect::<Result<Vec<_>, _>>().unwrap().concat();
-    if served.manner == Manner::Lies {
+    if matches!(served.manner, Manner::Lies | Manner::LiesLate) {
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
     }
     bytes.into_response()
 }
 
+/// An answer of which so much comes that nobody takes the connection for dead.
+fn dripping() -> axum::response::Response {
+    let drops = futures::stream::repeat(bytes::Bytes::from_static(b"x")).then(async |drop| {
+        tokio::time::sleep(SILENCE / 5).await;
+        Ok::<_, std::io::Error>(drop)
+    });
+    axum::body::Body::from_stream(drops).into_response()
+}
+
+async fn whole(
+    State(served): State<Arc<Served>>,
+    Path(id): Path<BlobId>,
+) -> axum::response::Response {
+    served.asked.fetch_add(1, Ordering::SeqCst);
+    if served.manner == Manner::Drips {
+        return dripping();
+    }
+    match served.store.read(&id).unwrap() {
+        Some(mut reader) => reader.read_at(0, 1 << 20).unwrap().into_response(),
+        None => Status::NOT_FOUND.into_response(),
+    }
+}
+
 async fn erasure(State(served): State<Arc<Served>>) -> axum::response::Response {
+    if served.manner == Manner::Drips {
+        return dripping();
+    }
     match locked(&served.erasure).clone() {
         Some(said) => said.into_response(),
         None => Status::NOT_FOUND.into_response(),
@@ -87,6 +119,7 @@ async fn hub(name: &str, manner: Manner, blobs: &[&[u8]]) -> TestHub {
         erasure: Mutex::default(),
     });
     let router = Router::new()
+        .route("/assay/v1/blobs/{id}", get(whole))
         .route("/assay/v1/blobs/{id}/slice", get(slice))
         .route("/assay/v1/blobs/{id}/erasure", get(erasure))
         .with_state(Arc::clone(&served));
@@ -289,6 +322,80 @@ async fn a_hub_that_hangs_is_passed_over() {
     ];
     let (fetched, _) = fetch(&hubs, BlobId::of(&blob), blob.len() as u64).await;
     assert!(fetched.unwrap() == blob);
+}
+
+/// What must not wait for a hub that drips takes at most this long on a machine under load.
+const SOON: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_drips_holds_nothing_up() {
+    // Of a few pieces the dripping hub gets some; of many, others bring most meanwhile.
+    for size in [100_000, 50 << 20] {
+        let blob = content(size);
+        let hubs = [
+            hub("drips", Manner::Drips, &[&blob]).await,
+            hub("hub", Manner::Honest, &[&blob]).await,
+            hub("drips too", Manner::Drips, &[&blob]).await,
+        ];
+        let fetched = fetch(&hubs, BlobId::of(&blob), size as u64);
+        let (fetched, notes) = tokio::time::timeout(SOON, fetched).await.unwrap();
+        assert!(fetched.unwrap() == blob, "{size}: {notes:?}");
+        let dripping = hubs[0].served.asked.load(Ordering::SeqCst)
+            + hubs[2].served.asked.load(Ordering::SeqCst);
+        assert!(dripping > 0, "{size}: one that drips was asked");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_slow_hub_lies_after_others_were_asked_changes_nothing() {
+    let blob = content(30 << 20);
+    let hubs = [
+        hub("liar", Manner::LiesLate, &[&blob]).await,
+        hub("hub", Manner::Honest, &[&blob]).await,
+        hub("drips", Manner::Drips, &[&blob]).await,
+    ];
+    let fetched = fetch(&hubs, BlobId::of(&blob), blob.len() as u64);
+    let (fetched, notes) = tokio::time::timeout(SOON, fetched).await.unwrap();
+    assert!(fetched.unwrap() == blob, "{notes:?}");
+    assert!(hubs[0].served.asked.load(Ordering::SeqCst) > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_things_come_from_the_next_hub_where_the_first_drips() {
+    let blob = content(1_000);
+    let hubs = [
+        hub("drips", Manner::Drips, &[&blob]).await,
+        hub("empty", Manner::Empty, &[]).await,
+        hub("hub", Manner::Honest, &[&blob]).await,
+    ];
+    let (all, _) = fetcher(&hubs);
+    let id = BlobId::of(&blob);
+    let small = tokio::time::timeout(SOON, all.small(id, 2_000)).await;
+    assert!(small.unwrap().unwrap() == blob);
+    let asked = |hub: &TestHub| hub.served.asked.load(Ordering::SeqCst);
+    assert_eq!(hubs.each_ref().map(asked), [1, 1, 1]);
+    // Where the first gives it at once, no other is asked.
+    let [drips, empty, honest] = hubs;
+    let hubs = [honest, drips, empty];
+    let (all, _) = fetcher(&hubs);
+    assert!(all.small(id, 2_000).await.unwrap() == blob);
+    assert_eq!(hubs.each_ref().map(asked), [2, 1, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_are_found_where_a_hub_drips() {
+    let blob = content(200_000);
+    let (manifest, pieces) = cut(&blob, Code::new(2, 4).unwrap());
+    let hubs = [
+        hub("drips", Manner::Drips, &[]).await,
+        hub_with("hub", &[&pieces[0], &pieces[3]], manifest.encode()).await,
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), StoreLimits::default()).unwrap();
+    let (fetcher, _) = fetcher(&hubs);
+    let rebuilt = fetcher.from_pieces(&store, manifest.blob, 200_000);
+    let rebuilt = tokio::time::timeout(SOON, rebuilt).await.unwrap();
+    assert_eq!(rebuilt.unwrap().size, 200_000);
 }
 
 /// What a blob is cut into: its manifest, and the bytes of each piece.
