@@ -1,12 +1,13 @@
 //! A hub among others: moves of refs come from the chain, content from other hubs, and each is put to the test.
 //!
-//! Tasks share a [`Link`]. [`follow`] applies what the registry's events say, and fetches commits and inventories
-//! that other hubs took. [`replicate`] fetches the files that placement gives to this hub, and again what has rotted
+//! Tasks share a [`Link`]. [`follow`] applies what the registry's events say, and [`waiting`] fetches commits and
+//! inventories that other hubs took. [`replicate`] fetches the files that placement gives to this hub, and again what has rotted
 //! or left; [`pieces`] does that for large files, of which a hub keeps a piece. [`presence`] sees which hubs are
 //! there. [`audit`] asks every other hub for random places of what it should keep, and remembers and records what
 //! came of it.
 
 pub mod audit;
+mod backoff;
 mod cache;
 pub mod follow;
 mod notebook;
@@ -14,6 +15,7 @@ mod pieces;
 mod presence;
 pub mod replicate;
 pub mod standing;
+mod waiting;
 
 use follow::OwnMoves;
 pub use notebook::Notebook;
@@ -125,6 +127,8 @@ pub struct Link {
     pub(super) own_moves: OwnMoves,
     /// One account sends one transaction at a time.
     sending: tokio::sync::Mutex<()>,
+    /// Wakes the fetching of commits when a move waits.
+    waits: tokio::sync::Notify,
     /// Wakes the replication when a commit brought new files.
     wanted: tokio::sync::Notify,
     /// Blobs that are fetched for a reader, so that many readers fetch once.
@@ -164,6 +168,7 @@ impl Link {
             notebook,
             own_moves: OwnMoves::default(),
             sending: tokio::sync::Mutex::default(),
+            waits: tokio::sync::Notify::new(),
             wanted: tokio::sync::Notify::new(),
             fetching: Mutex::default(),
         })))
@@ -269,6 +274,7 @@ impl Link {
         vec![
             until(shutdown, peers),
             until(shutdown, follow::run(Arc::clone(hub), Arc::clone(self))),
+            until(shutdown, waiting::run(Arc::clone(hub), Arc::clone(self))),
             until(shutdown, replicate::run(Arc::clone(hub), Arc::clone(self))),
             until(shutdown, audit::run(Arc::clone(hub), Arc::clone(self))),
             until(shutdown, presence::run(Arc::clone(self))),
