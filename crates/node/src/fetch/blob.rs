@@ -109,16 +109,6 @@ impl Fetcher {
         .map_err(Error::from)
     }
 
-    /// Whether one hub gives a blob, by its own word: no byte of it is asked for.
-    ///
-    /// # Errors
-    /// What it does instead.
-    pub async fn has_blob(&self, source: &Source, id: BlobId) -> Result<(), Fault> {
-        let path = format!("{BLOBS_PATH}/{id}/slice?start=0&end=0");
-        let most = GROUP_BYTES.saturating_add(HASHES_ABOVE);
-        self.get(source, &path, most).await.map(drop)
-    }
-
     /// Lets every hub bring pieces until all have come, or no hub is left. Who still drips by then is hung up on.
     async fn bring(&self, coming: &Arc<Coming>) -> Result<(), Error> {
         let mut sources: Vec<(usize, &Source)> = self.sources.iter().enumerate().collect();

@@ -42,7 +42,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -121,6 +121,8 @@ pub struct Link {
     /// Whether the list of hubs was read: before, placement would give this hub everything.
     knows_others: AtomicBool,
     presence: Presence,
+    /// Counts up whenever hubs come, go or answer again: what nobody gave before may be had now.
+    changes: AtomicU64,
     notes: Arc<Notes>,
     notebook: Notebook,
     /// What this hub moved itself, ahead of what it follows.
@@ -164,6 +166,7 @@ impl Link {
             peers: RwLock::new(Arc::new([])),
             knows_others: AtomicBool::new(false),
             presence: Presence::new(Duration::from_millis(config.participation.gone_after_ms)),
+            changes: AtomicU64::new(0),
             notes: Arc::default(),
             notebook,
             own_moves: OwnMoves::default(),
@@ -242,9 +245,22 @@ impl Link {
         );
         let is_first = !self.knows_others.swap(true, Ordering::AcqRel);
         if is_first || before != peers {
-            self.wanted.notify_one();
+            self.hubs_changed();
         }
         Ok(())
+    }
+
+    /// Has what is missing, and what waits, asked for again now that other hubs are there.
+    fn hubs_changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.wanted.notify_one();
+        self.waits.notify_one();
+    }
+
+    /// Whether hubs came, went or answered again since `seen` was what this counted; counts on.
+    fn have_hubs_changed(&self, seen: &mut u64) -> bool {
+        let now = self.changes.load(Ordering::Acquire);
+        std::mem::replace(seen, now) != now
     }
 
     /// Lets one transaction of the hub's account be sent at a time.

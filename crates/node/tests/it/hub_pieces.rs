@@ -75,7 +75,7 @@ impl Hubs {
             let text = format!(
                 "data = \"data\"\nkey = \"hub.key\"\nlisten = \"127.0.0.1:0\"\nendpoint = \"{url}\"\noperator = \"{}\"\n\
                  network = {network:?}\nrpc = {:?}\n[participation]\ncopies = 2\npieces_from_bytes = 2000000\n\
-                 gone_after_ms = 3000\naudit_every_ms = 100\nrecords_audits = false\nallow_private_hubs = true\n\
+                 gone_after_ms = 3000\naudit_every_ms = 500\nrecords_audits = false\nallow_private_hubs = true\n\
                  [storage]\ncollect_every_ms = 500\ncache_ms = 2000\n[limits]\nrate_per_s = 100000\nburst = 1000000\n",
                 operator.address(),
                 chain.rpc.urls(),

@@ -56,6 +56,13 @@ impl<K: Eq + Hash> Backoff<K> {
         self.0.remove(key);
     }
 
+    /// Ends all pauses: what was in the way may be gone. How often each failed is not forgotten.
+    pub(super) fn end_pauses(&mut self, now: Instant) {
+        for failed in self.0.values_mut() {
+            failed.until = failed.until.min(now);
+        }
+    }
+
     /// Forgets all but these.
     pub(super) fn keep(&mut self, is_wanted: impl Fn(&K) -> bool) {
         self.0.retain(|key, _| is_wanted(key));
@@ -80,7 +87,15 @@ mod tests {
         assert_eq!(pauses[39], 300);
         let later = now + LONGEST;
         assert_eq!(backoff.until(&"x", later), None, "the pause is over");
-        assert_eq!((backoff.failures(&"y"), backoff.until(&"y", now)), (0, None));
+        assert_eq!(
+            (backoff.failures(&"y"), backoff.until(&"y", now)),
+            (0, None)
+        );
+        backoff.end_pauses(now);
+        assert_eq!(
+            (backoff.until(&"x", now), backoff.failures(&"x")),
+            (None, 40)
+        );
         backoff.failed("y", now);
         backoff.keep(|key| *key == "y");
         assert_eq!((backoff.failures(&"x"), backoff.failures(&"y")), (0, 1));

@@ -7,7 +7,7 @@
 use super::{AFTER_FAILURE, Link, notebook::Waiting};
 use crate::{
     Error,
-    fetch::locked,
+    fetch::{Fetcher, locked},
     hub::{
         Hub,
         catalogue::{NewCommit, RefMove, RepositoryKey, Revision},
@@ -214,6 +214,8 @@ pub(super) async fn gather(
     link: &Arc<Link>,
     head: CommitId,
 ) -> Result<Vec<NewCommit>, Error> {
+    // One for all of them: it learns which hub gives them.
+    let fetcher = link.fetcher()?;
     let mut commits = Vec::new();
     let mut wanted = vec![head];
     let (mut seen, mut listed) = (HashSet::new(), 0usize);
@@ -222,7 +224,7 @@ pub(super) async fn gather(
         if is_full || !seen.insert(id) || hub.catalogue.commit_bytes(&id)?.is_some() {
             continue;
         }
-        let new = fetch(hub, link, id).await?;
+        let new = fetch(hub, &fetcher, id).await?;
         listed = listed.saturating_add(new.tree.files().len());
         wanted.extend(new.commit.parents.iter().copied());
         commits.push(new);
@@ -245,12 +247,10 @@ pub(super) async fn enter(
         Some(new) => new.commit.clone(),
         None => hub.catalogue.commit(&to.commit)?,
     };
-    let shown =
-        Name::new(head.kind, &head.repository).map_err(|error| Error::fetch("a commit", error))?;
     let key = to.key();
     let is_theirs = head.publisher == to.publisher
         && head.kind == to.kind
-        && shown.key() == key.name
+        && Name::new(head.kind, &head.repository).is_ok_and(|shown| shown.key() == key.name)
         && head.revision == to.revision;
     if !is_theirs {
         // The chain has the move, so it cannot be undone; what it points to is no commit of this repository.
@@ -279,8 +279,7 @@ pub(super) async fn enter(
 }
 
 /// A commit with all that the catalogue needs of it.
-async fn fetch(hub: &Arc<Hub>, link: &Arc<Link>, id: CommitId) -> Result<NewCommit, Error> {
-    let fetcher = link.fetcher()?;
+async fn fetch(hub: &Arc<Hub>, fetcher: &Fetcher, id: CommitId) -> Result<NewCommit, Error> {
     let commit: Commit = fetcher.commit(id).await?;
     let inventory = fetcher
         .small(commit.tree, assay_hub::inventory::MAX_BYTES)

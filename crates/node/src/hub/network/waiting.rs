@@ -14,16 +14,16 @@ use crate::{
 use assay_hub::CommitId;
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::time::timeout;
 
-/// Moves that are tried at a time for the first time, and as many that have failed before.
-const AT_ONCE: usize = 2;
+/// Moves that are tried at a time for the first time, which takes little, and of those that have failed before.
+const AT_ONCE: [usize; 2] = [8, 4];
 /// How long the first try of a move may fetch; each further one twice as long, since large histories take theirs.
-const FIRST_TRY: Duration = Duration::from_secs(30);
+const FIRST_TRY: Duration = Duration::from_secs(10);
 /// Longest that a try may fetch.
 const LONGEST_TRY: Duration = Duration::from_secs(600);
 /// How often the notebook is looked at, though nobody said that there is something new.
@@ -59,7 +59,8 @@ impl Tries {
         for (failures, one) in due {
             let failed = failures > 0;
             let running = self.running.values().filter(|other| **other == failed);
-            if running.count() < AT_ONCE {
+            let [most_new, most_failed] = AT_ONCE;
+            if running.count() < if failed { most_failed } else { most_new } {
                 self.running.insert(key_of(one), failed);
                 taken.push(one.clone());
             }
@@ -87,6 +88,7 @@ impl Tries {
 /// Tries for ever what waits.
 pub(super) async fn run(hub: Arc<Hub>, link: Arc<Link>) {
     let (mut tries, mut running) = (Tries::default(), FuturesUnordered::new());
+    let mut changes = 0;
     loop {
         let mut waiting = match link.notebook.waiting() {
             Ok(waiting) => waiting,
@@ -96,10 +98,11 @@ pub(super) async fn run(hub: Arc<Hub>, link: Arc<Link>) {
                 continue;
             }
         };
-        tries.backoff.keep({
-            let keys: std::collections::HashSet<Key> = waiting.iter().map(key_of).collect();
-            move |key| keys.contains(key)
-        });
+        let keys: HashSet<Key> = waiting.iter().map(key_of).collect();
+        tries.backoff.keep(|key| keys.contains(key));
+        if link.have_hubs_changed(&mut changes) {
+            tries.backoff.end_pauses(Instant::now());
+        }
         let look_again = tokio::time::sleep(LOOK_EVERY);
         tokio::pin!(look_again);
         loop {
@@ -179,25 +182,33 @@ mod tests {
     fn what_failed_holds_up_nothing_new_and_less_what_failed_less() {
         let mut tries = Tries::default();
         let now = Instant::now();
-        let mut all: Vec<Waiting> = (0..4).map(waiting).collect();
-        assert_eq!(names(&tries.take(&all, now)), [0, 1]);
-        assert!(tries.take(&all, now).is_empty(), "two at a time");
-        tries.ended(key_of(&all[0]), false, now);
-        tries.ended(key_of(&all[1]), false, now);
-        assert_eq!(names(&tries.take(&all, now)), [2, 3], "the others pause");
-        // Two that have failed take no place of what is new.
+        let mut all: Vec<Waiting> = (0..12).map(waiting).collect();
+        let first: Vec<u8> = (0..8).collect();
+        assert_eq!(names(&tries.take(&all, now)), first);
+        assert!(tries.take(&all, now).is_empty(), "eight at a time");
+        for one in &all[..8] {
+            tries.ended(key_of(one), false, now);
+        }
+        assert_eq!(
+            names(&tries.take(&all, now)),
+            [8, 9, 10, 11],
+            "others pause"
+        );
+        // Those that have failed take no place of what is new.
         let later = now + LONGEST_TRY;
-        assert_eq!(names(&tries.take(&all, later)), [0, 1]);
-        tries.ended(key_of(&all[2]), true, later);
-        all.remove(2);
-        all.push(waiting(9));
-        assert_eq!(names(&tries.take(&all, later)), [9]);
-        // Of those that failed, the one that failed less often comes first, wherever it stands.
-        tries.ended(key_of(&all[0]), false, later);
-        tries.ended(key_of(&all[1]), false, later);
-        tries.ended(key_of(&all[2]), false, later);
+        assert_eq!(names(&tries.take(&all, later)), [0, 1, 2, 3]);
+        all.push(waiting(20));
+        assert_eq!(names(&tries.take(&all, later)), [20]);
+        // Of those that failed, the ones that failed less often come first, wherever they stand.
+        for one in &all[..4] {
+            tries.ended(key_of(one), false, later);
+        }
+        tries.ended(key_of(&all[12]), false, later);
         let latest = later + LONGEST_TRY;
-        assert_eq!(names(&tries.take(&all, latest)), [3, 0]);
+        assert_eq!(names(&tries.take(&all, latest)), [4, 5, 6, 7]);
+        tries.ended(key_of(&all[4]), true, latest);
+        all.remove(4);
+        assert_eq!(names(&tries.take(&all, latest)), [20]);
     }
 
     #[test]
