@@ -4,17 +4,22 @@
 //! whichever hub is free, each verified against the blob's id before it is written. A hub that sends wrong bytes is not
 //! asked for that blob again, and [`Note`]s say what it did.
 
-use crate::{Error, api::HEALTH_PATH, clock, reach::Reach};
+use crate::{Error, clock, hub::api::HUB_PATH, reach::Reach};
 use assay_blob::BlobId;
 use assay_hub::{Commit, CommitId, Manifest};
-use assay_receipt::RevisionId;
+use assay_receipt::{NodeAddress, RevisionId};
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use reqwest::{Client, Response, StatusCode, redirect};
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
+use tokio::time::timeout;
 
 mod blob;
 mod challenge;
@@ -33,10 +38,18 @@ pub const REVISIONS_PATH: &str = "/assay/v1/revisions";
 /// Where a hub gives blobs, by their ids.
 pub const BLOBS_PATH: &str = "/assay/v1/blobs";
 
+/// Longest description of a hub, bytes.
+const MAX_DESCRIPTION: u64 = 64 << 10;
 /// A connection is made within this time, or the hub counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A hub that sends nothing for so long is passed over.
 const SILENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+/// What a hub did not bring within this time is asked of another as well.
+const TAKE_OVER: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 5_000 });
+/// Small things are asked of another as well after this time.
+const NEXT_AFTER: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 1_000 });
+/// Bytes per second that are few, of a large thing on its way.
+const FEW_PER_SECOND: u64 = 1 << 20;
 /// All of a body that is read into memory comes within this time.
 const BODY_TIME: Duration = Duration::from_secs(120);
 /// Most bytes of a refusal that are read, for its reason.
@@ -79,11 +92,19 @@ impl fmt::Display for Fault {
     }
 }
 
+/// What counts of a hub's description: whatever else it says, another version may say otherwise.
+#[derive(Deserialize)]
+struct Described {
+    hub: NodeAddress,
+}
+
 /// Asks hubs for content.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
     http: Client,
     sources: Arc<[Source]>,
+    /// The place of the one that is asked first for small things.
+    best: Arc<AtomicUsize>,
     notes: Arc<Notes>,
 }
 
@@ -110,6 +131,7 @@ impl Fetcher {
         Ok(Self {
             http,
             sources: sources.collect(),
+            best: Arc::default(),
             notes,
         })
     }
@@ -182,10 +204,13 @@ impl Fetcher {
         }
     }
 
-    /// Whether a hub answers at all, whatever it says.
-    pub async fn answers(&self, source: &Source) -> bool {
-        let asked = self.ask(source, HEALTH_PATH).await;
-        !matches!(asked, Err(Fault::Unreachable(_)))
+    /// Whether what answers at a hub's URL describes itself as the hub of this address. The description is not signed:
+    /// whoever holds the URL can say so.
+    pub async fn is_there(&self, source: &Source, hub: NodeAddress) -> bool {
+        let described = timeout(SILENCE, self.get(source, HUB_PATH, MAX_DESCRIPTION)).await;
+        let described = described.ok().and_then(Result::ok);
+        let named = described.and_then(|bytes| serde_json::from_slice::<Described>(&bytes).ok());
+        named.is_some_and(|named| named.hub == hub)
     }
 
     /// The same hubs, with what they do wrong noted elsewhere.
@@ -194,7 +219,8 @@ impl Fetcher {
         Self { notes, ..self }
     }
 
-    /// Something small, of the first hub whose bytes pass the check.
+    /// Something small, of the first hub whose bytes pass the check. They are asked in their order, the next one where one
+    /// fails or takes its time; who gave something where others did not is asked first from then on.
     async fn object<T>(
         &self,
         path: &str,
@@ -202,18 +228,32 @@ impl Fetcher {
         most: u64,
         check: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, Error> {
-        let mut faults = Vec::new();
-        for source in self.sources.iter() {
-            let got = match self.get(source, path, most).await {
-                Ok(bytes) => check(&bytes).map_err(Fault::WrongBytes),
-                Err(fault) => Err(fault),
-            };
-            match got {
-                Ok(got) => return Ok(got),
-                Err(fault) => faults.push(self.note(source, what, fault)),
+        let (mut faults, mut asked) = (Vec::new(), FuturesUnordered::new());
+        let best = self.best.load(Ordering::Relaxed);
+        let mut others = (0..self.sources.len()).filter(|place| *place != best);
+        let mut next = Some(best);
+        loop {
+            if let Some((place, source)) =
+                next.and_then(|place| Some((place, self.sources.get(place)?)))
+            {
+                asked.push(async move { (place, source, self.get(source, path, most).await) });
+            } else if asked.is_empty() {
+                return Err(nobody(what, &faults));
             }
+            match timeout(NEXT_AFTER, asked.next()).await {
+                Ok(Some((place, source, got))) => {
+                    match got.and_then(|bytes| check(&bytes).map_err(Fault::WrongBytes)) {
+                        Ok(got) => {
+                            self.best.store(place, Ordering::Relaxed);
+                            return Ok(got);
+                        }
+                        Err(fault) => faults.push(self.note(source, what, fault)),
+                    }
+                }
+                Ok(None) | Err(_) => {}
+            }
+            next = others.next();
         }
-        Err(nobody(what, &faults))
     }
 
     /// The body of an answer.
@@ -267,10 +307,15 @@ impl Fetcher {
     }
 }
 
+/// How long something of so many bytes is waited for before it counts as slow.
+fn patience(bytes: u64) -> Duration {
+    TAKE_OVER.saturating_add(Duration::from_secs(bytes / FEW_PER_SECOND))
+}
+
 /// The body of an answer, which has no business to be longer than `most` bytes, nor to drip.
 async fn body(response: Response, most: usize) -> Result<Vec<u8>, Fault> {
     let slow = || Fault::Unreachable(format!("not all came within {} s", BODY_TIME.as_secs()));
-    tokio::time::timeout(BODY_TIME, arriving(response, most))
+    timeout(BODY_TIME, arriving(response, most))
         .await
         .unwrap_or_else(|_| Err(slow()))
 }

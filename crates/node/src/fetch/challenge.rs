@@ -1,14 +1,20 @@
 //! A storage challenge to one hub.
 
-use super::{Fault, Fetcher, Source, unreachable_for};
-use assay_blob::Challenge;
+use super::{Fault, Fetcher, SILENCE, Source, unreachable_for};
+use assay_blob::{BlobId, Challenge};
 use reqwest::StatusCode;
 use serde_json::json;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Where a hub takes challenges.
 const CHALLENGES_PATH: &str = "/assay/v1/challenges";
 /// Blocks of 1 KiB that a challenge asks for: a loss of a tenth shows in 99 of 100.
 pub const CHALLENGE_BLOCKS: u16 = 44;
+/// What a hub did that takes no more challenges now.
+const BUSY: &str = "it takes no more challenges for a moment";
+/// Pause before it is asked again.
+const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 1_000 });
 /// Largest answer, bytes: every block with the hashes of a path through the largest tree.
 const MAX_ANSWER: usize = 1 << 20;
 
@@ -31,13 +37,37 @@ impl Fetcher {
         }
     }
 
+    /// Whether one hub can show random places of a blob of `size` bytes, which it cannot know before.
+    ///
+    /// # Errors
+    /// What it does instead.
+    pub async fn shows(&self, source: &Source, id: BlobId, size: u64) -> Result<(), Fault> {
+        let challenge = Challenge {
+            id,
+            size,
+            seed: rand::random(),
+            blocks: CHALLENGE_BLOCKS,
+        };
+        let asking = async {
+            loop {
+                match self.challenge(source, &challenge).await {
+                    Err((Fault::Failed(why), _)) if why == BUSY => tokio::time::sleep(PAUSE).await,
+                    Err((fault, _)) => return Err(fault),
+                    Ok(_) => return Ok(()),
+                }
+            }
+        };
+        let slow = |_| Err(Fault::Unreachable("it did not answer in time".into()));
+        timeout(SILENCE, asking).await.unwrap_or_else(slow)
+    }
+
     async fn put_challenge(
         &self,
         source: &Source,
         challenge: &Challenge,
     ) -> Result<Vec<u8>, Fault> {
         self.check(source)?;
-        let seed = assay_blob::BlobId::from_bytes(challenge.seed);
+        let seed = BlobId::from_bytes(challenge.seed);
         let body = json!({"blob": challenge.id, "seed": seed});
         let url = format!("{}{CHALLENGES_PATH}", source.url);
         let sent = self.http.post(url).json(&body).send().await;
@@ -46,6 +76,7 @@ impl Fetcher {
             StatusCode::OK => super::body(response, MAX_ANSWER).await,
             StatusCode::NOT_FOUND => Err(Fault::Absent),
             StatusCode::FORBIDDEN => Err(Fault::Refused(super::reason(response).await)),
+            StatusCode::TOO_MANY_REQUESTS => Err(Fault::Failed(BUSY.into())),
             status => Err(Fault::Failed(format!("HTTP {status}"))),
         }
     }

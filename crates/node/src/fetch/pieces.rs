@@ -3,15 +3,16 @@
 //! A piece is proven by its own name. That a manifest's pieces are those of its blob is proven only by rebuilding it:
 //! a hub whose manifest gives another blob sent wrong bytes.
 
-use super::{BLOBS_PATH, Fault, Fetcher, Note, Source, blob::blocking, nobody};
+use super::{BLOBS_PATH, Fault, Fetcher, Note, SILENCE, Source, blob::blocking, nobody, patience};
 use crate::Error;
 use assay_blob::{BlobId, ErasureManifest, Store, Stored, erasure::MANIFEST_BYTES_MAX};
-use futures::{StreamExt as _, future::join_all, stream};
+use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use std::collections::{BTreeMap, BTreeSet};
+use tokio::time::timeout;
 
 /// Most manifests that one hub may give for a blob: one for each code that it ever had.
 pub const MAX_MANIFESTS: usize = 4;
-/// Pieces that are fetched at a time.
+/// Pieces that are fetched at a time, where none is slow.
 const AT_ONCE: usize = 2;
 /// Most rotted blobs of a store that are looked through.
 const MAX_DAMAGED: usize = 10_000;
@@ -86,7 +87,9 @@ impl Fetcher {
         let path = format!("{BLOBS_PATH}/{id}/erasure");
         let most = (MANIFEST_BYTES_MAX as u64).saturating_mul(MAX_MANIFESTS as u64);
         let asked = self.sources.iter().map(async |source| {
-            let got = self.get(source, &path, most).await;
+            let slow = |_| Err(Fault::Unreachable("it did not answer in time".into()));
+            let got = timeout(SILENCE, self.get(source, &path, most)).await;
+            let got = got.unwrap_or_else(slow);
             let read = got.and_then(|bytes| parse(&bytes, id, size).map_err(Fault::WrongBytes));
             (source, read)
         });
@@ -158,14 +161,23 @@ impl Fetcher {
                 all
             });
         let mut have = here.len();
-        let mut fetching = stream::iter(counts)
-            .map(async |(piece, count)| {
-                let got = self.whole(store, piece, manifest.piece_bytes()).await;
-                (piece, count, got)
-            })
-            .buffer_unordered(AT_ONCE);
+        let (mut waiting, mut fetching) = (counts.into_iter(), FuturesUnordered::new());
+        let (patience, mut at_once) = (patience(manifest.piece_bytes()), AT_ONCE);
         while have < needed {
-            match fetching.next().await {
+            while fetching.len() < at_once
+                && let Some((piece, count)) = waiting.next()
+            {
+                fetching.push(async move {
+                    let got = self.whole(store, piece, manifest.piece_bytes()).await;
+                    (piece, count, got)
+                });
+            }
+            // Where some are slow to come, others are asked for as well.
+            let Ok(next) = timeout(patience, fetching.next()).await else {
+                at_once = at_once.saturating_add(1);
+                continue;
+            };
+            match next {
                 None => {
                     let why = format!("{have} pieces can be had, and {needed} are needed");
                     let what = format!("pieces of blob {}", manifest.blob);

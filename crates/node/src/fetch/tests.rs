@@ -7,10 +7,7 @@ use axum::{
     response::IntoResponse as _,
     routing::get,
 };
-use std::{
-    collections::HashMap,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::collections::HashMap;
 
 /// How a hub of a test treats those who ask it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,12 +18,18 @@ enum Manner {
     Fails,
     Empty,
     Hangs,
+    /// Sends a byte now and then, and never all.
+    Drips,
+    /// Lies, but not before others are asked.
+    LiesLate,
 }
 
 struct Served {
     store: Store,
     manner: Manner,
     asked: AtomicUsize,
+    /// Of the challenges that it was given.
+    seeds: Mutex<Vec<[u8; 32]>>,
     /// What it says that pieces of any blob are.
     erasure: Mutex<Option<Vec<u8>>>,
 }
@@ -51,6 +54,8 @@ async fn slice(
         }
         Manner::Fails => return Status::INTERNAL_SERVER_ERROR.into_response(),
         Manner::Hangs => std::future::pending().await,
+        Manner::Drips => return dripping(),
+        Manner::LiesLate => tokio::time::sleep(TAKE_OVER * 3).await,
         _ => {}
     }
     let range = query["start"]..query["end"];
@@ -58,14 +63,72 @@ async fn slice(
         return Status::NOT_FOUND.into_response();
     };
     let mut bytes = slice.collect::<Result<Vec<_>, _>>().unwrap().concat();
-    if served.manner == Manner::Lies {
+    if matches!(served.manner, Manner::Lies | Manner::LiesLate) {
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
     }
     bytes.into_response()
 }
 
+/// An answer of which so much comes that nobody takes the connection for dead.
+fn dripping() -> axum::response::Response {
+    let drops = futures::stream::repeat(bytes::Bytes::from_static(b"x")).then(async |drop| {
+        tokio::time::sleep(SILENCE / 5).await;
+        Ok::<_, std::io::Error>(drop)
+    });
+    axum::body::Body::from_stream(drops).into_response()
+}
+
+async fn whole(
+    State(served): State<Arc<Served>>,
+    Path(id): Path<BlobId>,
+) -> axum::response::Response {
+    served.asked.fetch_add(1, Ordering::SeqCst);
+    if served.manner == Manner::Drips {
+        return dripping();
+    }
+    match served.store.read(&id).unwrap() {
+        Some(mut reader) => reader.read_at(0, 1 << 20).unwrap().into_response(),
+        None => Status::NOT_FOUND.into_response(),
+    }
+}
+
+/// Answers a challenge from what it has.
+async fn challenge(
+    State(served): State<Arc<Served>>,
+    axum::Json(asked): axum::Json<HashMap<String, BlobId>>,
+) -> axum::response::Response {
+    served.asked.fetch_add(1, Ordering::SeqCst);
+    if served.manner == Manner::Drips {
+        return dripping();
+    }
+    let seed = *asked["seed"].as_bytes();
+    let first = locked(&served.seeds).is_empty();
+    locked(&served.seeds).push(seed);
+    if first {
+        return Status::TOO_MANY_REQUESTS.into_response();
+    }
+    let Some(stored) = served.store.stored(&asked["blob"]).unwrap() else {
+        return Status::NOT_FOUND.into_response();
+    };
+    let challenge = assay_blob::Challenge {
+        id: stored.id,
+        size: stored.size,
+        seed,
+        blocks: CHALLENGE_BLOCKS,
+    };
+    served
+        .store
+        .answer(&challenge)
+        .unwrap()
+        .unwrap()
+        .into_response()
+}
+
 async fn erasure(State(served): State<Arc<Served>>) -> axum::response::Response {
+    if served.manner == Manner::Drips {
+        return dripping();
+    }
     match locked(&served.erasure).clone() {
         Some(said) => said.into_response(),
         None => Status::NOT_FOUND.into_response(),
@@ -84,11 +147,15 @@ async fn hub(name: &str, manner: Manner, blobs: &[&[u8]]) -> TestHub {
         store,
         manner,
         asked: AtomicUsize::new(0),
+        seeds: Mutex::default(),
         erasure: Mutex::default(),
     });
     let router = Router::new()
+        .route("/assay/v1/blobs/{id}", get(whole))
         .route("/assay/v1/blobs/{id}/slice", get(slice))
         .route("/assay/v1/blobs/{id}/erasure", get(erasure))
+        .route("/assay/v1/challenges", axum::routing::post(challenge))
+        .route(HUB_PATH, get(async || dripping()))
         .with_state(Arc::clone(&served));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -260,9 +327,9 @@ async fn an_address_that_is_not_to_be_asked_is_not() {
     let sources = vec![inner.source.clone(), outer];
     let fetcher = Fetcher::new(sources, Reach { private: false }, Arc::default()).unwrap();
     let id = BlobId::of(b"x");
-    let asked = fetcher.has_blob(&inner.source, id).await.unwrap_err();
+    let asked = fetcher.shows(&inner.source, id, 1).await.unwrap_err();
     assert!(matches!(asked, Fault::Unreachable(_)), "{asked}");
-    assert!(!fetcher.answers(&inner.source).await);
+    assert!(!fetcher.is_there(&inner.source, address(1)).await);
     let challenge = assay_blob::Challenge {
         id,
         size: 1,
@@ -272,6 +339,93 @@ async fn an_address_that_is_not_to_be_asked_is_not() {
     let challenged = fetcher.challenge(&inner.source, &challenge).await;
     assert!(matches!(challenged, Err((Fault::Unreachable(_), _))));
     assert_eq!(inner.served.asked.load(Ordering::SeqCst), 0);
+}
+
+fn address(number: u8) -> NodeAddress {
+    NodeAddress::from_bytes([number; 20])
+}
+
+/// Something that answers every request alike.
+async fn answering(body: &'static str, status: Status) -> Source {
+    let router = Router::new().fallback(async move || (status, body));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Source {
+        name: body.into(),
+        url,
+    }
+}
+
+#[tokio::test]
+async fn a_hub_is_there_where_its_own_address_is_named() {
+    let own = r#"{"hub":"0x0707070707070707070707070707070707070707","more":[1]}"#;
+    let ok = Status::OK;
+    for (body, status, is_there) in [
+        (own, ok, true),
+        (own, Status::NOT_FOUND, false),
+        (own, Status::INTERNAL_SERVER_ERROR, false),
+        (
+            r#"{"hub":"0x0707070707070707070707070707070707070708"}"#,
+            ok,
+            false,
+        ),
+        (r#"{"hub":7}"#, ok, false),
+        (
+            r#"{"node":"0x0707070707070707070707070707070707070707"}"#,
+            ok,
+            false,
+        ),
+        (
+            "<html>0x0707070707070707070707070707070707070707</html>",
+            ok,
+            false,
+        ),
+        ("", ok, false),
+    ] {
+        let source = answering(body, status).await;
+        let reach = Reach { private: true };
+        let fetcher = Fetcher::new(vec![source.clone()], reach, Arc::default()).unwrap();
+        assert_eq!(
+            fetcher.is_there(&source, address(7)).await,
+            is_there,
+            "{status} {body}"
+        );
+    }
+    let drips = [hub("drips", Manner::Drips, &[]).await];
+    let (fetcher, _) = fetcher(&drips);
+    let asked = fetcher.is_there(&drips[0].source, address(7));
+    assert!(!tokio::time::timeout(SOON, asked).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_hub_shows_that_it_has_a_blob_by_places_that_nobody_knew() {
+    let (blob, other) = (content(300_000), content(299_999));
+    let (id, size) = (BlobId::of(&blob), blob.len() as u64);
+    let says_so = answering("I have it", Status::OK).await;
+    let hubs = [
+        hub("hub", Manner::Honest, &[&blob]).await,
+        hub("another blob", Manner::Honest, &[&other]).await,
+        hub("drips", Manner::Drips, &[&blob]).await,
+    ];
+    let mut sources: Vec<Source> = hubs.iter().map(|hub| hub.source.clone()).collect();
+    sources.push(says_so);
+    let reach = Reach { private: true };
+    let fetcher = Fetcher::new(sources.clone(), reach, Arc::default()).unwrap();
+    let mut seen = Vec::new();
+    for source in &sources {
+        let asked = tokio::time::timeout(SOON, fetcher.shows(source, id, size));
+        seen.push(asked.await.unwrap());
+    }
+    assert_eq!(seen[0], Ok(()));
+    assert_eq!(seen[1], Err(Fault::Absent));
+    assert!(matches!(seen[2], Err(Fault::Unreachable(_))), "{seen:?}");
+    assert!(matches!(seen[3], Err(Fault::WrongBytes(_))), "{seen:?}");
+    // Each time other places, so that who kept an answer has nothing of it.
+    fetcher.shows(&sources[0], id, size).await.unwrap();
+    let seeds = locked(&hubs[0].served.seeds);
+    assert_eq!(seeds.len(), 3, "who is busy is asked again");
+    assert!(seeds[1] != seeds[2]);
 }
 
 #[tokio::test]
@@ -289,6 +443,83 @@ async fn a_hub_that_hangs_is_passed_over() {
     ];
     let (fetched, _) = fetch(&hubs, BlobId::of(&blob), blob.len() as u64).await;
     assert!(fetched.unwrap() == blob);
+}
+
+/// What must not wait for a hub that drips takes at most this long on a machine under load.
+const SOON: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_drips_holds_nothing_up() {
+    // Of a few pieces the dripping hub gets some; of many, others bring most meanwhile.
+    for size in [100_000, 50 << 20] {
+        let blob = content(size);
+        let hubs = [
+            hub("drips", Manner::Drips, &[&blob]).await,
+            hub("hub", Manner::Honest, &[&blob]).await,
+            hub("drips too", Manner::Drips, &[&blob]).await,
+        ];
+        let fetched = fetch(&hubs, BlobId::of(&blob), size as u64);
+        let (fetched, notes) = tokio::time::timeout(SOON, fetched).await.unwrap();
+        assert!(fetched.unwrap() == blob, "{size}: {notes:?}");
+        let dripping = hubs[0].served.asked.load(Ordering::SeqCst)
+            + hubs[2].served.asked.load(Ordering::SeqCst);
+        assert!(dripping > 0, "{size}: one that drips was asked");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_slow_hub_lies_after_others_were_asked_changes_nothing() {
+    let blob = content(30 << 20);
+    let hubs = [
+        hub("liar", Manner::LiesLate, &[&blob]).await,
+        hub("hub", Manner::Honest, &[&blob]).await,
+        hub("drips", Manner::Drips, &[&blob]).await,
+    ];
+    let fetched = fetch(&hubs, BlobId::of(&blob), blob.len() as u64);
+    let (fetched, notes) = tokio::time::timeout(SOON, fetched).await.unwrap();
+    assert!(fetched.unwrap() == blob, "{notes:?}");
+    assert!(hubs[0].served.asked.load(Ordering::SeqCst) > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_things_come_from_the_next_hub_where_the_first_drips() {
+    let blob = content(1_000);
+    let hubs = [
+        hub("drips", Manner::Drips, &[&blob]).await,
+        hub("empty", Manner::Empty, &[]).await,
+        hub("hub", Manner::Honest, &[&blob]).await,
+    ];
+    let (all, _) = fetcher(&hubs);
+    let id = BlobId::of(&blob);
+    let small = tokio::time::timeout(SOON, all.small(id, 2_000)).await;
+    assert!(small.unwrap().unwrap() == blob);
+    let asked = |hub: &TestHub| hub.served.asked.load(Ordering::SeqCst);
+    assert_eq!(hubs.each_ref().map(asked), [1, 1, 1]);
+    // The next time the one that gave it is asked first.
+    assert!(all.small(id, 2_000).await.unwrap() == blob);
+    assert_eq!(hubs.each_ref().map(asked), [1, 1, 2]);
+    // Where the first gives it at once, no other is asked.
+    let [drips, empty, honest] = hubs;
+    let hubs = [honest, drips, empty];
+    let (all, _) = fetcher(&hubs);
+    assert!(all.small(id, 2_000).await.unwrap() == blob);
+    assert_eq!(hubs.each_ref().map(asked), [3, 1, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_are_found_where_a_hub_drips() {
+    let blob = content(200_000);
+    let (manifest, pieces) = cut(&blob, Code::new(2, 4).unwrap());
+    let hubs = [
+        hub("drips", Manner::Drips, &[]).await,
+        hub_with("hub", &[&pieces[0], &pieces[3]], manifest.encode()).await,
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), StoreLimits::default()).unwrap();
+    let (fetcher, _) = fetcher(&hubs);
+    let rebuilt = fetcher.from_pieces(&store, manifest.blob, 200_000);
+    let rebuilt = tokio::time::timeout(SOON, rebuilt).await.unwrap();
+    assert_eq!(rebuilt.unwrap().size, 200_000);
 }
 
 /// What a blob is cut into: its manifest, and the bytes of each piece.

@@ -1,12 +1,13 @@
 //! A hub among others: moves of refs come from the chain, content from other hubs, and each is put to the test.
 //!
-//! Tasks share a [`Link`]. [`follow`] applies what the registry's events say, and fetches commits and inventories
-//! that other hubs took. [`replicate`] fetches the files that placement gives to this hub, and again what has rotted
+//! Tasks share a [`Link`]. [`follow`] applies what the registry's events say, and [`waiting`] fetches commits and
+//! inventories that other hubs took. [`replicate`] fetches the files that placement gives to this hub, and again what has rotted
 //! or left; [`pieces`] does that for large files, of which a hub keeps a piece. [`presence`] sees which hubs are
 //! there. [`audit`] asks every other hub for random places of what it should keep, and remembers and records what
 //! came of it.
 
 pub mod audit;
+mod backoff;
 mod cache;
 pub mod follow;
 mod notebook;
@@ -14,6 +15,7 @@ mod pieces;
 mod presence;
 pub mod replicate;
 pub mod standing;
+mod waiting;
 
 use follow::OwnMoves;
 pub use notebook::Notebook;
@@ -40,7 +42,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -119,12 +121,16 @@ pub struct Link {
     /// Whether the list of hubs was read: before, placement would give this hub everything.
     knows_others: AtomicBool,
     presence: Presence,
+    /// Counts up whenever hubs come, go or answer again: what nobody gave before may be had now.
+    changes: AtomicU64,
     notes: Arc<Notes>,
     notebook: Notebook,
     /// What this hub moved itself, ahead of what it follows.
     pub(super) own_moves: OwnMoves,
     /// One account sends one transaction at a time.
     sending: tokio::sync::Mutex<()>,
+    /// Wakes the fetching of commits when a move waits.
+    waits: tokio::sync::Notify,
     /// Wakes the replication when a commit brought new files.
     wanted: tokio::sync::Notify,
     /// Blobs that are fetched for a reader, so that many readers fetch once.
@@ -160,10 +166,12 @@ impl Link {
             peers: RwLock::new(Arc::new([])),
             knows_others: AtomicBool::new(false),
             presence: Presence::new(Duration::from_millis(config.participation.gone_after_ms)),
+            changes: AtomicU64::new(0),
             notes: Arc::default(),
             notebook,
             own_moves: OwnMoves::default(),
             sending: tokio::sync::Mutex::default(),
+            waits: tokio::sync::Notify::new(),
             wanted: tokio::sync::Notify::new(),
             fetching: Mutex::default(),
         })))
@@ -237,9 +245,22 @@ impl Link {
         );
         let is_first = !self.knows_others.swap(true, Ordering::AcqRel);
         if is_first || before != peers {
-            self.wanted.notify_one();
+            self.hubs_changed();
         }
         Ok(())
+    }
+
+    /// Has what is missing, and what waits, asked for again now that other hubs are there.
+    fn hubs_changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.wanted.notify_one();
+        self.waits.notify_one();
+    }
+
+    /// Whether hubs came, went or answered again since `seen` was what this counted; counts on.
+    fn have_hubs_changed(&self, seen: &mut u64) -> bool {
+        let now = self.changes.load(Ordering::Acquire);
+        std::mem::replace(seen, now) != now
     }
 
     /// Lets one transaction of the hub's account be sent at a time.
@@ -269,6 +290,7 @@ impl Link {
         vec![
             until(shutdown, peers),
             until(shutdown, follow::run(Arc::clone(hub), Arc::clone(self))),
+            until(shutdown, waiting::run(Arc::clone(hub), Arc::clone(self))),
             until(shutdown, replicate::run(Arc::clone(hub), Arc::clone(self))),
             until(shutdown, audit::run(Arc::clone(hub), Arc::clone(self))),
             until(shutdown, presence::run(Arc::clone(self))),

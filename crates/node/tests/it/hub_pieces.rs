@@ -18,7 +18,7 @@ use assay_receipt::{Account, NodeAddress, RevisionId};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -31,21 +31,29 @@ const HUBS: [(u8, u8); 5] = [(5, 1), (21, 3), (22, 7), (23, 8), (24, 9)];
 const SIZE: usize = 3_000_001;
 const NAME: &str = "In-Pieces";
 
-struct OneHub {
-    address: NodeAddress,
-    operator: Account,
-    url: String,
+/// How hubs of these tests are set.
+const SETTINGS: &str = "[participation]\ncopies = 2\npieces_from_bytes = 2000000\n\
+     gone_after_ms = 3000\naudit_every_ms = 500\nrecords_audits = false\nallow_private_hubs = true\n\
+     [storage]\ncollect_every_ms = 500\ncache_ms = 2000\n";
+
+pub struct OneHub {
+    pub address: NodeAddress,
+    pub operator: Account,
+    pub url: String,
+    /// Its folder.
+    pub folder: PathBuf,
     running: Option<(Trigger, JoinHandle<Result<(), assay_node::Error>>)>,
 }
 
-struct Hubs {
-    chain: Chain,
-    hubs: Vec<OneHub>,
+pub struct Hubs {
+    pub chain: Chain,
+    pub hubs: Vec<OneHub>,
     http: reqwest::Client,
+    folder: PathBuf,
 }
 
 /// Waits until `done` gives something.
-async fn until<T>(what: &str, mut done: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(what: &str, mut done: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = done().await {
@@ -61,55 +69,79 @@ async fn until<T>(what: &str, mut done: impl AsyncFnMut() -> Option<T>) -> T {
 
 impl Hubs {
     async fn start(folder: &Path) -> Self {
-        let chain = Chain::start(folder).await;
-        let network = folder.join("network.json");
-        std::fs::write(&network, serde_json::to_string(&chain.network).unwrap()).unwrap();
-        let mut hubs = Vec::new();
+        let mut hubs = Self::alone(folder).await;
         for (secret, operator) in HUBS {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let url = format!("http://{}", listener.local_addr().unwrap());
-            let own = folder.join(format!("hub-{secret}"));
-            std::fs::create_dir_all(&own).unwrap();
-            write_key(&own.join("hub.key"), &[secret; 32]).unwrap();
-            let operator = Wallet::new(key(operator), CHAIN_ID);
-            let text = format!(
-                "data = \"data\"\nkey = \"hub.key\"\nlisten = \"127.0.0.1:0\"\nendpoint = \"{url}\"\noperator = \"{}\"\n\
-                 network = {network:?}\nrpc = {:?}\n[participation]\ncopies = 2\npieces_from_bytes = 2000000\n\
-                 gone_after_ms = 3000\naudit_every_ms = 100\nrecords_audits = false\nallow_private_hubs = true\n\
-                 [storage]\ncollect_every_ms = 500\ncache_ms = 2000\n[limits]\nrate_per_s = 100000\nburst = 1000000\n",
-                operator.address(),
-                chain.rpc.urls(),
-            );
-            let file = own.join("hub.toml");
-            std::fs::write(&file, text).unwrap();
-            let config = HubConfig::read(&file).unwrap();
-            let registration = HubRegistration {
-                endpoint: url.clone(),
-                policy: Default::default(),
-            };
-            let (hub_key, rpc) = (key(secret), &chain.rpc);
-            hub_registry::register_hub(rpc, &operator, &hub_key, &chain.network, &registration)
-                .await
-                .unwrap();
-            let (trigger, shutdown) = shutdown::channel();
-            let running = tokio::spawn(hub::run_on(listener, config, shutdown));
-            hubs.push(OneHub {
-                address: hub_key.address(),
-                operator: operator.address().into(),
-                url,
-                running: Some((trigger, running)),
-            });
+            hubs.add(secret, operator, SETTINGS).await;
         }
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let hubs = Self { chain, hubs, http };
         for hub in hubs.running() {
-            until("it knows the others", async || {
-                let others: Value = hubs.get(hub, "/assay/v1/hubs").await.json().await.unwrap();
-                (others.as_array().unwrap().len() == HUBS.len() - 1).then_some(())
-            })
-            .await;
+            hubs.knows(hub, HUBS.len() - 1).await;
         }
         hubs
+    }
+
+    /// A chain without hubs.
+    pub async fn alone(folder: &Path) -> Self {
+        let chain = Chain::start(folder).await;
+        let text = serde_json::to_string(&chain.network).unwrap();
+        std::fs::write(folder.join("network.json"), text).unwrap();
+        Self {
+            chain,
+            hubs: Vec::new(),
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// Starts one more hub.
+    pub async fn add(&mut self, secret: u8, operator: u8, settings: &str) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let own = self.folder.join(format!("hub-{secret}"));
+        std::fs::create_dir_all(&own).unwrap();
+        write_key(&own.join("hub.key"), &[secret; 32]).unwrap();
+        let account = key(operator).address();
+        let text = format!(
+            "data = \"data\"\nkey = \"hub.key\"\nlisten = \"127.0.0.1:0\"\nendpoint = \"{url}\"\n\
+             operator = \"{account}\"\nnetwork = {:?}\nrpc = {:?}\n{settings}\
+             [limits]\nrate_per_s = 100000\nburst = 1000000\n",
+            self.folder.join("network.json"),
+            self.chain.rpc.urls(),
+        );
+        let file = own.join("hub.toml");
+        std::fs::write(&file, text).unwrap();
+        let config = HubConfig::read(&file).unwrap();
+        self.register(secret, operator, &url).await;
+        let (trigger, shutdown) = shutdown::channel();
+        let running = tokio::spawn(hub::run_on(listener, config, shutdown));
+        self.hubs.push(OneHub {
+            address: key(secret).address(),
+            operator: account.to_address().into(),
+            url,
+            folder: own,
+            running: Some((trigger, running)),
+        });
+    }
+
+    /// Enters a hub into the registry.
+    pub async fn register(&self, secret: u8, operator: u8, url: &str) {
+        let registration = HubRegistration {
+            endpoint: url.to_owned(),
+            policy: Default::default(),
+        };
+        let operator = Wallet::new(key(operator), CHAIN_ID);
+        let Chain { rpc, network, .. } = &self.chain;
+        hub_registry::register_hub(rpc, &operator, &key(secret), network, &registration)
+            .await
+            .unwrap();
+    }
+
+    /// Waits until a hub knows so many others.
+    pub async fn knows(&self, hub: usize, count: usize) {
+        until("it knows the others", async || {
+            let others: Value = self.get(hub, "/assay/v1/hubs").await.json().await.unwrap();
+            (others.as_array().unwrap().len() == count).then_some(())
+        })
+        .await;
     }
 
     async fn stop(&mut self, hub: usize) {
@@ -118,7 +150,7 @@ impl Hubs {
         running.await.unwrap().unwrap();
     }
 
-    async fn end(mut self) {
+    pub async fn end(mut self) {
         for hub in 0..self.hubs.len() {
             if self.hubs[hub].running.is_some() {
                 self.stop(hub).await;
@@ -133,12 +165,17 @@ impl Hubs {
             .collect()
     }
 
-    async fn get(&self, hub: usize, path: &str) -> Response {
+    pub async fn get(&self, hub: usize, path: &str) -> Response {
         let url = format!("{}{path}", self.hubs[hub].url);
         self.http.get(url).send().await.unwrap()
     }
 
-    async fn send(&self, method: Method, url: &str, body: impl Into<reqwest::Body>) -> Response {
+    pub async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Response {
         let token = self.token(0, 1);
         let request = self.http.request(method, url).bearer_auth(token);
         let answer = request.body(body).send().await.unwrap();
@@ -181,28 +218,50 @@ impl Hubs {
 
     /// Commits a file by the first hub.
     async fn commit(&self, content: &[u8]) {
-        let base = &self.hubs[0].url;
-        let create = json!({ "name": NAME }).to_string();
-        self.send(Method::POST, &format!("{base}/api/repos/create"), create)
-            .await;
-        let id = self.repository();
+        self.create(NAME).await;
+        let file = self.upload(NAME, "model.safetensors", content).await;
+        self.commit_to(NAME, &[file]).await;
+    }
+
+    /// Makes a repository of the first account's by the first hub.
+    pub async fn create(&self, name: &str) {
+        let create = json!({ "name": name }).to_string();
+        let url = format!("{}/api/repos/create", self.hubs[0].url);
+        self.send(Method::POST, &url, create).await;
+    }
+
+    /// Brings a file to the first hub, and gives the line of a commit that puts it.
+    pub async fn upload(&self, name: &str, path: &str, content: &[u8]) -> Value {
         let (oid, size) = (Sha256::of(content), content.len());
         let batch = json!({ "operation": "upload", "objects": [{ "oid": oid, "size": size }] });
-        let batch_url = format!("{base}/{id}.git/info/lfs/objects/batch");
+        let id = format!("{}/{name}", key(1).address());
+        let batch_url = format!("{}/{id}.git/info/lfs/objects/batch", self.hubs[0].url);
         let answer = self.send(Method::POST, &batch_url, batch.to_string()).await;
         let answer: Value = answer.json().await.unwrap();
         let to = answer["objects"][0]["actions"]["upload"]["href"].as_str();
         let put = self.http.put(to.unwrap()).body(content.to_vec());
         assert!(put.send().await.unwrap().status().is_success());
-        let lines = [
-            json!({ "key": "header", "value": { "summary": "weights" } }),
-            json!({ "key": "lfsFile", "value": {
-                "path": "model.safetensors", "algo": "sha256", "oid": oid, "size": size,
-            } }),
-        ];
-        let lines = lines.map(|line| format!("{line}\n")).concat();
-        let url = format!("{base}/api/models/{id}/commit/main");
+        let value = json!({ "path": path, "algo": "sha256", "oid": oid, "size": size });
+        json!({ "key": "lfsFile", "value": value })
+    }
+
+    /// Commits by the first hub.
+    pub async fn commit_to(&self, name: &str, changes: &[Value]) {
+        let header = json!({ "key": "header", "value": { "summary": "a change" } });
+        let lines = std::iter::once(&header).chain(changes);
+        let lines: String = lines.map(|line| format!("{line}\n")).collect();
+        let id = format!("{}/{name}", key(1).address());
+        let url = format!("{}/api/models/{id}/commit/main", self.hubs[0].url);
         self.send(Method::POST, &url, lines).await;
+    }
+
+    /// Has a hub refuse a blob, as its operator wants.
+    pub async fn refuse(&self, hub: usize, operator: u8, blob: &BlobId) {
+        let refusal = json!({ "subject": { "what": "blob", "id": blob }, "reason": "no" });
+        let url = format!("{}/assay/v1/refusals", self.hubs[hub].url);
+        let refused = self.http.post(url).bearer_auth(self.token(hub, operator));
+        let refused = refused.body(refusal.to_string()).send().await.unwrap();
+        assert!(refused.status().is_success());
     }
 
     async fn read(&self, hub: usize) -> (StatusCode, Vec<u8>) {
@@ -211,7 +270,7 @@ impl Hubs {
         (answer.status(), answer.bytes().await.unwrap().to_vec())
     }
 
-    async fn has(&self, hub: usize, blob: &BlobId) -> bool {
+    pub async fn has(&self, hub: usize, blob: &BlobId) -> bool {
         let path = format!("/assay/v1/blobs/{blob}/slice?start=0&end=0");
         self.get(hub, &path).await.status() == StatusCode::OK
     }
@@ -353,11 +412,7 @@ async fn what_a_retired_hub_kept_others_keep() {
     let place = holders.iter().position(|hub| *hub == 2).unwrap();
     let piece = &before.pieces[place];
     assert!(hubs.has(2, piece).await);
-    let refusal = json!({ "subject": { "what": "blob", "id": blob }, "reason": "no" }).to_string();
-    let token = hubs.token(2, HUBS[2].1);
-    let url = format!("{}/assay/v1/refusals", hubs.hubs[2].url);
-    let refused = hubs.http.post(url).bearer_auth(token).body(refusal);
-    assert!(refused.send().await.unwrap().status().is_success());
+    hubs.refuse(2, HUBS[2].1, &blob).await;
     let path = format!("/assay/v1/blobs/{piece}/slice?start=0&end=0");
     assert_eq!(hubs.get(2, &path).await.status(), StatusCode::FORBIDDEN);
     assert!(hubs.read(3).await.1 == content);

@@ -10,6 +10,7 @@ mod hub_blobs;
 mod hub_collects;
 mod hub_content_stage;
 mod hub_files;
+mod hub_follows;
 mod hub_lfs;
 mod hub_pieces;
 mod hub_provenance;

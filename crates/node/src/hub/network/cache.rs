@@ -99,8 +99,8 @@ impl Link {
         Ok(())
     }
 
-    /// Whether other hubs have what placement gives them of a file, by their own word: all copies, or all pieces that
-    /// are not this hub's, and those are here.
+    /// Whether other hubs show that they have what placement gives them of a file: random places of all copies, or of all
+    /// pieces that are not this hub's. That a hub has them itself, and does not ask another, is not shown by this.
     ///
     /// # Errors
     /// [`Error::Catalogue`].
@@ -110,11 +110,11 @@ impl Link {
         entry: &FileEntry,
     ) -> Result<bool, Error> {
         let keepers = self.keepers(operator);
-        let mut wanted: Vec<(Source, BlobId)> = Vec::new();
+        let mut wanted: Vec<(Source, BlobId, u64)> = Vec::new();
         for peer in self.peers().iter() {
             match self.share(peer.hub, entry, &keepers) {
                 Share::Nothing => {}
-                Share::Whole => wanted.push((peer.source(), entry.blob)),
+                Share::Whole => wanted.push((peer.source(), entry.blob, entry.size)),
                 Share::Pieces(code, places) => {
                     let Some(manifest) = self.notebook.manifest(&entry.blob, code)? else {
                         return Ok(false);
@@ -122,7 +122,8 @@ impl Link {
                     let pieces = places
                         .iter()
                         .filter_map(|place| manifest.pieces.get(*place));
-                    wanted.extend(pieces.map(|piece| (peer.source(), *piece)));
+                    let size = manifest.piece_bytes();
+                    wanted.extend(pieces.map(|piece| (peer.source(), *piece, size)));
                 }
             }
         }
@@ -131,7 +132,7 @@ impl Link {
         };
         let asked = wanted
             .iter()
-            .map(|(source, blob)| fetcher.has_blob(source, *blob));
+            .map(|(source, blob, size)| fetcher.shows(source, *blob, *size));
         let answered = join_all(asked).await;
         Ok(!answered.is_empty() && answered.iter().all(Result::is_ok))
     }

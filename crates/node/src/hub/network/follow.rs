@@ -1,12 +1,13 @@
 //! From the registry's events to the catalogue.
 //!
 //! A move names a commit; the commit's object, its inventory and its manifest come from whichever hub has them, and are
-//! checked against the names that the chain gives them. A move whose commit nobody gives waits, and holds up no other.
+//! checked against the names that the chain gives them. A move whose commit is not here waits in the notebook, from where
+//! [`super::waiting`] takes it: no hub that is asked holds up the following.
 
 use super::{AFTER_FAILURE, Link, notebook::Waiting};
 use crate::{
     Error,
-    fetch::locked,
+    fetch::{Fetcher, locked},
     hub::{
         Hub,
         catalogue::{NewCommit, RefMove, RepositoryKey, Revision},
@@ -20,13 +21,13 @@ use assay_receipt::Account;
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Pause where there was no later block: a finalized commit is shown soon after.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How often a waiting move's commit is asked for again.
-const AGAIN_EVERY: Duration = Duration::from_secs(2);
+/// An event that cannot be applied though the disk works is passed over after so many tries.
+const TRIES: usize = 3;
 /// Most ancestors of a commit that are fetched with it.
 const MAX_ANCESTORS: usize = 100_000;
 /// Most files that commits which are fetched together list: what is held in memory until they are entered.
@@ -44,12 +45,8 @@ pub async fn run(hub: Arc<Hub>, link: Arc<Link>) {
         }
     };
     let mut moves = RefMoves::new(link.rpc.clone(), position);
-    let mut tried = Instant::now();
+    let mut done = position;
     loop {
-        if tried.elapsed() >= AGAIN_EVERY {
-            try_waiting(&hub, &link).await;
-            tried = Instant::now();
-        }
         let page = match moves.page().await {
             Ok(page) => page,
             Err(error) => {
@@ -59,17 +56,33 @@ pub async fn run(hub: Arc<Hub>, link: Arc<Link>) {
             }
         };
         for event in page.events {
-            while let Err(error) = apply(&hub, &link, &event).await {
-                tracing::error!(%error, "an event of the registry was not applied");
-                tokio::time::sleep(AFTER_FAILURE).await;
-            }
+            apply_or_pass(&hub, &link, &event, done).await;
         }
-        if let Err(error) = link.notebook.put_position(page.next) {
-            tracing::error!(%error, "the notebook cannot be written");
+        match link.notebook.put_position(page.next) {
+            Ok(()) => done = page.next,
+            Err(error) => tracing::error!(%error, "the notebook cannot be written"),
         }
         if page.caught_up {
             tokio::time::sleep(PAUSE).await;
         }
+    }
+}
+
+/// Applies an event: for as long as the disk fails again and again. What fails though the disk can be written, as when some
+/// content of its repository cannot be read, is passed over, and holds up no event after it; a move then waits.
+async fn apply_or_pass(hub: &Arc<Hub>, link: &Arc<Link>, event: &RegistryEvent, done: u64) {
+    let mut failures = 0usize;
+    while let Err(error) = apply(hub, link, event).await {
+        tracing::error!(%error, "an event of the registry was not applied");
+        // Writes what is there already, and has to be written to the disk all the same.
+        if link.notebook.put_position(done).is_ok() {
+            failures = failures.saturating_add(1);
+        }
+        if failures >= TRIES {
+            tracing::error!(height = event.place.height, "it is passed over");
+            return;
+        }
+        tokio::time::sleep(AFTER_FAILURE).await;
     }
 }
 
@@ -99,7 +112,7 @@ impl OwnMoves {
 /// Applies an event; what cannot be applied yet waits in the notebook.
 ///
 /// # Errors
-/// [`Error`] where the disk fails: the event has to be applied again.
+/// [`Error`] where the disk fails, or what lists show cannot be read anew.
 async fn apply(hub: &Arc<Hub>, link: &Arc<Link>, event: &RegistryEvent) -> Result<(), Error> {
     match &event.happened {
         Happened::RefMoved(moved) => apply_move(hub, link, moved, event.place.height).await,
@@ -108,10 +121,14 @@ async fn apply(hub: &Arc<Hub>, link: &Arc<Link>, event: &RegistryEvent) -> Resul
                 let account = Account::from(*account);
                 hub.catalogue.claim(&handle, account)?;
                 let all = hub.catalogue.repositories()?;
-                let mut theirs = all
+                let theirs = all
                     .iter()
                     .filter(|repository| repository.publisher == account);
-                theirs.try_for_each(|repository| renew(hub, &repository.key()))
+                // One that cannot be read takes its new name from no other.
+                let renewed: Vec<_> = theirs
+                    .map(|repository| renew(hub, &repository.key()))
+                    .collect();
+                renewed.into_iter().collect()
             }
             Err(error) => {
                 tracing::warn!(%error, handle, "a handle of the registry is none here");
@@ -178,61 +195,62 @@ async fn apply_move(
         commit: CommitId::from_bytes(commit.0),
         height,
     };
-    match enter(hub, link, &waiting).await {
-        Ok(()) => link.notebook.put_waiting(&key, &moved.reference, None),
-        Err(Error::Fetch { what, why }) => {
-            tracing::info!(what, why, "a commit waits");
-            link.notebook
-                .put_waiting(&key, &moved.reference, Some(&waiting))
-        }
-        Err(other) => Err(other),
+    link.notebook
+        .put_waiting(&key, &moved.reference, Some(&waiting))?;
+    if hub.catalogue.commit_bytes(&waiting.commit)?.is_none() {
+        link.waits.notify_one();
+        return Ok(());
     }
+    enter(hub, link, &waiting, Vec::new()).await?;
+    link.notebook.put_waiting(&key, &moved.reference, None)
 }
 
-async fn try_waiting(hub: &Arc<Hub>, link: &Arc<Link>) {
-    let waiting = link.notebook.waiting().unwrap_or_else(|error| {
-        tracing::error!(%error, "the notebook cannot be read");
-        Vec::new()
-    });
-    for one in waiting {
-        let key = one.key();
-        let _turn = hub.turn(&key).await;
-        let entered = enter(hub, link, &one).await;
-        let done = entered.and_then(|()| link.notebook.put_waiting(&key, &one.reference, None));
-        if let Err(error) = done {
-            tracing::debug!(%error, "a commit still waits");
-        }
-    }
-}
-
-/// Makes the commit of a move and its ancestors known, and moves the ref.
+/// Fetches a commit and those of its ancestors that are not here, each before those that it names.
 ///
 /// # Errors
 /// [`Error::Fetch`] where no hub gives what is missing; whatever the disk says.
-async fn enter(hub: &Arc<Hub>, link: &Arc<Link>, to: &Waiting) -> Result<(), Error> {
+pub(super) async fn gather(
+    hub: &Arc<Hub>,
+    link: &Arc<Link>,
+    head: CommitId,
+) -> Result<Vec<NewCommit>, Error> {
+    // One for all of them: it learns which hub gives them.
+    let fetcher = link.fetcher()?;
     let mut commits = Vec::new();
-    let mut wanted = vec![to.commit];
+    let mut wanted = vec![head];
     let (mut seen, mut listed) = (HashSet::new(), 0usize);
     while let Some(id) = wanted.pop() {
         let is_full = commits.len() >= MAX_ANCESTORS || listed >= MAX_LISTED;
         if is_full || !seen.insert(id) || hub.catalogue.commit_bytes(&id)?.is_some() {
             continue;
         }
-        let new = fetch(hub, link, id).await?;
+        let new = fetch(hub, &fetcher, id).await?;
         listed = listed.saturating_add(new.tree.files().len());
         wanted.extend(new.commit.parents.iter().copied());
         commits.push(new);
     }
+    Ok(commits)
+}
+
+/// Makes the commit of a move and its ancestors known, which [`gather`] fetched, and moves the ref. Who calls it has the
+/// repository's turn.
+///
+/// # Errors
+/// Whatever the disk says.
+pub(super) async fn enter(
+    hub: &Arc<Hub>,
+    link: &Arc<Link>,
+    to: &Waiting,
+    mut commits: Vec<NewCommit>,
+) -> Result<(), Error> {
     let head = match commits.first() {
         Some(new) => new.commit.clone(),
         None => hub.catalogue.commit(&to.commit)?,
     };
-    let shown =
-        Name::new(head.kind, &head.repository).map_err(|error| Error::fetch("a commit", error))?;
     let key = to.key();
     let is_theirs = head.publisher == to.publisher
         && head.kind == to.kind
-        && shown.key() == key.name
+        && Name::new(head.kind, &head.repository).is_ok_and(|shown| shown.key() == key.name)
         && head.revision == to.revision;
     if !is_theirs {
         // The chain has the move, so it cannot be undone; what it points to is no commit of this repository.
@@ -261,8 +279,7 @@ async fn enter(hub: &Arc<Hub>, link: &Arc<Link>, to: &Waiting) -> Result<(), Err
 }
 
 /// A commit with all that the catalogue needs of it.
-async fn fetch(hub: &Arc<Hub>, link: &Arc<Link>, id: CommitId) -> Result<NewCommit, Error> {
-    let fetcher = link.fetcher()?;
+async fn fetch(hub: &Arc<Hub>, fetcher: &Fetcher, id: CommitId) -> Result<NewCommit, Error> {
     let commit: Commit = fetcher.commit(id).await?;
     let inventory = fetcher
         .small(commit.tree, assay_hub::inventory::MAX_BYTES)

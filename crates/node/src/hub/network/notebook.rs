@@ -141,6 +141,17 @@ impl Notebook {
         write.commit().map_err(failed)
     }
 
+    /// The move of a ref that waits.
+    ///
+    /// # Errors
+    /// [`Error::Catalogue`] if its row is damaged, too.
+    pub fn waits(&self, key: &RepositoryKey, reference: &str) -> Result<Option<Waiting>, Error> {
+        let read = self.0.begin_read().map_err(failed)?;
+        let table = read.open_table(WAITING).map_err(failed)?;
+        let row = table.get((&key.bytes()[..], reference)).map_err(failed)?;
+        row.map(|row| waiting(row.value())).transpose()
+    }
+
     /// Every move that waits.
     ///
     /// # Errors
@@ -151,8 +162,7 @@ impl Notebook {
         let mut all = Vec::new();
         for row in table.iter().map_err(failed)? {
             let (_, value) = row.map_err(failed)?;
-            let waiting = serde_json::from_slice(value.value());
-            all.push(waiting.map_err(|_| Error::Catalogue("a waiting move is damaged".into()))?);
+            all.push(waiting(value.value())?);
         }
         Ok(all)
     }
@@ -327,6 +337,11 @@ impl Notebook {
         });
         rows.collect()
     }
+}
+
+fn waiting(bytes: &[u8]) -> Result<Waiting, Error> {
+    let read = serde_json::from_slice(bytes);
+    read.map_err(|_| Error::Catalogue("a waiting move is damaged".into()))
 }
 
 fn coded_key(blob: &BlobId, code: Code) -> CodedKey {

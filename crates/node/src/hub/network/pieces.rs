@@ -4,10 +4,13 @@
 //! or by which it rebuilt the blob. From then on a lost piece comes from any hub that has it, or from any others that
 //! suffice.
 
-use super::{Link, replicate::is_stored};
+use super::{
+    Link,
+    replicate::{Noting, is_stored},
+};
 use crate::{
     Error,
-    fetch::{Fetcher, Notes, forget},
+    fetch::{Fetcher, forget},
     hub::{ApiError, Hub},
 };
 use assay_blob::{BlobId, Code, ErasureManifest};
@@ -53,12 +56,12 @@ pub(super) async fn bring(
     code: Code,
     places: &[usize],
 ) -> Result<(), Error> {
-    let notes = Arc::new(Notes::default());
-    let fetcher = link.fetcher()?.noting(Arc::clone(&notes));
+    let noting = Noting::new(link, revision);
+    let fetcher = link.fetcher()?.noting(Arc::clone(&noting.notes));
     let turn = link.turn(entry.blob);
     let _turn = turn.lock().await;
     let brought = bring_by(hub, link, &fetcher, entry, code, places).await;
-    link.observe_notes(revision, &notes);
+    drop(noting);
     // Whoever waits for the whole blob finds it, where it was fetched for its pieces.
     if brought? && Arc::strong_count(&turn) <= 2 {
         forget(&hub.store, vec![entry.blob]).await?;

@@ -1,5 +1,5 @@
-//! Which hubs are there. One that does not answer for a while counts as gone, and others keep in its place what it
-//! kept.
+//! Which hubs are there: something describes itself as that hub at its address. One that does not for a while counts as
+//! gone, and others keep in its place what it kept.
 
 use super::{AFTER_FAILURE, Link};
 use crate::fetch::locked;
@@ -37,20 +37,23 @@ impl Presence {
             .is_some_and(|since| since.elapsed() >= self.gone_after)
     }
 
-    /// Puts which hubs answered at `now`. Who reaches nobody is cut off itself, and learns nothing of others.
-    fn put(&self, answered: &[(NodeAddress, bool)], now: Instant) {
+    /// Puts which hubs answered at `now`, and says whether one did that had been silent. Who reaches nobody is cut off
+    /// itself, and learns nothing of others.
+    fn put(&self, answered: &[(NodeAddress, bool)], now: Instant) -> bool {
         let mut silent = locked(&self.silent);
         let is_cut_off = answered.iter().all(|(_, does)| !does);
         silent.retain(|hub, _| answered.iter().any(|(known, _)| known == hub));
+        let mut is_back = false;
         for (hub, does) in answered {
             match does {
-                true => drop(silent.remove(hub)),
+                true => is_back |= silent.remove(hub).is_some(),
                 false if is_cut_off => drop(silent.insert(*hub, now)),
                 false => {
                     silent.entry(*hub).or_insert(now);
                 }
             }
         }
+        is_back
     }
 
     fn gone(&self) -> BTreeSet<NodeAddress> {
@@ -70,18 +73,19 @@ pub(super) async fn run(link: Arc<Link>) {
     loop {
         let peers = link.peers();
         if let Ok(fetcher) = link.fetcher() {
-            let asked = peers.iter().map(async |peer| {
-                let source = peer.source();
-                (peer.hub, fetcher.answers(&source).await)
-            });
-            link.presence.put(&join_all(asked).await, Instant::now());
+            let asked = peers
+                .iter()
+                .map(async |peer| (peer.hub, fetcher.is_there(&peer.source(), peer.hub).await));
+            let is_back = link.presence.put(&join_all(asked).await, Instant::now());
             let gone = link.presence.gone();
             if gone != before {
                 tracing::info!(
                     gone = gone.len(),
                     "hubs went or came back; placement is made anew"
                 );
-                link.wanted.notify_one();
+            }
+            if is_back || gone != before {
+                link.hubs_changed();
                 before = gone;
             }
         } else {
@@ -107,7 +111,8 @@ mod tests {
         presence.put(&[(hub(1), true), (hub(2), false)], Instant::now());
         assert!(presence.is_gone(&hub(2)) && !presence.is_gone(&hub(1)));
         assert_eq!(presence.gone(), BTreeSet::from([hub(2)]));
-        presence.put(&[(hub(1), true), (hub(2), true)], Instant::now());
+        assert!(presence.put(&[(hub(1), true), (hub(2), true)], Instant::now()));
+        assert!(!presence.put(&[(hub(1), true), (hub(2), true)], Instant::now()));
         assert!(!presence.is_gone(&hub(2)));
         presence.put(&[(hub(1), false), (hub(2), true)], Instant::now());
         assert!(!presence.is_gone(&hub(1)), "it fell silent just now");

@@ -1,6 +1,6 @@
 //! Keeping what placement gives to this hub, and getting for readers what it does not keep.
 
-use super::{AFTER_FAILURE, Link, Observation, Seen, pieces};
+use super::{AFTER_FAILURE, Link, Observation, Seen, backoff::Backoff, pieces};
 use crate::{
     Error, clock,
     fetch::{Fault, Notes},
@@ -13,44 +13,144 @@ use assay_hub::{
     policy::Subject,
 };
 use assay_receipt::{NodeAddress, RevisionId};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::timeout;
 
 /// Files up to this size every hub keeps: cards and configurations, without which a model is not found.
 pub const SMALL_BYTES: u64 = 1 << 20;
 /// Between two looks at all that this hub should keep, where nothing new came: what rotted or left is found by then.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Between two looks where something new came.
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(500);
+/// Blobs that are fetched at a time.
+const AT_ONCE: usize = 2;
+/// Of those, blobs that have failed before: the other place is for what is new.
+const REPEATS_AT_ONCE: usize = 1;
+/// How long a try to get a blob may take, however small it is.
+const SHORTEST_TRY: Duration = Duration::from_secs(20);
+/// Bytes per second at which a try goes on beyond that.
+const SLOWEST_PER_SECOND: u64 = 1 << 20;
 /// Most rotted blobs that are healed at a look.
 const MAX_DAMAGED: usize = 1_000;
 
-/// Keeps what is to be kept, for ever.
+/// Keeps what is to be kept, for ever: looks what is missing, and gets it a few blobs at a time. New ones are looked for
+/// while others are still on their way.
 pub async fn run(hub: Arc<Hub>, link: Arc<Link>) {
+    let (mut tries, mut running) = (Tries::default(), FuturesUnordered::new());
+    let (mut came, mut changes) = (BTreeSet::new(), 0);
     loop {
-        let pause = match missing(&hub, &link).await {
-            Ok(missing) => {
-                let brought: BTreeSet<RevisionId> =
-                    missing.iter().map(|lack| lack.revision).collect();
-                let mut pause = LOOK_EVERY;
-                for lack in missing {
-                    if let Err(error) = bring_lacking(&hub, &link, &lack).await {
-                        tracing::warn!(blob = %lack.entry.blob, %error, "a blob is still missing");
-                        pause = AFTER_FAILURE;
+        let (looked, mut pause) = (Instant::now(), LOOK_EVERY);
+        let mut lacks = missing(&hub, &link).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "what this hub should keep cannot be listed");
+            pause = AFTER_FAILURE;
+            Vec::new()
+        });
+        tries.keep(&lacks);
+        if link.have_hubs_changed(&mut changes) {
+            tries.backoff.end_pauses(Instant::now());
+        }
+        while looked.elapsed() < pause {
+            for lack in tries.take(&lacks, Instant::now()) {
+                let (hub, link) = (&hub, &link);
+                running.push(async move {
+                    let brought = bring_lacking(hub, link, &lack).await;
+                    (lack, brought)
+                });
+            }
+            let left = pause.saturating_sub(looked.elapsed());
+            let left = tries.next(&lacks, Instant::now()).unwrap_or(left).min(left);
+            tokio::select! {
+                Some((lack, brought)) = running.next() => {
+                    let blob = lack.entry.blob;
+                    tries.ended(blob, brought.is_ok(), Instant::now());
+                    if let Err(error) = brought {
+                        tracing::warn!(%blob, %error, "a blob is still missing");
+                    } else {
+                        lacks.retain(|other| other.entry.blob != blob);
+                        came.insert(lack.revision);
                     }
                 }
-                if let Err(error) = renew(&hub, &brought) {
-                    tracing::warn!(%error, "what lists show was not read anew");
-                }
-                pause
+                () = link.wanted.notified() => pause = pause.min(LOOK_AT_MOST_EVERY),
+                () = tokio::time::sleep(left) => {}
             }
-            Err(error) => {
-                tracing::error!(%error, "what this hub should keep cannot be listed");
-                AFTER_FAILURE
+            if running.is_empty() {
+                show(&hub, &mut came);
             }
-        };
-        let _ = tokio::time::timeout(pause, link.wanted.notified()).await;
+        }
+        show(&hub, &mut came);
+    }
+}
+
+/// Reads anew what lists show of the repositories of which something came.
+fn show(hub: &Hub, came: &mut BTreeSet<RevisionId>) {
+    if let Err(error) = renew(hub, &std::mem::take(came)) {
+        tracing::warn!(%error, "what lists show was not read anew");
+    }
+}
+
+/// Which blobs are fetched now, and which have failed before.
+#[derive(Default)]
+struct Tries {
+    backoff: Backoff<BlobId>,
+    /// Those that are fetched now, with whether they failed before.
+    running: HashMap<BlobId, bool>,
+}
+
+impl Tries {
+    /// Forgets what failed of all that is not lacking any more.
+    fn keep(&mut self, lacks: &[Lack]) {
+        let blobs: HashSet<BlobId> = lacks.iter().map(|lack| lack.entry.blob).collect();
+        self.backoff.keep(|blob| blobs.contains(blob));
+    }
+
+    /// Takes what to fetch at `now`: in the order in which it stands there, but what failed less often first.
+    fn take(&mut self, lacks: &[Lack], now: Instant) -> Vec<Lack> {
+        let mut due: Vec<(u32, &Lack)> = lacks
+            .iter()
+            .filter(|lack| self.backoff.until(&lack.entry.blob, now).is_none())
+            .map(|lack| (self.backoff.failures(&lack.entry.blob), lack))
+            .collect();
+        due.sort_by_key(|(failures, _)| *failures);
+        let mut taken = Vec::new();
+        for (failures, lack) in due {
+            let failed = failures > 0;
+            let repeats = self.running.values().filter(|failed| **failed).count();
+            let is_full = self.running.len() >= AT_ONCE || (failed && repeats >= REPEATS_AT_ONCE);
+            if !is_full && !self.running.contains_key(&lack.entry.blob) {
+                self.running.insert(lack.entry.blob, failed);
+                taken.push(lack.clone());
+            }
+        }
+        taken
+    }
+
+    /// How long after `now` the next pause of one that failed ends; none where nothing pauses.
+    fn next(&self, lacks: &[Lack], now: Instant) -> Option<Duration> {
+        let pausing = lacks
+            .iter()
+            .filter(|lack| !self.running.contains_key(&lack.entry.blob))
+            .filter_map(|lack| self.backoff.until(&lack.entry.blob, now));
+        pausing
+            .min()
+            .map(|until| until.saturating_duration_since(now))
+    }
+
+    fn ended(&mut self, blob: BlobId, done: bool, now: Instant) {
+        self.running.remove(&blob);
+        match done {
+            true => self.backoff.succeeded(&blob),
+            false => self.backoff.failed(blob, now),
+        }
     }
 }
 
 /// What this hub should keep of a file and does not have.
+#[derive(Debug, Clone)]
 struct Lack {
     revision: RevisionId,
     entry: FileEntry,
@@ -58,13 +158,28 @@ struct Lack {
     pieces: Option<(Code, Vec<usize>)>,
 }
 
+/// Gets what is lacking, within a time that follows from its size: what came by then stays for the next try.
 async fn bring_lacking(hub: &Arc<Hub>, link: &Arc<Link>, lack: &Lack) -> Result<(), Error> {
-    match &lack.pieces {
-        Some((code, places)) => {
-            pieces::bring(hub, link, lack.revision, &lack.entry, *code, places).await
+    let entry = &lack.entry;
+    let bringing = async {
+        match &lack.pieces {
+            Some((code, places)) => {
+                pieces::bring(hub, link, lack.revision, entry, *code, places).await
+            }
+            None => bring(hub, link, lack.revision, entry).await,
         }
-        None => bring(hub, link, lack.revision, &lack.entry).await,
-    }
+    };
+    let time = time_for(entry.size);
+    let slow = |_| {
+        let why = format!("not all of it came within {} s", time.as_secs());
+        Error::fetch(format!("blob {}", entry.blob), why)
+    };
+    timeout(time, bringing).await.map_err(slow)?
+}
+
+/// How long a try to get so many bytes may take.
+fn time_for(bytes: u64) -> Duration {
+    SHORTEST_TRY.saturating_add(Duration::from_secs(bytes / SLOWEST_PER_SECOND))
 }
 
 /// Reads anew what lists show of the repositories that have these revisions: their cards have arrived.
@@ -148,11 +263,10 @@ pub async fn bring(
     revision: RevisionId,
     entry: &FileEntry,
 ) -> Result<(), Error> {
-    let notes = Arc::new(Notes::default());
-    let fetcher = link.fetcher()?.noting(Arc::clone(&notes));
-    let fetched = fetcher.blob(&hub.store, entry.blob, entry.size).await;
-    link.observe_notes(revision, &notes);
-    let stored = fetched?;
+    let noting = Noting::new(link, revision);
+    let fetcher = link.fetcher()?.noting(Arc::clone(&noting.notes));
+    let stored = fetcher.blob(&hub.store, entry.blob, entry.size).await?;
+    drop(noting);
     // What was found out about the revision may be other than what the file says.
     hub.catalogue.forget_facts(&revision)?;
     if stored.sha256 != entry.sha256 {
@@ -161,9 +275,32 @@ pub async fn bring(
     Ok(())
 }
 
+/// Notes of a fetch, which are remembered once it ends, also where it is cut off.
+pub(super) struct Noting<'a> {
+    pub(super) notes: Arc<Notes>,
+    link: &'a Link,
+    revision: RevisionId,
+}
+
+impl<'a> Noting<'a> {
+    pub(super) fn new(link: &'a Link, revision: RevisionId) -> Self {
+        Self {
+            notes: Arc::default(),
+            link,
+            revision,
+        }
+    }
+}
+
+impl Drop for Noting<'_> {
+    fn drop(&mut self) {
+        self.link.observe_notes(self.revision, &self.notes);
+    }
+}
+
 impl Link {
     /// Remembers what hubs that were asked for something of a revision did.
-    pub(super) fn observe_notes(&self, revision: RevisionId, notes: &Notes) {
+    fn observe_notes(&self, revision: RevisionId, notes: &Notes) {
         for note in notes.all() {
             let Ok(hub) = note.source.name.parse::<NodeAddress>() else {
                 continue;
@@ -260,4 +397,66 @@ pub(super) fn live(hub: &Hub) -> Result<Vec<RevisionId>, Error> {
     live.sort_unstable();
     live.dedup();
     Ok(live)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assay_blob::{GitOid, Sha256};
+    use assay_hub::Form;
+
+    fn lack(number: u8) -> Lack {
+        Lack {
+            revision: RevisionId::from_bytes([1; 32]),
+            entry: FileEntry {
+                blob: BlobId::from_bytes([number; 32]),
+                size: u64::from(number),
+                sha256: Sha256::of(b""),
+                oid: GitOid::of_blob(b""),
+                form: Form::Regular,
+            },
+            pieces: None,
+        }
+    }
+
+    fn numbers(taken: &[Lack]) -> Vec<u64> {
+        taken.iter().map(|lack| lack.entry.size).collect()
+    }
+
+    #[test]
+    fn what_failed_pauses_and_leaves_a_place_to_what_is_new() {
+        let mut tries = Tries::default();
+        let (now, pause) = (Instant::now(), Duration::from_secs(300));
+        let blob = |number: u8| BlobId::from_bytes([number; 32]);
+        let lacks: Vec<Lack> = (0..4).map(lack).collect();
+        assert_eq!(numbers(&tries.take(&lacks, now)), [0, 1]);
+        assert!(tries.take(&lacks, now).is_empty(), "two at a time");
+        for number in [0, 1] {
+            tries.ended(blob(number), false, now);
+        }
+        assert_eq!(numbers(&tries.take(&lacks, now)), [2, 3]);
+        assert_eq!(tries.next(&lacks, now), Some(Duration::from_secs(2)));
+        for number in [2, 3] {
+            tries.ended(blob(number), false, now);
+        }
+        let later = now + pause;
+        assert_eq!(numbers(&tries.take(&lacks, later)), [0]);
+        assert_eq!(tries.next(&lacks, later), None, "they wait for a place");
+        // What failed twice comes after what failed once, and what is new before both.
+        tries.ended(blob(0), false, later);
+        let latest = later + pause;
+        let more: Vec<Lack> = (0..5).map(lack).collect();
+        assert_eq!(numbers(&tries.take(&more, latest)), [4, 1]);
+        // What came and is missing again is new.
+        tries.ended(blob(1), true, latest);
+        tries.ended(blob(4), true, latest);
+        assert_eq!(numbers(&tries.take(&lacks, now)), [1]);
+    }
+
+    #[test]
+    fn a_try_takes_as_long_as_its_size_allows() {
+        assert_eq!(time_for(0), SHORTEST_TRY);
+        assert_eq!(time_for(100 << 20), SHORTEST_TRY + Duration::from_secs(100));
+        assert!(time_for(u64::MAX) > time_for(1 << 40));
+    }
 }
