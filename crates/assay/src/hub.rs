@@ -5,7 +5,7 @@ use crate::{
     complaint::{Complaint, Exit},
     on_runtime,
     output::{self, Form},
-    role,
+    role, saved,
 };
 use anyhow::{Context as _, Result};
 use assay_chain::{light::Network, spec::MODEL_REGISTRY};
@@ -16,7 +16,7 @@ use assay_hub::{
 use assay_node::{
     clock::now_ns,
     config::read_key,
-    delegation::{Scope, Terms, Token},
+    delegation::{Scope, Terms, Token, domain},
     files::read_json,
     hub::HubConfig,
     hub_registry::{HubRegistration, register_hub},
@@ -60,6 +60,36 @@ pub struct Described {
     /// Of the chain of its network; 0 for a hub that stands alone.
     pub chain_id: u64,
     network: NetworkId,
+}
+
+impl Described {
+    /// Makes sure that the hub is of a network; of `None` are those that stand alone.
+    ///
+    /// # Errors
+    /// A complaint that names the one that it says.
+    pub fn check_network(&self, network: Option<&Network>) -> Result<(), Complaint> {
+        let wanted = domain(network);
+        if Domain::new(self.chain_id, self.network, MODEL_REGISTRY) == wanted {
+            return Ok(());
+        }
+        let says = match self.chain_id {
+            0 => "it says that it stands alone".to_owned(),
+            chain_id => format!(
+                "it says that it is a hub of network {} on chain {chain_id}",
+                self.network
+            ),
+        };
+        let expected = match network {
+            None => "a hub that stands alone was named before it".to_owned(),
+            Some(network) => format!(
+                "this is network {} on chain {}",
+                network.id(),
+                network.chain_id
+            ),
+        };
+        Err(Complaint::failed(format!("{says}, and {expected}"))
+            .hint("name a hub of this network, or the network that the hub is of"))
+    }
 }
 
 /// A token and what it allows.
@@ -200,6 +230,10 @@ async fn token(arguments: cli::HubToken, form: Form) -> Result<Exit> {
         return Err(complaint
             .hint("ask the hub's operator which key it has")
             .into());
+    }
+    if let Some(file) = &arguments.network {
+        let network = saved::read_network(file).map_err(Complaint::usage)?;
+        described.check_network(Some(&network))?;
     }
     let scope = if arguments.read {
         Scope::Read

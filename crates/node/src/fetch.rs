@@ -240,17 +240,14 @@ impl Fetcher {
             } else if asked.is_empty() {
                 return Err(nobody(what, &faults));
             }
-            match timeout(NEXT_AFTER, asked.next()).await {
-                Ok(Some((place, source, got))) => {
-                    match got.and_then(|bytes| check(&bytes).map_err(Fault::WrongBytes)) {
-                        Ok(got) => {
-                            self.best.store(place, Ordering::Relaxed);
-                            return Ok(got);
-                        }
-                        Err(fault) => faults.push(self.note(source, what, fault)),
+            if let Ok(Some((place, source, got))) = timeout(NEXT_AFTER, asked.next()).await {
+                match got.and_then(|bytes| check(&bytes).map_err(Fault::WrongBytes)) {
+                    Ok(got) => {
+                        self.best.store(place, Ordering::Relaxed);
+                        return Ok(got);
                     }
+                    Err(fault) => faults.push(self.note(source, what, fault)),
                 }
-                Ok(None) | Err(_) => {}
             }
             next = others.next();
         }

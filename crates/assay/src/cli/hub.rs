@@ -70,6 +70,9 @@ pub struct HubToken {
     /// Make no token if the hub says that it has another key than this.
     #[arg(long, value_name = "ADDRESS")]
     pub address: Option<String>,
+    /// The network's file: make no token for a hub of another network, or for one that says that it stands alone.
+    #[arg(long, value_name = "NETWORK.json")]
+    pub network: Option<PathBuf>,
     /// Allow reading only.
     #[arg(long)]
     pub read: bool,

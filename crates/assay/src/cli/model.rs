@@ -187,6 +187,9 @@ pub struct Publish {
     /// Sign the files first as `assay model sign` does, with this key (PEM); DIR/model.pub then declares the key.
     #[arg(long, value_name = "PEM")]
     pub signing_key: Option<PathBuf>,
+    /// The network's file: sign no token for a hub of another network, or for one that says that it stands alone.
+    #[arg(long, value_name = "NETWORK.json")]
+    pub network: Option<PathBuf>,
     /// JSON-RPC of a validator.
     #[arg(long, value_name = "URL", default_value = DEFAULT_RPC, env = "ASSAY_RPC", hide_env_values = true)]
     pub rpc: String,

@@ -247,6 +247,7 @@ async fn to_hub(
         hub: arguments.to_hub.iter().cloned().collect(),
         allow_private_hubs: true,
         no_hub: false,
+        network: None,
         signing_key: None,
         rpc: arguments.rpc.clone(),
         zero_knowledge: None,

@@ -6,8 +6,10 @@ use crate::{
     complaint::{Complaint, Exit, one_line},
     hub::{Described, describe, issue},
     output::{self, Form, Progress},
+    saved,
 };
 use anyhow::{Context as _, Result};
+use assay_chain::light::Network;
 use assay_hub::{Kind, Name, TreePath};
 use assay_inference::{MANIFEST_FILE, Revision};
 use assay_node::{
@@ -36,6 +38,9 @@ const TOKEN_S: u64 = 24 * 3_600;
 const SPREAD: Duration = Duration::from_secs(15);
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(500);
+/// What is told where a hub that was named says that it stands alone.
+const ALONE: &str = "the hub says that it stands alone: no chain has this revision; with --network NETWORK.json such a hub is \
+                     refused";
 /// What lies in a directory and is no part of a model: git's own, what clients keep beside downloads, a cut-off pull.
 const LEFT_OUT: [&str; 4] = [".git/", ".cache/", ".assay-pull/", ".hg/"];
 
@@ -78,11 +83,13 @@ pub async fn publish(arguments: cli::Publish, form: Form) -> Result<Exit> {
         signing::sign_declaring(&arguments.directory, key)?;
     }
     let publication = read(&arguments).await?;
+    let named_network = arguments.network.as_deref().map(saved::read_network);
+    let named_network = named_network.transpose().map_err(Complaint::usage)?;
     let stands_alone = match arguments.hub.first() {
-        Some(url) => describe(url, Reach { private: true })
+        Some(url) if named_network.is_none() => describe(url, Reach { private: true })
             .await
             .is_ok_and(|hub| hub.chain_id == 0),
-        None => false,
+        _ => false,
     };
     let rpc = RpcClient::new(std::slice::from_ref(&arguments.rpc))?;
     let (sources, reach) = match stands_alone {
@@ -105,11 +112,12 @@ pub async fn publish(arguments: cli::Publish, form: Form) -> Result<Exit> {
         told.note = Some(why_none(&arguments, &sources));
         told.block = registered_only(&publication, &rpc).await?;
     } else {
-        let chain_id = match stands_alone {
-            true => 0,
-            false => rpc.chain_id().await?,
+        let network = match stands_alone {
+            true => None,
+            false => Some(network(&rpc, named_network).await?),
         };
-        let (pushed, hub) = push_to_one(&publication, &asked, reach, chain_id).await?;
+        told.note = stands_alone.then(|| ALONE.into());
+        let (pushed, hub) = push_to_one(&publication, &asked, reach, network.as_ref()).await?;
         told.commit = Some(pushed.commit.to_string());
         told.sent = pushed.sent;
         if !stands_alone {
@@ -340,17 +348,33 @@ async fn registered_only(publication: &Publication, rpc: &RpcClient) -> Result<O
     Ok(Some(receipt.context("publishing")?.height()))
 }
 
+/// The network that is published to: the one that was named, which the validator has to be of, or else the one that the
+/// validator says.
+async fn network(rpc: &RpcClient, named: Option<Network>) -> Result<Network> {
+    let said = rpc.network().await.context("asking the chain who it is")?;
+    match named {
+        Some(named) if named.id() != said.id() => Err(Complaint::failed(format!(
+            "the validator is of network {}, and the file names network {}",
+            said.id(),
+            named.id()
+        ))
+        .hint("name a validator of the network with --rpc, or the network's own file")
+        .into()),
+        _ => Ok(said),
+    }
+}
+
 /// Publishes through the first hub that takes it.
 async fn push_to_one(
     publication: &Publication,
     sources: &[Source],
     reach: Reach,
-    chain_id: u64,
+    network: Option<&Network>,
 ) -> Result<(Pushed, Source)> {
     let _progress = Progress::wait("uploading, and waiting for a block");
     let mut refusals = Vec::new();
     for source in sources {
-        match push_to(publication, source, reach, chain_id).await {
+        match push_to(publication, source, reach, network).await {
             Ok(pushed) => return Ok((pushed, source.clone())),
             Err(error) => refusals.push(format!("{}: {error:#}", source.url)),
         }
@@ -364,21 +388,15 @@ async fn push_to(
     publication: &Publication,
     source: &Source,
     reach: Reach,
-    chain_id: u64,
+    network: Option<&Network>,
 ) -> Result<Pushed> {
     let described: Described = describe(&source.url, reach).await?;
-    // The chain lists a hub by its key; a token is for that key, on that chain, and for no other.
+    // The chain lists a hub by its key; a token is for that key, in that network, and for no other.
     let listed: Option<NodeAddress> = source.name.parse().ok();
     if listed.is_some_and(|key| key != described.hub) {
         return Err(Complaint::failed("it has another key than the chain lists").into());
     }
-    if described.chain_id != chain_id {
-        return Err(Complaint::failed(format!(
-            "it is a hub of chain {}, and this is chain {chain_id}",
-            described.chain_id
-        ))
-        .into());
-    }
+    described.check_network(network)?;
     let token = issue(&described, &publication.key, Scope::Write, TOKEN_S)?;
     let target = Target {
         hub: source.clone(),
@@ -442,4 +460,118 @@ async fn spread(
         });
     }
     Ok(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assay_node::delegation::Token;
+    use assay_receipt::NetworkId;
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        net::TcpListener,
+        sync::mpsc::{Receiver, channel},
+    };
+
+    fn network(name: &str, chain_id: u64, genesis: u8) -> Network {
+        let value = json!({
+            "name": name, "chain_id": chain_id, "genesis": format!("0x{}", format!("{genesis:02x}").repeat(32)),
+            "public_key": format!("0x{}", "ab".repeat(96)),
+        });
+        serde_json::from_value(value).unwrap()
+    }
+
+    /// A hub that only says who it is, and each token that it is shown.
+    fn hub(key: &NodeKey, chain_id: u64, network: NetworkId) -> (Source, Receiver<Token>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let described =
+            json!({ "hub": key.address(), "chain_id": chain_id, "network": network }).to_string();
+        let (shown, tokens) = channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let asked = lines.next().unwrap().unwrap();
+                let head = lines
+                    .map_while(Result::ok)
+                    .take_while(|line| !line.is_empty());
+                for line in head {
+                    let token = line.split_once("earer ").map(|(_, token)| token.to_owned());
+                    if let Some(token) = token {
+                        shown.send(Token::from_text(&token).unwrap()).unwrap();
+                    }
+                }
+                let status = match asked.starts_with("GET /assay/v1/hub ") {
+                    true => "200 OK",
+                    false => "500 Internal Server Error",
+                };
+                let length = described.len();
+                let head = format!(
+                    "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+                );
+                stream
+                    .write_all(format!("{head}{described}").as_bytes())
+                    .unwrap();
+            }
+        });
+        let name = key.address().to_string();
+        (Source { name, url }, tokens)
+    }
+
+    fn publication(folder: &Path) -> Publication {
+        std::fs::write(folder.join("a.txt"), "a").unwrap();
+        let files = vec![("a.txt".parse().unwrap(), folder.join("a.txt"))];
+        Publication {
+            key: Arc::new(NodeKey::from_bytes([1; 32]).unwrap()),
+            name: Name::new(Kind::Model, "m").unwrap(),
+            local: Local::read(files).unwrap(),
+            left_out: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_is_signed_for_the_hub_and_network_that_are_meant_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let publication = publication(folder.path());
+        let (own, other) = (network("own", 7, 1), network("other", 7, 2));
+        let [key, foreign] = [2u8, 3].map(|byte| NodeKey::from_bytes([byte; 32]).unwrap());
+        let alone = NetworkId::ZERO;
+        let stands = (0, alone);
+        for (says, meant, why) in [
+            ((7, own.id()), Some(&own), None),
+            (stands, None, None),
+            ((7, other.id()), Some(&own), Some("a hub of network")),
+            ((8, own.id()), Some(&own), Some("on chain 8")),
+            ((7, alone), Some(&own), Some("on chain 7")),
+            (stands, Some(&own), Some("stands alone")),
+            ((7, own.id()), None, Some("stands alone")),
+        ] {
+            let (source, tokens) = hub(&key, says.0, says.1);
+            let reach = Reach { private: true };
+            let refused = push_to(&publication, &source, reach, meant)
+                .await
+                .unwrap_err();
+            let refused = format!("{refused:#}");
+            let shown: Vec<Token> = tokens.try_iter().collect();
+            match why {
+                None => assert!(
+                    refused.contains("HTTP 500") && !shown.is_empty(),
+                    "{refused}"
+                ),
+                Some(why) => assert!(refused.contains(why) && shown.is_empty(), "{refused}"),
+            }
+        }
+        let (source, tokens) = hub(&foreign, 7, own.id());
+        let listed = Source {
+            name: key.address().to_string(),
+            ..source
+        };
+        let reach = Reach { private: true };
+        let refused = push_to(&publication, &listed, reach, Some(&own))
+            .await
+            .unwrap_err();
+        assert!(refused.to_string().contains("another key"), "{refused:#}");
+        assert!(tokens.try_iter().next().is_none());
+    }
 }

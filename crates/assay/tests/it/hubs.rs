@@ -156,6 +156,8 @@ fn any_directory_is_published_signed_and_brought_back() {
         "git's files are none"
     );
     assert_eq!(published["hubs"][0]["state"], "took it");
+    let note = published["note"].as_str().unwrap();
+    assert!(note.contains("stands alone"), "{note}");
     let again = done(hub.publish(&model, &[]));
     assert_eq!(
         (&again["commit"], &again["sent"]),
@@ -198,6 +200,34 @@ fn any_directory_is_published_signed_and_brought_back() {
             run.stderr
         );
         assert!(!into.exists());
+    }
+}
+
+#[test]
+fn no_token_is_made_for_a_hub_of_another_key_or_network_than_is_named() {
+    let hub = Hub::start(6);
+    let network = hub.folder.path().join("network.json");
+    let content = json!({
+        "name": "n", "chain_id": 7, "genesis": format!("0x{}", "11".repeat(32)),
+        "public_key": format!("0x{}", "ab".repeat(96)),
+    });
+    fs::write(&network, content.to_string()).unwrap();
+    let (key, network) = (hub.key(), text(&network));
+    let token = |more: &[&str]| {
+        let arguments = ["--json", "hub", "token", "--key", &key, "--hub", &hub.url];
+        assay(&[&arguments[..], more].concat())
+    };
+    let made = done(token(&[]));
+    let address = made["hub"].as_str().unwrap();
+    assert_eq!(done(token(&["--address", address]))["hub"], made["hub"]);
+    for (more, why) in [
+        (["--address", PUBLISHER], "the hub says that its key is"),
+        (["--network", &network], "says that it stands alone"),
+        (["--network", &key], "is no network file"),
+    ] {
+        let run = token(&more);
+        assert!(run.status != 0 && run.stdout.is_empty(), "{}", run.stdout);
+        assert!(run.stderr.contains(why), "{}", run.stderr);
     }
 }
 

@@ -571,6 +571,22 @@ async fn a_blob_that_nobody_has_whole_comes_from_any_pieces_that_suffice() {
 }
 
 #[tokio::test]
+async fn equal_pieces_count_as_often_as_they_stand_in_the_manifest() {
+    // What a piece has of each stripe of a file of this size.
+    let part = content(64 << 10);
+    let other: Vec<u8> = part.iter().map(|byte| !byte).collect();
+    let stripe = [part.clone(), part.clone(), other].concat();
+    for blob in [stripe.repeat(4), part.repeat(12), vec![0; 600_000]] {
+        let (manifest, pieces) = cut(&blob, Code::new(3, 5).unwrap());
+        assert_eq!(manifest.pieces[0], manifest.pieces[1]);
+        // Two different pieces at most, which are three of the manifest's.
+        let hubs = [hub_with("hub", &[&pieces[0], &pieces[4]], manifest.encode()).await];
+        let (fetched, notes) = fetch(&hubs, manifest.blob, blob.len() as u64).await;
+        assert!(fetched.unwrap() == blob, "{notes:?}");
+    }
+}
+
+#[tokio::test]
 async fn whoever_says_that_a_blob_has_other_pieces_is_named() {
     let blob = content(200_000);
     let code = Code::new(2, 4).unwrap();

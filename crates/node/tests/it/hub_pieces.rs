@@ -418,3 +418,62 @@ async fn what_a_retired_hub_kept_others_keep() {
     assert!(hubs.read(3).await.1 == content);
     hubs.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_piece_that_is_a_file_elsewhere_too_stays_as_a_piece() {
+    let folder = tempfile::tempdir().unwrap();
+    let hubs = Hubs::start(folder.path()).await;
+    let content = noise(SIZE + (SIZE / 5), 13);
+    let blob = BlobId::of(&content);
+    hubs.commit(&content).await;
+    let manifest = hubs
+        .placed("five hubs have a piece", blob, &[0, 1, 2, 3, 4])
+        .await;
+    let holders = hubs.holders(&blob, &[0, 1, 2, 3, 4]);
+    // One of the pieces becomes a file, which the hub of the piece need not keep as that.
+    let keepers = hubs.hubs.iter().map(|hub| Keeper {
+        hub: hub.address,
+        operator: hub.operator,
+    });
+    let keepers: Vec<Keeper> = keepers.collect();
+    let rule = placement::Rule {
+        everywhere_bytes: 1 << 20,
+        copies: 2,
+        pieces_from_bytes: 2_000_000,
+    };
+    let size = manifest.piece_bytes();
+    let is_cache = |place: usize| {
+        let (piece, hub) = (&manifest.pieces[place], holders[place]);
+        let of = keepers[hub].hub;
+        hub != 0 && placement::share(of, piece, size, &keepers, &rule) == placement::Share::Nothing
+    };
+    let place = (0..5).find(|place| is_cache(*place)).unwrap();
+    let (piece, hub) = (manifest.pieces[place], holders[place]);
+    let bytes = hubs.get(hub, &format!("/assay/v1/blobs/{piece}")).await;
+    let bytes = bytes.bytes().await.unwrap();
+    assert_eq!(BlobId::of(&bytes), piece);
+    hubs.create("A-Piece").await;
+    let line = hubs.upload("A-Piece", "w.bin", &bytes).await;
+    hubs.commit_to("A-Piece", &[line]).await;
+    until("who keeps the file has it", async || {
+        for (index, keeper) in keepers.iter().enumerate() {
+            let share = placement::share(keeper.hub, &piece, size, &keepers, &rule);
+            if share == placement::Share::Whole && !hubs.has(index, &piece).await {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+    // Many collections, and several times as long as what is only a cache stays.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(10) {
+        assert!(
+            hubs.has(hub, &piece).await,
+            "it went after {:?}",
+            begun.elapsed()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    hubs.end().await;
+}

@@ -15,6 +15,7 @@ mod hub_lfs;
 mod hub_pieces;
 mod hub_provenance;
 mod hub_publishes;
+mod hub_pulls;
 mod hub_pushes;
 mod hub_refusals;
 mod hub_safety;
