@@ -112,6 +112,8 @@ struct Inner {
     receiving: Mutex<HashSet<BlobId>>,
     /// Bytes of the disk that blobs take.
     used: AtomicU64,
+    /// Bytes that are being written and are no blobs yet.
+    incoming: AtomicU64,
     /// Bytes of the disk that blobs take of which only a part has come.
     partial: Mutex<HashMap<BlobId, u64>>,
 }
@@ -135,6 +137,7 @@ impl Store {
             life: RwLock::new(()),
             receiving: Mutex::default(),
             used: AtomicU64::new(0),
+            incoming: AtomicU64::new(0),
             partial: Mutex::default(),
         };
         for id in inner.disk.partial_blobs()? {
@@ -383,6 +386,30 @@ struct Ready {
     record: Record,
     body: Body,
     file: Option<XetFile>,
+    /// Given back once the blob is counted.
+    reserved: Option<Reserved>,
+}
+
+/// Room of a store for bytes that are being written; given back when it is dropped.
+struct Reserved {
+    inner: Arc<Inner>,
+    bytes: u64,
+}
+
+impl Reserved {
+    /// Takes room for `more` bytes.
+    fn take(&mut self, more: u64) -> Result<(), Error> {
+        self.inner.room_for(more)?;
+        self.inner.incoming.fetch_add(more, Ordering::Relaxed);
+        self.bytes = self.bytes.saturating_add(more);
+        Ok(())
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.inner.incoming.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// A Xet file hash, and what the file is made of.
@@ -403,6 +430,7 @@ struct Entry {
     record: Record,
     small: Option<Vec<u8>>,
     file: Option<XetFile>,
+    _reserved: Option<Reserved>,
 }
 
 impl Inner {
@@ -455,6 +483,7 @@ impl Inner {
             mut record,
             body,
             file,
+            reserved,
         } = blob;
         let before = self.index.record(&id)?;
         record.xet = record.xet.or(before.and_then(|before| before.xet));
@@ -466,6 +495,7 @@ impl Inner {
                 record: Record { xet, ..known },
                 small: None,
                 file,
+                _reserved: reserved,
             });
         }
         let name = id.to_string();
@@ -489,6 +519,7 @@ impl Inner {
             record,
             small,
             file,
+            _reserved: reserved,
         })
     }
 
@@ -517,7 +548,9 @@ impl Inner {
 
     fn room_for(&self, size: u64) -> Result<(), Error> {
         let used = self.used.load(Ordering::Relaxed);
-        let used = used.saturating_add(self.partial_bytes());
+        let used = used
+            .saturating_add(self.partial_bytes())
+            .saturating_add(self.incoming.load(Ordering::Relaxed));
         if used.saturating_add(size) > self.limits.total_bytes {
             let action = "store a blob";
             return Err(Error::NoSpace { action });

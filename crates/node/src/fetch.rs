@@ -76,6 +76,8 @@ pub enum Fault {
     Refused(String),
     /// It sent other bytes than those that were asked for.
     WrongBytes(String),
+    /// It has it, and proved that its size, bytes, is another than was asked for: whoever named that one is wrong.
+    OtherSize(u64),
     /// It failed by its own account.
     Failed(String),
 }
@@ -87,6 +89,7 @@ impl fmt::Display for Fault {
             Self::Absent => f.write_str("does not have it"),
             Self::Refused(reason) => write!(f, "refuses it: {reason}"),
             Self::WrongBytes(what) => write!(f, "sent wrong bytes: {what}"),
+            Self::OtherSize(size) => write!(f, "has it, of {size} bytes and no others"),
             Self::Failed(what) => write!(f, "failed: {what}"),
         }
     }

@@ -41,6 +41,9 @@ const INCOMING: &str = "incoming";
 /// Folder of what is being received, in any order.
 const PARTIAL: &str = "partial";
 
+/// Endings of its files: content, and the hashes above it.
+const PARTIAL_ENDINGS: [&str; 2] = ["content", "outboard"];
+
 /// The directory of a store.
 pub(crate) struct Disk {
     root: PathBuf,
@@ -142,7 +145,7 @@ impl Disk {
     /// Opens the files of a blob that is being received, content and outboard; they are made if they are not there.
     pub(crate) fn open_partial(&self, id: &BlobId) -> Result<[Partial; 2], Error> {
         let open = |ending: &str| {
-            let path = self.root.join(PARTIAL).join(format!("{id}.{ending}"));
+            let path = self.partial_path(id, ending);
             let opened = OpenOptions::new()
                 .read(true)
                 .write(true)
@@ -154,7 +157,8 @@ impl Disk {
                 Err(error) => Err(Error::io("open a partial file", error)),
             }
         };
-        Ok([open("content")?, open("outboard")?])
+        let [content, outboard] = PARTIAL_ENDINGS;
+        Ok([open(content)?, open(outboard)?])
     }
 
     /// Blobs of which there are partial files.
@@ -169,20 +173,27 @@ impl Disk {
     /// What was received of a blob takes so many bytes of the disk: its files have holes.
     pub(crate) fn partial_bytes(&self, id: &BlobId) -> Result<u64, Error> {
         let mut bytes = 0u64;
-        for partial in self.open_partial(id)? {
-            let about = partial.file.metadata();
-            let about = about.map_err(|error| Error::io("look at a partial file", error))?;
-            bytes = bytes.saturating_add(about.blocks().saturating_mul(512));
+        for ending in PARTIAL_ENDINGS {
+            let blocks = match fs::metadata(self.partial_path(id, ending)) {
+                Ok(about) => about.blocks(),
+                Err(error) if error.kind() == ErrorKind::NotFound => 0,
+                Err(error) => return Err(Error::io("look at a partial file", error)),
+            };
+            bytes = bytes.saturating_add(blocks.saturating_mul(512));
         }
         Ok(bytes)
     }
 
     /// Removes what was received of a blob.
     pub(crate) fn remove_partial(&self, id: &BlobId) -> Result<(), Error> {
-        for partial in self.open_partial(id)? {
-            remove_file(&partial.path)?;
+        for ending in PARTIAL_ENDINGS {
+            remove_file(&self.partial_path(id, ending))?;
         }
         Ok(())
+    }
+
+    fn partial_path(&self, id: &BlobId, ending: &str) -> PathBuf {
+        self.root.join(PARTIAL).join(format!("{id}.{ending}"))
     }
 
     /// The folders of an area.

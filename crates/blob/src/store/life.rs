@@ -8,6 +8,7 @@ use redb::{ReadableTable as _, WriteTransaction};
 
 use super::disk::Area;
 use super::index::{self, FileEntry, Form, Record};
+use super::receiver::Lease;
 use super::{Inner, Stored};
 use crate::tree;
 use crate::{BlobId, Error};
@@ -127,14 +128,25 @@ impl Inner {
         })
     }
 
-    pub(super) fn forget(&self, id: &BlobId) -> Result<bool, Error> {
+    pub(super) fn forget(self: &Arc<Self>, id: &BlobId) -> Result<bool, Error> {
         let _removing = self.life.write().unwrap_or_else(PoisonError::into_inner);
         let removed = self
             .index
             .write(|transaction| index::remove(transaction, id))?;
         self.count(removed.as_ref(), None);
         self.remove_files(id)?;
+        self.remove_partial(id)?;
         Ok(removed.is_some())
+    }
+
+    /// Removes what came of a blob, unless somebody receives it at this moment.
+    fn remove_partial(self: &Arc<Self>, id: &BlobId) -> Result<(), Error> {
+        let Ok(_lease) = Lease::take(Arc::clone(self), *id) else {
+            return Ok(());
+        };
+        self.disk.remove_partial(id)?;
+        self.count_partial(*id, 0);
+        Ok(())
     }
 
     fn remove_files(&self, id: &BlobId) -> Result<(), Error> {
@@ -146,7 +158,7 @@ impl Inner {
     }
 
     pub(super) fn collect(
-        &self,
+        self: &Arc<Self>,
         keep: &dyn Fn(&BlobId) -> bool,
         now_ms: u64,
         grace_ms: u64,
@@ -179,8 +191,7 @@ impl Inner {
             self.remove_files(id)?;
         }
         for id in &abandoned.remove {
-            self.disk.remove_partial(id)?;
-            self.count_partial(*id, 0);
+            self.remove_partial(id)?;
         }
         collected.waiting = collected.waiting.saturating_add(abandoned.waiting);
         collected.abandoned = u64::try_from(abandoned.remove.len()).unwrap_or(u64::MAX);

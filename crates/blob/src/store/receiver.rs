@@ -36,13 +36,13 @@ struct Arriving {
 }
 
 /// The right to receive a blob, which one holds at a time.
-struct Lease {
+pub(super) struct Lease {
     inner: Arc<Inner>,
     id: BlobId,
 }
 
 impl Lease {
-    fn take(inner: Arc<Inner>, id: BlobId) -> Result<Self, Error> {
+    pub(super) fn take(inner: Arc<Inner>, id: BlobId) -> Result<Self, Error> {
         if inner.receiving().insert(id) {
             return Ok(Self { inner, id });
         }

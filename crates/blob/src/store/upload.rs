@@ -166,6 +166,7 @@ impl Inner {
             },
             body,
             file: Some((file.hash, file.terms.clone())),
+            reserved: None,
         }))
     }
 }

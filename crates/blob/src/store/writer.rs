@@ -7,7 +7,7 @@ use sha2::Digest as _;
 
 use super::disk::Temporary;
 use super::index::{Form, Record};
-use super::{Body, Expected, Inner, Ready, Stored};
+use super::{Body, Expected, Inner, Ready, Reserved, Stored};
 use crate::tree::TreeHasher;
 use crate::{BlobId, Error, GROUP_BYTES, Sha256};
 
@@ -18,6 +18,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// leaves nothing.
 pub struct Writer {
     inner: Arc<Inner>,
+    reserved: Reserved,
     tree: TreeHasher,
     sha256: sha2::Sha256,
     /// Made once the bytes are more than one group.
@@ -54,8 +55,13 @@ impl Gathered {
 
 impl Writer {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
+        let reserved = Reserved {
+            inner: Arc::clone(&inner),
+            bytes: 0,
+        };
         Self {
             inner,
+            reserved,
             tree: TreeHasher::default(),
             sha256: sha2::Sha256::new(),
             files: None,
@@ -81,7 +87,7 @@ impl Writer {
                 limit: self.inner.limits.blob_bytes,
             });
         }
-        self.inner.room_for(size)?;
+        self.reserved.take(more)?;
         self.sha256.update(bytes);
         if size > GROUP_BYTES && self.files.is_none() {
             let gathered = |bytes: &[u8]| {
@@ -146,6 +152,7 @@ impl Writer {
             record,
             body,
             file: None,
+            reserved: Some(self.reserved),
         })
     }
 }

@@ -258,6 +258,29 @@ fn a_store_has_a_limit_in_total() {
 }
 
 #[test]
+fn what_is_being_written_counts_and_is_given_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = StoreLimits {
+        total_bytes: 250_000,
+        ..StoreLimits::default()
+    };
+    let store = Store::open(directory.path(), limits).unwrap();
+    let [mut first, mut second] = [store.writer().unwrap(), store.writer().unwrap()];
+    first.write(&bytes(80, 150_000)).unwrap();
+    assert!(matches!(
+        second.write(&bytes(81, 150_000)),
+        Err(Error::NoSpace { .. })
+    ));
+    drop(first);
+    second.write(&bytes(81, 150_000)).unwrap();
+    let stored = second.finish(assay_blob::Expected::default()).unwrap();
+    // It counts once, and no longer once it is forgotten.
+    store.put(&bytes(82, 90_000)).unwrap();
+    store.forget(&stored.id).unwrap();
+    store.put(&bytes(83, 150_000)).unwrap();
+}
+
+#[test]
 fn what_came_in_part_counts_against_the_limit() {
     let (_one, sender) = store();
     let sent = sender.put(&bytes(67, 160_000)).unwrap();
@@ -303,6 +326,15 @@ fn what_came_in_part_counts_against_the_limit() {
         .unwrap();
     again.finish().unwrap();
     store.forget(&sent.id).unwrap();
+    // What came of a blob goes with it when it is forgotten, and is only then no longer counted.
+    let mut other = store.receiver(other.id, other.size).unwrap();
+    other
+        .accept(0..16_384, part(&other.id(), 0..16_384).as_slice())
+        .unwrap();
+    let id = other.id();
+    drop(other);
+    assert!(store.usage().unwrap().disk_bytes >= 16_384);
+    store.forget(&id).unwrap();
     assert!(store.usage().unwrap().disk_bytes < 50_000);
     store.put(&bytes(69, 110_000)).unwrap();
 }

@@ -25,6 +25,7 @@ const HASHES_ABOVE: u64 = 64 * 64;
 /// A blob that is coming.
 struct Coming {
     id: BlobId,
+    size: u64,
     receiver: Mutex<Option<Receiver>>,
     left: Mutex<Left>,
 }
@@ -88,6 +89,7 @@ impl Fetcher {
         }
         let coming = Arc::new(Coming {
             id,
+            size,
             receiver: Mutex::new(Some(opened)),
             left: Mutex::new(Left {
                 pieces,
@@ -162,7 +164,7 @@ impl Fetcher {
         coming: &Arc<Coming>,
         piece: Range<u64>,
     ) -> Result<Option<Fault>, Error> {
-        let id = coming.id;
+        let (id, size) = (coming.id, coming.size);
         let path = format!(
             "{BLOBS_PATH}/{id}/slice?start={}&end={}",
             piece.start, piece.end
@@ -190,7 +192,13 @@ impl Fetcher {
         });
         match accepted.await? {
             Ok(_) => Ok(None),
-            Err(assay_blob::Error::Malformed { reason, .. }) => Ok(Some(Fault::WrongBytes(reason))),
+            Err(assay_blob::Error::Malformed { reason, .. }) => {
+                // It is to blame, unless what it was asked for is no size of this blob.
+                Ok(Some(match self.shows(source, id, size).await {
+                    Err(other @ Fault::OtherSize(_)) => other,
+                    _ => Fault::WrongBytes(reason),
+                }))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -291,6 +299,7 @@ mod tests {
         let id = BlobId::of(b"x");
         Coming {
             id,
+            size: 1,
             receiver: Mutex::new(Some(store.receiver(id, 1).unwrap())),
             left: Mutex::new(Left {
                 pieces: (0..pieces).map(|start| start..start + 1).collect(),

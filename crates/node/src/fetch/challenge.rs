@@ -1,6 +1,7 @@
 //! A storage challenge to one hub.
 
 use super::{Fault, Fetcher, SILENCE, Source, unreachable_for};
+use crate::hub::transfer::BLOB_SIZE;
 use assay_blob::{BlobId, Challenge};
 use reqwest::StatusCode;
 use serde_json::json;
@@ -9,8 +10,8 @@ use tokio::time::timeout;
 
 /// Where a hub takes challenges.
 const CHALLENGES_PATH: &str = "/assay/v1/challenges";
-/// Blocks of 1 KiB that a challenge asks for: a loss of a tenth shows in 99 of 100.
-pub const CHALLENGE_BLOCKS: u16 = 44;
+/// Blocks of 1 KiB that a challenge asks for: a loss of a tenth shows in 99 of 100. The last of the blob is one of them.
+pub const CHALLENGE_BLOCKS: u16 = 45;
 /// What a hub did that takes no more challenges now.
 const BUSY: &str = "it takes no more challenges for a moment";
 /// Pause before it is asked again.
@@ -30,11 +31,19 @@ impl Fetcher {
         challenge: &Challenge,
     ) -> Result<Vec<u8>, (Fault, Vec<u8>)> {
         let answer = self.put_challenge(source, challenge).await;
-        let answer = answer.map_err(|fault| (fault, Vec::new()))?;
-        match challenge.verify(&answer) {
-            Ok(()) => Ok(answer),
-            Err(error) => Err((Fault::WrongBytes(error.to_string()), answer)),
-        }
+        let (answer, said) = answer.map_err(|fault| (fault, Vec::new()))?;
+        let Err(error) = challenge.verify(&answer) else {
+            return Ok(answer);
+        };
+        // Who asked may have been told a wrong size: the answer proves the right one.
+        let other = said
+            .filter(|size| *size != challenge.size)
+            .map(|size| Challenge { size, ..*challenge });
+        let fault = match other.filter(|other| other.verify(&answer).is_ok()) {
+            Some(other) => Fault::OtherSize(other.size),
+            None => Fault::WrongBytes(error.to_string()),
+        };
+        Err((fault, answer))
     }
 
     /// Whether one hub can show random places of a blob of `size` bytes, which it cannot know before.
@@ -65,7 +74,7 @@ impl Fetcher {
         &self,
         source: &Source,
         challenge: &Challenge,
-    ) -> Result<Vec<u8>, Fault> {
+    ) -> Result<(Vec<u8>, Option<u64>), Fault> {
         self.check(source)?;
         let seed = BlobId::from_bytes(challenge.seed);
         let body = json!({"blob": challenge.id, "seed": seed});
@@ -73,7 +82,11 @@ impl Fetcher {
         let sent = self.http.post(url).json(&body).send().await;
         let response = sent.map_err(|error| unreachable_for(&error))?;
         match response.status() {
-            StatusCode::OK => super::body(response, MAX_ANSWER).await,
+            StatusCode::OK => {
+                let said = response.headers().get(BLOB_SIZE);
+                let said = said.and_then(|size| size.to_str().ok()?.parse().ok());
+                Ok((super::body(response, MAX_ANSWER).await?, said))
+            }
             StatusCode::NOT_FOUND => Err(Fault::Absent),
             StatusCode::FORBIDDEN => Err(Fault::Refused(super::reason(response).await)),
             StatusCode::TOO_MANY_REQUESTS => Err(Fault::Failed(BUSY.into())),

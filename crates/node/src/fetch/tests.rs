@@ -1,4 +1,5 @@
 use super::*;
+use crate::hub::transfer::BLOB_SIZE;
 use assay_blob::{BlobId, Code, ErasureManifest, Store, StoreLimits};
 use axum::{
     Router,
@@ -117,12 +118,13 @@ async fn challenge(
         seed,
         blocks: CHALLENGE_BLOCKS,
     };
-    served
-        .store
-        .answer(&challenge)
-        .unwrap()
-        .unwrap()
-        .into_response()
+    let answer = served.store.answer(&challenge).unwrap().unwrap();
+    // One that lies says some other size, too, which it cannot prove.
+    let said = match served.manner {
+        Manner::Lies => stored.size + 3,
+        _ => stored.size,
+    };
+    ([(BLOB_SIZE, said.to_string())], answer).into_response()
 }
 
 async fn erasure(State(served): State<Arc<Served>>) -> axum::response::Response {
@@ -443,6 +445,38 @@ async fn a_hub_that_hangs_is_passed_over() {
     ];
     let (fetched, _) = fetch(&hubs, BlobId::of(&blob), blob.len() as u64).await;
     assert!(fetched.unwrap() == blob);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_a_blob_of_another_size_is_no_liar() {
+    let blob = content(100_000);
+    let id = BlobId::of(&blob);
+    let hubs = [hub("hub", Manner::Honest, &[&blob]).await];
+    for wrong in [1, 99_999, 100_001, 3 << 20] {
+        let (fetched, notes) = fetch(&hubs, id, wrong).await;
+        assert!(fetched.is_err());
+        let faults: Vec<&Fault> = notes.iter().map(|note| &note.fault).collect();
+        assert!(
+            !faults.is_empty()
+                && faults
+                    .iter()
+                    .all(|fault| matches!(fault, Fault::OtherSize(100_000) | Fault::Absent)),
+            "{wrong}: {faults:?}"
+        );
+        let (all, _) = fetcher(&hubs);
+        let seen = all.shows(&hubs[0].source, id, wrong).await;
+        assert_eq!(seen, Err(Fault::OtherSize(100_000)), "{wrong}");
+    }
+    // One that sends wrong bytes gains nothing by another size.
+    let liars = [hub("liar", Manner::Lies, &[&blob]).await];
+    let (fetched, notes) = fetch(&liars, id, 100_000).await;
+    assert!(fetched.is_err());
+    assert!(
+        notes
+            .iter()
+            .any(|note| matches!(note.fault, Fault::WrongBytes(_))),
+        "{notes:?}"
+    );
 }
 
 /// What must not wait for a hub that drips takes at most this long on a machine under load.

@@ -1,6 +1,6 @@
 //! What a hub knows of repositories: names, refs, commits, and which file lies where in which revision.
 //!
-//! One redb file, a cache of the chain's ref moves and of blobs. A write is one transaction, durable when it
+//! One redb file, made from the chain's ref moves and from blobs, but for refusals and what was committed here. A write is one transaction, durable when it
 //! returns. Files are kept per inventory, not per commit, by (inventory, path), so that a file is found without its tree.
 //! Two commits of one revision may have two inventories: what a revision does not bind, its files' SHA-256s and git's
 //! names, is each publisher's own word, and nobody's becomes another's.
@@ -53,7 +53,7 @@ const INVENTORIES: TableDefinition<'_, ([u8; 32], [u8; 32]), ()> =
 /// Inventory to what its card and its weights say, as JSON.
 const FACTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("facts-3");
 /// Blob to what its bytes say of code in it, as JSON.
-const JUDGEMENTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("judgements-2");
+const JUDGEMENTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("judgements-3");
 /// Revision to the sketch of its weights; empty where it has none.
 const SKETCHES: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("sketches-1");
 /// Handle to account.
@@ -104,7 +104,9 @@ fn boxed(error: impl Into<redb::Error>) -> Failure {
 }
 
 fn damaged(what: &str) -> Error {
-    Error::Catalogue(format!("{what} is damaged; rebuild the catalogue"))
+    Error::Catalogue(format!(
+        "{what} is damaged; restore the data folder, or begin with an empty one"
+    ))
 }
 
 impl Catalogue {
@@ -143,8 +145,8 @@ impl Catalogue {
         match is_current {
             true => Ok(catalogue),
             false => Err(Error::Catalogue(format!(
-                "{} was written by another version; stop the hub and remove it and network.redb beside it: both are made anew \
-                 from the chain and the blobs",
+                "{} was written by another version of this program, which this one does not read: go on with that version, or \
+                 begin with an empty data folder",
                 folder.join(FILE).display()
             ))),
         }

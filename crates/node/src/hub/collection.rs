@@ -25,10 +25,10 @@ pub(super) struct LastRead(Mutex<HashMap<BlobId, u64>>);
 
 impl LastRead {
     /// Notes that a blob is read now.
-    pub(super) fn put(&self, blob: BlobId) {
+    pub(super) fn put(&self, blob: BlobId, by: &Steady) {
         let mut read = locked(&self.0);
         if read.len() < MAX_READ || read.contains_key(&blob) {
-            read.insert(blob, clock::now_ms());
+            read.insert(blob, by.now_ms());
         }
     }
 
@@ -127,7 +127,8 @@ async fn blocking<T: Send + 'static>(
 fn roots(hub: &Hub) -> Result<Roots, Error> {
     let live = hub.catalogue.live(|_| true)?;
     let mut kept = live.objects.clone();
-    kept.extend(live.files.keys());
+    let blobs: HashSet<BlobId> = live.files.keys().map(|(blob, _)| *blob).collect();
+    kept.extend(&blobs);
     let Some(link) = &hub.link else {
         let cached = Vec::new();
         return Ok(Roots { kept, cached });
@@ -138,7 +139,8 @@ fn roots(hub: &Hub) -> Result<Roots, Error> {
     let now_ms = hub.steady.now_ms();
     // A blob may be a file of one repository, and a piece or an inventory of another: whatever keeps it, it stays.
     let (mut due, mut pieces) = (HashSet::new(), HashSet::new());
-    for (blob, (_, entry)) in &live.files {
+    for (_, entry) in live.files.values() {
+        let blob = &entry.blob;
         let shares = link.own_shares(hub.operator, entry);
         for share in &shares {
             pieces.extend(link.pieces_of(blob, share)?);
@@ -151,8 +153,10 @@ fn roots(hub: &Hub) -> Result<Roots, Error> {
     due.extend(&pieces);
     due.extend(&live.objects);
     kept.extend(&pieces);
-    for (blob, (_, entry)) in &live.files {
-        if !due.contains(blob) && hub.store.stored(blob)?.is_some() {
+    for (_, entry) in live.files.values() {
+        let blob = &entry.blob;
+        let stored = hub.store.stored(blob)?;
+        if !due.contains(blob) && stored.is_some_and(|stored| stored.size == entry.size) {
             let since = *fetched.entry(*blob).or_insert(now_ms);
             cached.push((*entry, since.max(hub.last_read.of(blob))));
         }
@@ -160,7 +164,7 @@ fn roots(hub: &Hub) -> Result<Roots, Error> {
     let still: HashSet<BlobId> = cached.iter().map(|(entry, _)| entry.blob).collect();
     fetched.retain(|blob, _| still.contains(blob));
     link.put_fetched(&fetched)?;
-    link.forget_manifests(|blob| live.files.contains_key(blob), &hub.store)?;
+    link.forget_manifests(|blob| blobs.contains(blob), &hub.store)?;
     hub.last_read
         .forget_before(now_ms.saturating_sub(hub.storage.cache_ms));
     cached.sort_by_key(|(_, since)| *since);

@@ -19,6 +19,7 @@ mod serve;
 mod xet;
 
 pub use parts::PART_BYTES;
+pub(crate) use peers::BLOB_SIZE;
 
 use super::{Hub, answer::ApiError};
 use crate::{

@@ -15,8 +15,9 @@ pub struct Live {
     pub revisions: BTreeSet<RevisionId>,
     /// The inventories that commits give them.
     inventories: BTreeMap<BlobId, RevisionId>,
-    /// Their files by content, each with a revision that has it.
-    pub files: HashMap<BlobId, (RevisionId, FileEntry)>,
+    /// Their files by content and size, bytes, each with a revision that has it. An inventory may give a blob a size that it
+    /// has not; that is no reason to look for it by that size alone.
+    pub files: HashMap<(BlobId, u64), (RevisionId, FileEntry)>,
     /// Commits, inventories and manifests: what every hub keeps.
     pub objects: HashSet<BlobId>,
 }
@@ -41,9 +42,10 @@ impl Catalogue {
                 for file in files {
                     let named = (*revision, file);
                     if served {
-                        live.files.insert(file.blob, named);
+                        live.files.insert((file.blob, file.size), named);
                     } else {
-                        live.files.entry(file.blob).or_insert(named);
+                        let at = (file.blob, file.size);
+                        live.files.entry(at).or_insert(named);
                     }
                 }
             }

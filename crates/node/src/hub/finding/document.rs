@@ -22,8 +22,9 @@ const MAX_CARD: u64 = 256 << 10;
 
 /// What counts once for the sketch of a repository's content, bytes; smaller files do not count.
 const UNIT_BYTES: u64 = 64 << 10;
-/// Most units of one file that count.
-const MAX_UNITS: u64 = 1 << 20;
+/// Most units of one file that count, and of all files together: sizes are what an inventory says.
+const MAX_UNITS: u64 = 4_096;
+const MAX_ALL_UNITS: u64 = 1 << 20;
 /// Endings of files with weights.
 const WEIGHTS: [&str; 6] = ["safetensors", "gguf", "onnx", "bin", "pt", "pth"];
 
@@ -32,10 +33,12 @@ const WEIGHTS: [&str; 6] = ["safetensors", "gguf", "onnx", "bin", "pt", "pth"];
 /// They follow from the inventory, which every hub has, and not from the files, of which most have only pieces: what two
 /// repositories share is known by whole files. A file counts as often as it has units.
 fn content_sketch(kind: Kind, tree: &Tree) -> Vec<u64> {
-    let mut smallest = BinaryHeap::new();
+    let (mut smallest, mut left) = (BinaryHeap::new(), MAX_ALL_UNITS);
     for (path, entry) in tree.files() {
         if kind == Kind::Dataset || is_weights(path) {
-            take_units(entry, &mut smallest);
+            let units = (entry.size / UNIT_BYTES).min(MAX_UNITS).min(left);
+            left = left.saturating_sub(units);
+            take_units(entry, units, &mut smallest);
         }
     }
     smallest.into_sorted_vec()
@@ -46,12 +49,12 @@ fn is_weights(path: &TreePath) -> bool {
     ending.is_some_and(|(_, ending)| WEIGHTS.contains(&ending.to_ascii_lowercase().as_str()))
 }
 
-fn take_units(entry: &FileEntry, smallest: &mut BinaryHeap<u64>) {
+fn take_units(entry: &FileEntry, units: u64, smallest: &mut BinaryHeap<u64>) {
     let (first, _) = entry.blob.as_bytes().split_at(8);
     let seed = first
         .iter()
         .fold(0u64, |seed, byte| seed << 8 | u64::from(*byte));
-    for unit in 0..(entry.size / UNIT_BYTES).min(MAX_UNITS) {
+    for unit in 0..units {
         smallest.push(mixed(seed.wrapping_add(unit)));
         if smallest.len() > SKETCH_MAX {
             smallest.pop();
@@ -72,11 +75,20 @@ fn signature(manifest: &EngineManifest) -> Signature {
     let port = |value: &ValueEntry| Port {
         kind: "tensor".into(),
         element: value.dtype.clone(),
-        shape: value.shape.iter().flatten().map(size_of).collect(),
+        shape: shape_of(value.shape.as_deref()),
     };
     Signature {
         inputs: manifest.inputs.iter().map(port).collect(),
         outputs: manifest.outputs.iter().map(port).collect(),
+    }
+}
+
+/// A single number is one of one; what is not stated is any shape.
+fn shape_of(stated: Option<&[DimEntry]>) -> Vec<Option<u64>> {
+    match stated {
+        Some([]) => vec![Some(1)],
+        Some(shape) => shape.iter().map(size_of).collect(),
+        None => Vec::new(),
     }
 }
 
@@ -224,6 +236,21 @@ mod tests {
             ),
             0.0
         );
+        // A tree of which an inventory says anything takes no longer.
+        let names: Vec<String> = (0..20_000).map(|number| format!("{number}.bin")).collect();
+        let many: Vec<_> = names
+            .iter()
+            .map(|name| (name.as_str(), 3, u64::MAX))
+            .collect();
+        assert_eq!(content_sketch(Kind::Model, &tree(&many)).len(), SKETCH_MAX);
+        let scalar = ValueEntry {
+            dtype: "f32".into(),
+            name: "x".into(),
+            non_finite: None,
+            shape: Some(Vec::new()),
+        };
+        assert_eq!(shape_of(scalar.shape.as_deref()), [Some(1)]);
+        assert_eq!(shape_of(None), []);
         assert!(content_sketch(Kind::Model, &tree(&[tokenizer, ("a.bin", 8, 60_000)])).is_empty());
         assert_eq!(
             content_sketch(Kind::Dataset, &tree(&[tokenizer])).len(),

@@ -147,7 +147,7 @@ async fn ask(
     }
     let seen = |fault: Fault| match fault {
         Fault::Unreachable(why) | Fault::Failed(why) => Seen::Unreachable(why),
-        Fault::Absent => Seen::Absent,
+        Fault::Absent | Fault::OtherSize(_) => Seen::Absent,
         Fault::Refused(reason) => Seen::Refused(reason),
         Fault::WrongBytes(what) => Seen::WrongBytes(what),
     };

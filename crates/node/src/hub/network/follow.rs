@@ -19,7 +19,7 @@ use crate::{
 use assay_hub::{Commit, CommitId, Handle, Inventory, Kind, Manifest, Name, RefName};
 use assay_receipt::Account;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -30,8 +30,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 const TRIES: usize = 3;
 /// Most ancestors of a commit that are fetched with it.
 const MAX_ANCESTORS: usize = 100_000;
-/// Most files that commits which are fetched together list: what is held in memory until they are entered.
-const MAX_LISTED: usize = 1_000_000;
+/// Most bytes of their messages.
+const MAX_MESSAGES: usize = 64 << 20;
+/// Files that commits list which are held in memory until they are entered, but for those of one more.
+const LISTED_AT_ONCE: usize = 50_000;
 
 /// Follows the registry for ever.
 pub async fn run(hub: Arc<Hub>, link: Arc<Link>) {
@@ -201,58 +203,94 @@ async fn apply_move(
         link.waits.notify_one();
         return Ok(());
     }
-    enter(hub, link, &waiting, Vec::new()).await?;
+    enter(hub, link, &waiting).await?;
     link.notebook.put_waiting(&key, &moved.reference, None)
 }
 
-/// Fetches a commit and those of its ancestors that are not here, each before those that it names.
+/// Makes a move's commit and those of its ancestors known that are not here: parents before what was made of them, and some
+/// at a time, so that what came is not asked for again where the rest does not come.
 ///
 /// # Errors
-/// [`Error::Fetch`] where no hub gives what is missing; whatever the disk says.
-pub(super) async fn gather(
-    hub: &Arc<Hub>,
-    link: &Arc<Link>,
-    head: CommitId,
-) -> Result<Vec<NewCommit>, Error> {
+/// [`Error::Fetch`] where no hub gives what is missing, or there is too much of it; whatever the disk says.
+pub(super) async fn gather(hub: &Arc<Hub>, link: &Arc<Link>, to: &Waiting) -> Result<(), Error> {
     // One for all of them: it learns which hub gives them.
     let fetcher = link.fetcher()?;
-    let mut commits = Vec::new();
-    let mut wanted = vec![head];
-    let (mut seen, mut listed) = (HashSet::new(), 0usize);
-    while let Some(id) = wanted.pop() {
-        let is_full = commits.len() >= MAX_ANCESTORS || listed >= MAX_LISTED;
-        if is_full || !seen.insert(id) || hub.catalogue.commit_bytes(&id)?.is_some() {
-            continue;
-        }
-        let new = fetch(hub, &fetcher, id).await?;
+    let commits = missing(hub, &fetcher, to).await?;
+    let (mut batch, mut listed) = (Vec::new(), 0usize);
+    for (id, commit) in commits {
+        let new = fetch(hub, &fetcher, id, commit).await?;
         listed = listed.saturating_add(new.tree.files().len());
-        wanted.extend(new.commit.parents.iter().copied());
-        commits.push(new);
+        batch.push(new);
+        if listed >= LISTED_AT_ONCE {
+            let _reaching = hub.collecting.read().await;
+            hub.catalogue.enter(&batch, &[])?;
+            (batch, listed) = (Vec::new(), 0);
+        }
     }
-    Ok(commits)
+    let _reaching = hub.collecting.read().await;
+    hub.catalogue.enter(&batch, &[])
 }
 
-/// Makes the commit of a move and its ancestors known, which [`gather`] fetched, and moves the ref. Who calls it has the
-/// repository's turn.
+/// The commits that are not here of those that a move's commit goes back to, and itself, parents first.
+async fn missing(
+    hub: &Arc<Hub>,
+    fetcher: &Fetcher,
+    to: &Waiting,
+) -> Result<Vec<(CommitId, Commit)>, Error> {
+    let (mut commits, mut bytes) = (HashMap::new(), 0usize);
+    let mut wanted = vec![to.commit];
+    while let Some(id) = wanted.pop() {
+        if commits.contains_key(&id) || hub.catalogue.commit_bytes(&id)?.is_some() {
+            continue;
+        }
+        let commit = fetcher.commit(id).await?;
+        bytes = bytes.saturating_add(commit.message.len());
+        if commits.len() >= MAX_ANCESTORS || bytes > MAX_MESSAGES {
+            let why = "the commits before it that are not here are too many";
+            return Err(Error::fetch(format!("commit {}", to.commit), why));
+        }
+        if id == to.commit && !is_of(&commit, to) {
+            // Nothing of it is shown, so nothing of it is wanted.
+            return Ok(vec![(id, commit)]);
+        }
+        wanted.extend(commit.parents.iter().copied());
+        commits.insert(id, commit);
+    }
+    Ok(parents_first(commits, to.commit))
+}
+
+/// Commits in an order in which each comes after its parents.
+fn parents_first(
+    mut commits: HashMap<CommitId, Commit>,
+    head: CommitId,
+) -> Vec<(CommitId, Commit)> {
+    let (mut ordered, mut path) = (Vec::new(), vec![(head, false)]);
+    while let Some((id, parents_done)) = path.pop() {
+        if parents_done {
+            ordered.extend(commits.remove(&id).map(|commit| (id, commit)));
+        } else if let Some(commit) = commits.get(&id) {
+            path.push((id, true));
+            path.extend(commit.parents.iter().map(|parent| (*parent, false)));
+        }
+    }
+    ordered
+}
+
+/// Whether a commit is what a move of the registry says that it is.
+fn is_of(commit: &Commit, to: &Waiting) -> bool {
+    commit.publisher == to.publisher
+        && commit.kind == to.kind
+        && Name::new(commit.kind, &commit.repository).is_ok_and(|shown| shown.key() == to.name)
+        && commit.revision == to.revision
+}
+
+/// Moves the ref to a commit that is known here, with its ancestors. Who calls it has the repository's turn.
 ///
 /// # Errors
 /// Whatever the disk says.
-pub(super) async fn enter(
-    hub: &Arc<Hub>,
-    link: &Arc<Link>,
-    to: &Waiting,
-    mut commits: Vec<NewCommit>,
-) -> Result<(), Error> {
-    let head = match commits.first() {
-        Some(new) => new.commit.clone(),
-        None => hub.catalogue.commit(&to.commit)?,
-    };
+pub(super) async fn enter(hub: &Arc<Hub>, link: &Arc<Link>, to: &Waiting) -> Result<(), Error> {
     let key = to.key();
-    let is_theirs = head.publisher == to.publisher
-        && head.kind == to.kind
-        && Name::new(head.kind, &head.repository).is_ok_and(|shown| shown.key() == key.name)
-        && head.revision == to.revision;
-    if !is_theirs {
+    if !is_of(&hub.catalogue.commit(&to.commit)?, to) {
         // The chain has the move, so it cannot be undone; what it points to is no commit of this repository.
         tracing::warn!(commit = %to.commit, "the registry names a commit that says something else; it is not shown");
         return Ok(());
@@ -268,19 +306,24 @@ pub(super) async fn enter(
         name,
         to: Some(to.commit),
     };
-    commits.reverse();
     {
         let _reaching = hub.collecting.read().await;
-        hub.catalogue.enter(&commits, &[moved])?;
+        hub.catalogue.enter(&[], &[moved])?;
     }
-    renew(hub, &key)?;
+    let renewing = Arc::clone(hub);
+    let renewed = tokio::task::spawn_blocking(move || renew(&renewing, &key)).await;
+    renewed.map_err(|_| Error::PartEnded("a look at a repository"))??;
     link.wanted.notify_one();
     Ok(())
 }
 
 /// A commit with all that the catalogue needs of it.
-async fn fetch(hub: &Arc<Hub>, fetcher: &Fetcher, id: CommitId) -> Result<NewCommit, Error> {
-    let commit: Commit = fetcher.commit(id).await?;
+async fn fetch(
+    hub: &Arc<Hub>,
+    fetcher: &Fetcher,
+    id: CommitId,
+    commit: Commit,
+) -> Result<NewCommit, Error> {
     let inventory = fetcher
         .small(commit.tree, assay_hub::inventory::MAX_BYTES)
         .await?;
@@ -325,4 +368,74 @@ async fn fetch(hub: &Arc<Hub>, fetcher: &Fetcher, id: CommitId) -> Result<NewCom
 fn renew(hub: &Hub, key: &RepositoryKey) -> Result<(), Error> {
     hub.refresh(key)
         .map_err(|error| Error::Catalogue(error.0.message()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assay_blob::BlobId;
+    use assay_receipt::RevisionId;
+
+    fn commit(parents: &[u8]) -> Commit {
+        Commit {
+            author: "a".into(),
+            date_ms: 1,
+            format: Commit::FORMAT,
+            kind: Kind::Model,
+            message: String::new(),
+            parents: parents.iter().map(|parent| id(*parent)).collect(),
+            publisher: Account::ZERO,
+            repository: "m".into(),
+            revision: RevisionId::ZERO,
+            title: "t".into(),
+            tree: BlobId::of(b"tree"),
+        }
+    }
+
+    fn id(number: u8) -> CommitId {
+        CommitId::from_bytes([number; 32])
+    }
+
+    #[test]
+    fn no_commit_is_entered_before_those_that_it_goes_back_to() {
+        // 9 merges 8 and 3; 8 goes back to 3 by a longer way; 1 is known already, and not among them.
+        let history: [(u8, &[u8]); 6] = [
+            (9, &[3, 8]),
+            (8, &[7]),
+            (7, &[5, 3]),
+            (5, &[3]),
+            (3, &[2]),
+            (2, &[1]),
+        ];
+        let commits = history.map(|(number, parents)| (id(number), commit(parents)));
+        let ordered = parents_first(HashMap::from(commits), id(9));
+        let numbers: Vec<u8> = ordered.iter().map(|(id, _)| id.as_bytes()[0]).collect();
+        assert_eq!(numbers.len(), history.len());
+        for (at, (_, commit)) in ordered.iter().enumerate() {
+            for parent in &commit.parents {
+                let parent = parent.as_bytes()[0];
+                assert!(
+                    parent == 1 || numbers[..at].contains(&parent),
+                    "{numbers:?}"
+                );
+            }
+        }
+        // A long history needs no stack of the thread's.
+        let long = (1..=50_000u32).map(|number| {
+            let id = |number: u32| {
+                let mut bytes = [0; 32];
+                bytes[..4].copy_from_slice(&number.to_be_bytes());
+                CommitId::from_bytes(bytes)
+            };
+            let parents = vec![id(number - 1)];
+            let commit = Commit {
+                parents,
+                ..commit(&[])
+            };
+            (id(number), commit)
+        });
+        let long: HashMap<_, _> = long.collect();
+        let head = *long.keys().max().unwrap();
+        assert_eq!(parents_first(long, head).len(), 50_000);
+    }
 }

@@ -66,12 +66,12 @@ pub async fn run(hub: Arc<Hub>, link: Arc<Link>) {
             let left = tries.next(&lacks, Instant::now()).unwrap_or(left).min(left);
             tokio::select! {
                 Some((lack, brought)) = running.next() => {
-                    let blob = lack.entry.blob;
-                    tries.ended(blob, brought.is_ok(), Instant::now());
+                    let (blob, key) = (lack.entry.blob, lack.key());
+                    tries.ended(key, brought.is_ok(), Instant::now());
                     if let Err(error) = brought {
                         tracing::warn!(%blob, %error, "a blob is still missing");
                     } else {
-                        lacks.retain(|other| other.entry.blob != blob);
+                        lacks.retain(|other| other.key() != key);
                         came.insert(lack.revision);
                     }
                 }
@@ -93,27 +93,30 @@ fn show(hub: &Hub, came: &mut BTreeSet<RevisionId>) {
     }
 }
 
+/// A blob by a size that an inventory gives it.
+type Key = (BlobId, u64);
+
 /// Which blobs are fetched now, and which have failed before.
 #[derive(Default)]
 struct Tries {
-    backoff: Backoff<BlobId>,
+    backoff: Backoff<Key>,
     /// Those that are fetched now, with whether they failed before.
-    running: HashMap<BlobId, bool>,
+    running: HashMap<Key, bool>,
 }
 
 impl Tries {
     /// Forgets what failed of all that is not lacking any more.
     fn keep(&mut self, lacks: &[Lack]) {
-        let blobs: HashSet<BlobId> = lacks.iter().map(|lack| lack.entry.blob).collect();
-        self.backoff.keep(|blob| blobs.contains(blob));
+        let keys: HashSet<Key> = lacks.iter().map(Lack::key).collect();
+        self.backoff.keep(|key| keys.contains(key));
     }
 
     /// Takes what to fetch at `now`: in the order in which it stands there, but what failed less often first.
     fn take(&mut self, lacks: &[Lack], now: Instant) -> Vec<Lack> {
         let mut due: Vec<(u32, &Lack)> = lacks
             .iter()
-            .filter(|lack| self.backoff.until(&lack.entry.blob, now).is_none())
-            .map(|lack| (self.backoff.failures(&lack.entry.blob), lack))
+            .filter(|lack| self.backoff.until(&lack.key(), now).is_none())
+            .map(|lack| (self.backoff.failures(&lack.key()), lack))
             .collect();
         due.sort_by_key(|(failures, _)| *failures);
         let mut taken = Vec::new();
@@ -121,8 +124,8 @@ impl Tries {
             let failed = failures > 0;
             let repeats = self.running.values().filter(|failed| **failed).count();
             let is_full = self.running.len() >= AT_ONCE || (failed && repeats >= REPEATS_AT_ONCE);
-            if !is_full && !self.running.contains_key(&lack.entry.blob) {
-                self.running.insert(lack.entry.blob, failed);
+            if !is_full && !self.running.contains_key(&lack.key()) {
+                self.running.insert(lack.key(), failed);
                 taken.push(lack.clone());
             }
         }
@@ -133,18 +136,18 @@ impl Tries {
     fn next(&self, lacks: &[Lack], now: Instant) -> Option<Duration> {
         let pausing = lacks
             .iter()
-            .filter(|lack| !self.running.contains_key(&lack.entry.blob))
-            .filter_map(|lack| self.backoff.until(&lack.entry.blob, now));
+            .filter(|lack| !self.running.contains_key(&lack.key()))
+            .filter_map(|lack| self.backoff.until(&lack.key(), now));
         pausing
             .min()
             .map(|until| until.saturating_duration_since(now))
     }
 
-    fn ended(&mut self, blob: BlobId, done: bool, now: Instant) {
-        self.running.remove(&blob);
+    fn ended(&mut self, key: Key, done: bool, now: Instant) {
+        self.running.remove(&key);
         match done {
-            true => self.backoff.succeeded(&blob),
-            false => self.backoff.failed(blob, now),
+            true => self.backoff.succeeded(&key),
+            false => self.backoff.failed(key, now),
         }
     }
 }
@@ -156,6 +159,12 @@ struct Lack {
     entry: FileEntry,
     /// Its pieces, where it is these and not the whole.
     pieces: Option<(Code, Vec<usize>)>,
+}
+
+impl Lack {
+    fn key(&self) -> Key {
+        (self.entry.blob, self.entry.size)
+    }
 }
 
 /// Gets what is lacking, within a time that follows from its size: what came by then stays for the next try.
@@ -220,7 +229,12 @@ fn look(hub: &Hub, link: &Link) -> Result<Vec<Lack>, Error> {
         if !serves(&revision) {
             continue;
         }
-        let is_here = is_stored(hub, &entry.blob)?;
+        let stored = hub.store.stored(&entry.blob)?;
+        if stored.is_some_and(|stored| stored.size != entry.size) {
+            // The inventory is wrong about it: there is no such blob.
+            continue;
+        }
+        let is_here = stored.is_some();
         let has_rotted = is_here && rotted.contains(&entry.blob);
         let (lacks, pieces) = match link.share(link.own, &entry, &keepers) {
             Share::Whole => (!is_here, None),
@@ -308,7 +322,7 @@ impl Link {
             let seen = match note.fault {
                 Fault::WrongBytes(what) => Seen::WrongBytes(format!("{} ({what})", note.subject)),
                 Fault::Refused(reason) => Seen::Refused(reason),
-                Fault::Absent => continue,
+                Fault::Absent | Fault::OtherSize(_) => continue,
                 Fault::Unreachable(why) | Fault::Failed(why) => Seen::Unreachable(why),
             };
             self.observe(Observation {
@@ -427,7 +441,7 @@ mod tests {
     fn what_failed_pauses_and_leaves_a_place_to_what_is_new() {
         let mut tries = Tries::default();
         let (now, pause) = (Instant::now(), Duration::from_secs(300));
-        let blob = |number: u8| BlobId::from_bytes([number; 32]);
+        let blob = |number: u8| lack(number).key();
         let lacks: Vec<Lack> = (0..4).map(lack).collect();
         assert_eq!(numbers(&tries.take(&lacks, now)), [0, 1]);
         assert!(tries.take(&lacks, now).is_empty(), "two at a time");

@@ -144,14 +144,14 @@ async fn try_one(
         let why = format!("not all of it came within {} s", time.as_secs());
         Error::fetch(format!("commit {}", one.commit), why)
     };
-    let commits = timeout(time, gather(hub, link, one.commit))
+    timeout(time, gather(hub, link, one))
         .await
         .map_err(slow)??;
     let _turn = hub.turn(&key).await;
     if still_waits()?.as_ref() != Some(one) {
         return Ok(());
     }
-    enter(hub, link, one, commits).await?;
+    enter(hub, link, one).await?;
     link.notebook.put_waiting(&key, &one.reference, None)
 }
 

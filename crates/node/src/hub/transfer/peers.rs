@@ -26,7 +26,7 @@ use std::{
 };
 
 /// Header with the size of the blob that a slice is of.
-const BLOB_SIZE: HeaderName = HeaderName::from_static("x-assay-blob-size");
+pub(crate) const BLOB_SIZE: HeaderName = HeaderName::from_static("x-assay-blob-size");
 /// Largest body of a challenge.
 const MAX_CHALLENGE_BYTES: usize = 1_024;
 /// A blob never changes: whoever has a copy may keep it.
@@ -161,7 +161,7 @@ struct Asked {
 
 /// Blocks that find a loss of a tenth in 99 of 100 cases.
 const fn usual_blocks() -> u16 {
-    44
+    crate::fetch::CHALLENGE_BLOCKS
 }
 
 /// Answers a [`Challenge`] of a blob from its bytes.

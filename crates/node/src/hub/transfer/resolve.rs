@@ -89,7 +89,8 @@ async fn answer(
     };
     let (located, stored, mut judgement, rev) = transfer.hub.blocking(find).await?;
     if method == Method::GET {
-        transfer.hub.last_read.put(located.entry.blob);
+        let hub = &transfer.hub;
+        hub.last_read.put(located.entry.blob, &hub.steady);
     }
     if stored.is_none() && method == Method::GET {
         transfer.hub.obtain(&located).await?;
