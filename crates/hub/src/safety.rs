@@ -2,19 +2,24 @@
 //!
 //! [`inspect`] gives a [`Verdict`]: `Data` for formats that have no place for code, `Code` with every reason found, `Unknown`
 //! for what is not one of these or could not be looked into whole. A pickle is code whatever it imports: which imports are
-//! harmless is a list that attackers read, too; the imports are named, so that people can judge. Archives are looked into,
+//! harmless is a list that attackers read, too; the imports are named, so that people can judge. Files that are well formed
+//! in a format of data are scanned for a pickle, too: who unpickles does not ask what else they are. Archives are looked into,
 //! compressed ones up to a limit. `Data` says that reading the file runs nothing; it does not say that a reader has no
 //! bugs, that a chat template in it is harmless, or that text in it is not a program which somebody then runs.
 
 mod archive;
 mod formats;
+mod opcodes;
 mod pickle;
+mod pieces;
 
 use std::fmt;
 
 use serde::Serialize;
 
 use crate::tensors::{Error, Source};
+
+use pickle::Scan;
 
 pub use pickle::{Import, Pickle};
 
@@ -178,33 +183,43 @@ impl Inspection {
         if starts(b"PK\x03\x04") || starts(b"PK\x05\x06") {
             return self.archive(place, file, depth);
         }
-        if starts(&[0x1f, 0x8b]) {
-            return self.gzip(place, file, depth);
+        let stream = match head.as_slice() {
+            [0x1f, 0x8b, ..] => Some(self.gzip(place, file, depth)?),
+            [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => Some(self.zlib(place, file, depth)?),
+            _ => None,
+        };
+        if let Some(inflated) = stream {
+            let code = matches!(inflated, Verdict::Code { .. });
+            // The length of a safetensors file's header may look like the beginning of a stream.
+            if code || formats::known(file, &head)?.is_none() {
+                return Ok(inflated);
+            }
         }
-        if let [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] = head.as_slice() {
-            return self.zlib(place, file, depth);
+        // What unpickles does not ask whether the file is well formed in another way, too.
+        let skipped = formats::objects_behind(&head);
+        let scanned = self.pickle(place, file, skipped.unwrap_or(0))?;
+        if let Some(code @ Verdict::Code { .. }) = scanned {
+            return Ok(code);
         }
-        let known = formats::known(file, &head)?;
-        if let Some(format) = known {
+        if let Some(format) = formats::known(file, &head)? {
             // A reader that looks for an archive's directory at the end would find one here.
-            return Ok(match self.archive_behind(file)? {
-                true => Verdict::unknown(format!("{format:?} with a zip archive at its end")),
-                false => Verdict::Data { format },
+            return Ok(match (self.archive_behind(file)?, scanned) {
+                (true, _) => Verdict::unknown(format!("{format:?} with a zip archive at its end")),
+                (false, Some(unknown)) => unknown,
+                (false, None) => Verdict::Data { format },
             });
         }
         if let Some(what) = formats::opaque(&head) {
             return Ok(Verdict::unknown(what));
         }
-        let skipped = formats::objects_behind(&head);
-        let verdict = self.pickle(place, file, skipped.unwrap_or(0))?;
         let broken = formats::broken(&head);
-        match (verdict, skipped) {
-            (code @ Verdict::Code { .. }, _) => Ok(code),
-            (_, Some(_)) => Ok(Verdict::unknown("an array of objects that is no pickle")),
+        match (scanned, skipped, broken) {
+            (_, Some(_), _) => Ok(Verdict::unknown("an array of objects that is no pickle")),
             _ if self.archive_behind(file)? => self.archive(place, file, depth),
-            (_, None) if broken.is_some() => Ok(Verdict::unknown(broken.unwrap_or_default())),
+            (_, None, Some(broken)) => Ok(Verdict::unknown(broken)),
+            (Some(unknown), ..) => Ok(unknown),
             _ if file.size() <= MAX_SCANNED && formats::is_text(&head) => self.text(file),
-            (unknown, None) => Ok(unknown),
+            _ => Ok(Verdict::unknown("no format that is known here")),
         }
     }
 
@@ -222,31 +237,27 @@ impl Inspection {
         })
     }
 
-    /// Scans for pickles from `start` on.
+    /// Scans for pickles from `start` on: code, or unknown where not enough may be looked at to tell, or none.
     fn pickle<S: Source + ?Sized>(
         &mut self,
         place: &str,
         file: &S,
         start: u64,
-    ) -> Result<Verdict, Error> {
-        let length = file.size().saturating_sub(start).min(MAX_SCANNED);
-        // The first bytes decide cheaply whether it is one at all.
-        let first = head(file, start, length.min(64))?;
-        if !pickle::may_begin(&first) {
-            return Ok(Verdict::unknown("no format that is known here"));
+    ) -> Result<Option<Verdict>, Error> {
+        if !pickle::may_begin(&head(file, start, 2)?) {
+            return Ok(None);
         }
-        if !self.take(length) {
-            return Ok(Verdict::unknown("too much to look at"));
-        }
-        let bytes = head(file, start, length)?;
-        Ok(match pickle::scan(&bytes) {
-            Some(pickle) => Verdict::Code {
+        let (scan, read) = pickle::scan(file, start, MAX_SCANNED.min(self.left))?;
+        self.take(read);
+        Ok(match scan {
+            Scan::Nothing => None,
+            Scan::TooMuch => Some(Verdict::unknown("too much to look at")),
+            Scan::Pickle(pickle) => Some(Verdict::Code {
                 reasons: vec![Reason {
                     place: place.chars().take(MAX_PLACE).collect(),
                     pickle,
                 }],
-            },
-            None => Verdict::unknown("no format that is known here"),
+            }),
         })
     }
 }
