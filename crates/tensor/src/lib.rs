@@ -34,6 +34,7 @@ pub mod quant;
 mod shape;
 mod signature;
 mod tensor;
+pub mod transformer;
 mod wire;
 
 pub use error::Error;
