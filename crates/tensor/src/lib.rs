@@ -14,6 +14,8 @@
 //! are present; shapes are multiplied with overflow checks; memory and work are reserved in a `Budget` before they are
 //! spent; an error names the node and what was expected.
 //!
+//! [`transformer`] is the same for language models, with exact products of bytes; no engine uses it yet.
+//!
 //! Concepts, bottom up: `shape`, `tensor` (values), `limits` (what a file and a run may cost), `wire` and `onnx` (the file),
 //! `elementary`, `lanes`, `gemm`, `broadcast` (arithmetic), `op` (one file per family of operators), `graph` (the model).
 #![cfg_attr(

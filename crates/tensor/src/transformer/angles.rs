@@ -1,5 +1,7 @@
 //! Rotations by position: the sines and cosines, the same on every machine.
 
+#![allow(clippy::excessive_precision)] // more digits than f64 holds, so that the constant is the nearest one
+
 use crate::elementary;
 
 /// π/2 in two parts: the first has 20 trailing zero bits, so that whole multiples below 2^20 of it are exact.
