@@ -2,6 +2,7 @@
 
 use crate::hub_content_stage::{Stage, noise, refusal};
 use assay_blob::{BlobId, Challenge, Store, StoreLimits};
+use assay_node::fetch::CHALLENGE_BLOCKS;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -61,7 +62,7 @@ async fn a_challenge_is_answered_from_the_bytes() {
         id: blob,
         size: SIZE as u64,
         seed: [1; 32],
-        blocks: 44,
+        blocks: CHALLENGE_BLOCKS,
     };
     let answer = ask(&stage, 1).await;
     assert_eq!(
