@@ -320,11 +320,25 @@ fn every_hit_says_why_and_the_parts_are_what_they_seem() {
         })
         .hits;
     assert_eq!(hits[0].id, "b/german-mood");
+    let measured = match hits[0].measured.is_empty() {
+        true => "not measured, taken as",
+        false => "measured",
+    };
+    assert!(
+        hits.iter().any(|hit| {
+            let says = hit
+                .why
+                .iter()
+                .any(|why| why.feature == "not measured, taken as");
+            says && hit.measured.is_empty()
+        }),
+        "a value that stands in for a measurement is told as that"
+    );
     for feature in [
         "words",
         "words found",
         "name",
-        "measured",
+        measured,
         "used",
         "signed",
         "quality",

@@ -52,6 +52,8 @@ const TUNING: Tuning = Tuning {
 const MEASURED: f32 = 0.65;
 const USED: f32 = 0.25;
 const TIER: f32 = 0.10;
+/// What is told of a model without a measurement: the value that stands in for one is no finding.
+const NOT_MEASURED: &str = "not measured, taken as";
 /// Measurements that a model is taken to have had with a middling result, so that one lucky one does not win.
 const SHRINKAGE: f32 = 1.0;
 /// How much a measurement counts by what it has to do with the query, and if nobody but the publisher vouches for it.
@@ -227,7 +229,11 @@ impl Index {
         let (measured, quality) = self.quality(&asked.need, yardstick, entry);
         let first = asked.need.first_by;
         let quality = first.map_or(quality, |first| wished(first, entry, quality));
-        tell("measured", measured, MEASURED);
+        let told = match entry.document.evaluations.is_empty() {
+            true => NOT_MEASURED,
+            false => "measured",
+        };
+        tell(told, measured, MEASURED);
         tell("used", entry.usage, USED);
         tell("signed", tier(entry.document.provenance), TIER);
         tell("name is the query", identity, IDENTITY);
