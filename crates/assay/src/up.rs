@@ -163,6 +163,7 @@ pub fn show(endpoints: &Endpoints, plan: &Plan, models: usize) -> String {
             ("gateway", endpoints.gateway.clone()),
             ("json-rpc", endpoints.rpc.join(" ")),
             ("nodes", endpoints.nodes.join(" ")),
+            ("hubs", endpoints.hubs.join(" ")),
             ("models", format!("{models}, published by {developer}")),
             (
                 "network",
