@@ -20,6 +20,7 @@ pub mod error;
 pub mod evidence;
 pub mod ids;
 pub mod merkle;
+pub mod progress;
 pub mod receipt;
 pub mod reliability;
 pub mod request;
@@ -40,6 +41,7 @@ pub use ids::{
     ParametersDigest, ReceiptId, RequestId, RevisionId,
 };
 pub use merkle::{BatchTree, InclusionPath};
+pub use progress::{Progress, Role, SignedProgress};
 pub use receipt::{Receipt, Rung, Times, Usage};
 pub use reliability::{Accuracy, Millionths, ReliabilityStatement};
 pub use request::Request;

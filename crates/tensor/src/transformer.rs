@@ -10,6 +10,7 @@ mod bytes;
 mod cache;
 mod model;
 mod rows;
+mod scores;
 mod vnni;
 
 #[cfg(test)]
@@ -20,3 +21,4 @@ pub use bytes::{Bytes, Kernel, MAX_INNER, Matrix};
 pub use cache::{Cache, PAGE_TOKENS};
 pub use model::{Alone, Dimensions, How, Layer, Linear, Model, PassError, Run, Weights, Workers};
 pub use rows::exp;
+pub use scores::Scores;

@@ -118,8 +118,8 @@ pub struct Run<'a> {
     pub cache: &'a mut Cache,
     /// Its next tokens.
     pub tokens: &'a [u32],
-    /// Whether scores after each token are wanted, and not only after the last.
-    pub all: bool,
+    /// After how many of these tokens, the last ones, scores are wanted.
+    pub wanted: usize,
 }
 
 /// Why a pass cannot be made.
@@ -187,18 +187,45 @@ impl Model {
         linears + self.weights.embeddings.memory() + head
     }
 
-    /// Scores of each token of the vocabulary to come next, for each run: after its last token, or after each.
+    /// Scores of each token of the vocabulary to come next, `[wanted token][vocabulary]` for each run.
     ///
     /// A run's scores do not depend on the others, on how its tokens are cut into passes, or on `how`.
     ///
     /// # Errors
     /// [`PassError`]; nothing is computed, and no cache has changed.
     pub fn pass(&self, runs: &mut [Run<'_>], how: How<'_>) -> Result<Vec<Vec<f32>>, PassError> {
-        let rows = self.rows(runs)?;
-        if rows.is_empty() {
-            return Ok(Vec::new());
+        let state = self.advanced(runs, how)?;
+        Ok(self.scores(runs, &state, how))
+    }
+
+    /// What the last norm makes of each wanted token, `[wanted token][width]` for each run: what scores are made of.
+    ///
+    /// # Errors
+    /// As of [`Self::pass`].
+    pub fn states(&self, runs: &mut [Run<'_>], how: How<'_>) -> Result<Vec<Vec<f32>>, PassError> {
+        let state = self.advanced(runs, how)?;
+        let width = self.sizes.width;
+        let (wanted, counts) = self.wanted(runs, &state);
+        let mut normed = vec![0.0; wanted.len()];
+        for (row, into) in wanted
+            .chunks_exact(width)
+            .zip(normed.chunks_exact_mut(width))
+        {
+            normalised(row, &self.weights.norm, self.sizes.epsilon, into);
         }
+        Ok(split(
+            &normed,
+            counts.into_iter().map(|count| count * width),
+        ))
+    }
+
+    /// The rows of all tokens after the last layer; caches have grown.
+    fn advanced(&self, runs: &mut [Run<'_>], how: How<'_>) -> Result<Vec<f32>, PassError> {
+        let rows = self.rows(runs)?;
         let mut state = self.embedded(runs);
+        if rows.is_empty() {
+            return Ok(state);
+        }
         for (index, layer) in self.weights.layers.iter().enumerate() {
             self.attention(index, layer, runs, &rows, &mut state, how);
             self.gate(layer, &mut state, how);
@@ -206,7 +233,7 @@ impl Model {
         for run in runs.iter_mut() {
             run.cache.grown(run.tokens.len());
         }
-        Ok(self.scores(runs, &state, how))
+        Ok(state)
     }
 
     fn rows(&self, runs: &[Run<'_>]) -> Result<Vec<Row>, PassError> {
@@ -303,15 +330,21 @@ impl Model {
         add(state, &linear(&layer.down, &by, how));
     }
 
-    fn scores(&self, runs: &[Run<'_>], state: &[f32], how: How<'_>) -> Vec<Vec<f32>> {
+    /// The rows of wanted tokens, and how many each run wants.
+    fn wanted(&self, runs: &[Run<'_>], state: &[f32]) -> (Vec<f32>, Vec<usize>) {
         let width = self.sizes.width;
-        let (mut wanted, mut begin) = (Vec::new(), 0);
+        let (mut wanted, mut counts, mut end) = (Vec::new(), Vec::new(), 0);
         for run in runs {
-            let end = begin + run.tokens.len();
-            let from = if run.all { begin } else { end - 1 };
-            wanted.extend_from_slice(&state[from * width..end * width]);
-            begin = end;
+            end += run.tokens.len();
+            let count = run.wanted.min(run.tokens.len());
+            wanted.extend_from_slice(&state[(end - count) * width..end * width]);
+            counts.push(count);
         }
+        (wanted, counts)
+    }
+
+    fn scores(&self, runs: &[Run<'_>], state: &[f32], how: How<'_>) -> Vec<Vec<f32>> {
+        let (wanted, counts) = self.wanted(runs, state);
         let by = self.normed(&wanted, &self.weights.norm);
         let head = self
             .weights
@@ -319,15 +352,21 @@ impl Model {
             .as_ref()
             .unwrap_or(&self.weights.embeddings);
         let scores = product(head, &[], &by, how);
-        let mut rest = scores.as_slice();
-        let of_run = runs.iter().map(|run| {
-            let count = if run.all { run.tokens.len() } else { 1 };
-            let (its, others) = rest.split_at(count * self.sizes.vocabulary);
-            rest = others;
-            its.to_vec()
-        });
-        of_run.collect()
+        let sizes = counts
+            .into_iter()
+            .map(|count| count * self.sizes.vocabulary);
+        split(&scores, sizes)
     }
+}
+
+/// One vector after the other, of these sizes.
+fn split(mut rest: &[f32], sizes: impl Iterator<Item = usize>) -> Vec<Vec<f32>> {
+    let parts = sizes.map(|size| {
+        let (part, others) = rest.split_at(size);
+        rest = others;
+        part.to_vec()
+    });
+    parts.collect()
 }
 
 impl Layer {
@@ -361,6 +400,9 @@ fn linear(of: &Linear, by: &Bytes, how: How<'_>) -> Vec<f32> {
 /// A product and what is added to it: `[row of activations][output]`.
 fn product(matrix: &Matrix, bias: &[f32], by: &Bytes, how: How<'_>) -> Vec<f32> {
     let (outputs, rows) = (matrix.rows(), by.rows());
+    if rows == 0 {
+        return Vec::new();
+    }
     let at_once = how.workers.at_once().max(1);
     let of_part = outputs
         .div_ceil(at_once)

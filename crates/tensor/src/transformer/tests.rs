@@ -139,7 +139,7 @@ fn alone(model: &Model, tokens: &[u32], how: How<'_>) -> Vec<f32> {
     let run = Run {
         cache: &mut cache,
         tokens,
-        all: true,
+        wanted: usize::MAX,
     };
     model.pass(&mut [run], how).unwrap().concat()
 }
@@ -171,9 +171,9 @@ proptest! {
             let beside: Vec<Vec<u32>> = others.iter().map(|count| tokens(seed ^ *count as u64, *count)).collect();
             let mut caches = vec![Cache::default(); beside.len()];
             let mut runs: Vec<Run<'_>> = caches.iter_mut().zip(&beside)
-                .map(|(cache, tokens)| Run { cache, tokens, all: false }).collect();
+                .map(|(cache, tokens)| Run { cache, tokens, wanted: 1 }).collect();
             let place = runs.len() / 2;
-            runs.insert(place, Run { cache: &mut cache, tokens: now, all: true });
+            runs.insert(place, Run { cache: &mut cache, tokens: now, wanted: usize::MAX });
             found.extend(model.pass(&mut runs, how).unwrap().swap_remove(place));
         }
         prop_assert_eq!(bits(&found), bits(&expected));
@@ -185,7 +185,7 @@ proptest! {
         let model = model();
         let mut sequence = tokens(seed, same + 20);
         let mut cache = Cache::default();
-        model.pass(&mut [Run { cache: &mut cache, tokens: &sequence, all: false }], PLAINLY).unwrap();
+        model.pass(&mut [Run { cache: &mut cache, tokens: &sequence, wanted: 1 }], PLAINLY).unwrap();
         let before = cache.clone();
         let mut shared = if cut {
             let mut shared = cache.clone();
@@ -200,7 +200,7 @@ proptest! {
         sequence.truncate(same);
         sequence.extend(tokens(seed ^ 99, more));
         let from = shared.length();
-        let run = Run { cache: &mut shared, tokens: &sequence[from..], all: true };
+        let run = Run { cache: &mut shared, tokens: &sequence[from..], wanted: usize::MAX };
         let found = model.pass(&mut [run], PLAINLY).unwrap().concat();
         let all = alone(&model, &sequence, PLAINLY);
         prop_assert_eq!(bits(&found), bits(&all[from * SIZES.vocabulary..]));
@@ -317,7 +317,7 @@ fn what_cannot_be_computed_is_refused_and_changes_nothing() {
     let run = Run {
         cache: &mut cache,
         tokens: &sequence,
-        all: false,
+        wanted: 1,
     };
     model.pass(&mut [run], PLAINLY).unwrap();
     let before = cache.clone();
@@ -341,13 +341,13 @@ fn what_cannot_be_computed_is_refused_and_changes_nothing() {
         let run = Run {
             cache: &mut cache,
             tokens: &tokens,
-            all: true,
+            wanted: usize::MAX,
         };
         let mut other = Cache::default();
         let beside = Run {
             cache: &mut other,
             tokens: &[1],
-            all: true,
+            wanted: usize::MAX,
         };
         assert_eq!(model.pass(&mut [beside, run], PLAINLY), Err(error));
         assert_eq!((cache.length(), other.length()), (before.length(), 0));
