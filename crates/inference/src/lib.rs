@@ -22,6 +22,7 @@
 mod engine;
 mod error;
 pub mod json;
+pub mod language;
 mod manifest;
 pub mod npy;
 mod onnx;
