@@ -27,6 +27,7 @@ mod manifest;
 pub mod npy;
 mod onnx;
 mod onnxruntime;
+pub mod openai;
 pub mod provable;
 mod quantised;
 mod revision;
