@@ -13,20 +13,20 @@
 //! The shapes are facts about the types of OpenAI's Python client 3.57.0.
 
 pub mod chat;
-// pub mod client;
-// pub mod completions;
-// pub mod embeddings;
+pub mod client;
+pub mod completions;
+pub mod embeddings;
 mod error;
 mod extension;
 mod fields;
 mod format;
 mod limits;
-// pub mod models;
+pub mod models;
 mod ordered;
 pub mod parameters;
 mod piece;
 mod rate;
-// pub mod responses;
+pub mod responses;
 mod sampling;
 pub mod sse;
 mod tools;

@@ -17,3 +17,4 @@ pub use response::{
 pub use stream::ChatStream;
 
 pub(super) use message::check_calls;
+pub(super) use stream::wrong_order;

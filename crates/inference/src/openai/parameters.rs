@@ -390,6 +390,8 @@ pub const ITEM_OUTPUT: &[Parameter] = &[
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::openai::{Limits, ordered::Json};
 
@@ -421,6 +423,121 @@ mod tests {
         ITEM_CALL,
         ITEM_OUTPUT,
     ];
+
+    // The parameters of the `create` methods of OpenAI's Python client 3.57.0.
+    const CHAT_OF_CLIENT: &str = "
+        messages model audio frequency_penalty function_call functions logit_bias logprobs
+        max_completion_tokens max_tokens metadata modalities moderation n parallel_tool_calls prediction
+        presence_penalty prompt_cache_key prompt_cache_options prompt_cache_retention reasoning_effort
+        response_format safety_identifier seed service_tier stop store stream_options temperature tool_choice
+        tools top_logprobs top_p user verbosity web_search_options stream
+    ";
+    const COMPLETIONS_OF_CLIENT: &str = "
+        model prompt best_of echo frequency_penalty logit_bias logprobs max_tokens n presence_penalty seed
+        stop stream_options suffix temperature top_p user stream
+    ";
+    const EMBEDDINGS_OF_CLIENT: &str = "
+        input model dimensions encoding_format user
+    ";
+    const RESPONSES_OF_CLIENT: &str = "
+        access_programs background background_options context_management conversation image include input
+        instructions max_output_tokens max_tool_calls metadata model moderation parallel_tool_calls
+        previous_response_id prompt prompt_cache_key prompt_cache_options prompt_cache_retention reasoning
+        safety_identifier service_tier store stream_options temperature text tool_choice tools top_logprobs
+        top_p truncation user stream
+    ";
+    /// Those that are ours, or other servers'.
+    const OURS: [&str; 4] = ["top_k", "min_p", "repetition_penalty", "assay"];
+
+    type Refusal = Option<crate::openai::Error>;
+    type Endpoint = (
+        &'static str,
+        &'static [Parameter],
+        fn(&serde_json::Value) -> Refusal,
+        serde_json::Value,
+    );
+
+    /// What the client can send, what we decide, how we read it, and a body that is accepted.
+    fn endpoints() -> [Endpoint; 4] {
+        use crate::openai::{chat, completions, embeddings, responses};
+        macro_rules! reader {
+            ($module:ident) => {
+                |body| {
+                    let body = body.to_string();
+                    $module::Request::from_json(body.as_bytes(), &Limits::default()).err()
+                }
+            };
+        }
+        let messages = json!({"model": "m", "messages": [{"role": "user", "content": "a"}]});
+        let prompt = json!({"model": "m", "prompt": "a"});
+        let input = json!({"model": "m", "input": "a"});
+        [
+            (CHAT_OF_CLIENT, CHAT, reader!(chat), messages),
+            (
+                COMPLETIONS_OF_CLIENT,
+                COMPLETIONS,
+                reader!(completions),
+                prompt,
+            ),
+            (
+                EMBEDDINGS_OF_CLIENT,
+                EMBEDDINGS,
+                reader!(embeddings),
+                input.clone(),
+            ),
+            (RESPONSES_OF_CLIENT, RESPONSES, reader!(responses), input),
+        ]
+    }
+
+    #[test]
+    fn every_parameter_of_the_client_is_decided() {
+        for (client, table, ..) in endpoints() {
+            let mut known: Vec<&str> = client.split_whitespace().collect();
+            assert!(known.len() > 4);
+            known.extend(
+                OURS.iter()
+                    .filter(|name| table.iter().any(|row| row.name == **name)),
+            );
+            known.sort_unstable();
+            let mut decided: Vec<&str> = table.iter().map(|row| row.name).collect();
+            decided.sort_unstable();
+            assert_eq!(decided, known);
+        }
+    }
+
+    /// By what the readers do, not by what the table says.
+    #[test]
+    fn every_parameter_is_read_accepted_when_neutral_or_refused_by_name() {
+        for (client, table, read, body) in endpoints() {
+            assert!(read(&body).is_none(), "{body}");
+            for name in client.split_whitespace() {
+                let with = |value: serde_json::Value| {
+                    let mut body = body.clone();
+                    body[name] = value;
+                    read(&body)
+                };
+                let required = body.get(name).is_some();
+                assert_eq!(with(json!(null)).is_some(), required, "{name}: null");
+                // No parameter takes this object: it is refused, and the refusal is about this parameter.
+                let refusal = with(json!({"never": ["a", "value"]})).expect(name);
+                let param = refusal.param.unwrap_or_default();
+                assert_eq!(
+                    (refusal.kind.status(), param.split(['.', '[']).next()),
+                    (400, Some(name))
+                );
+                let row = table.iter().find(|row| row.name == name).unwrap();
+                if let Decision::Neutral(values, _) = row.decision {
+                    for value in values {
+                        assert_eq!(with(serde_json::from_str(value).unwrap()), None, "{name}");
+                    }
+                }
+            }
+            let mut unknown = body.clone();
+            unknown["assay_unknown"] = json!(null);
+            let refusal = read(&unknown).unwrap();
+            assert_eq!(refusal.param.as_deref(), Some("assay_unknown"));
+        }
+    }
 
     #[test]
     fn every_name_stands_once_and_every_neutral_value_is_compact_json() {

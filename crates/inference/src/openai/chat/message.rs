@@ -151,7 +151,7 @@ impl Message {
         if messages.is_empty() {
             return Err(empty(&path));
         }
-        check_calls(&path, &messages)?;
+        check_calls(&path, "tool_call_id", messages.iter().enumerate())?;
         Ok(messages)
     }
 
@@ -268,14 +268,18 @@ fn name(fields: &mut Fields) -> Result<Option<String>, Error> {
 }
 
 /// Every result belongs to a call of the assistant's message before it, and every call has its result before the
-/// conversation goes on.
-pub(in super::super) fn check_calls(path: &str, messages: &[Message]) -> Result<(), Error> {
+/// conversation goes on. Each message comes with its number in the list at `path`, where `id` names a result's call.
+pub(in super::super) fn check_calls<'a>(
+    path: &str,
+    id: &str,
+    messages: impl Iterator<Item = (usize, &'a Message)>,
+) -> Result<(), Error> {
     let mut open: Vec<&str> = Vec::new();
-    for (index, message) in messages.iter().enumerate() {
+    for (index, message) in messages {
         if let Message::Tool { tool_call_id, .. } = message {
             let Some(at) = open.iter().position(|id| id == tool_call_id) else {
-                let path = format!("{path}[{index}].tool_call_id");
-                let reason = "the assistant's message before it has no such call without a result";
+                let path = format!("{path}[{index}].{id}");
+                let reason = "no call without a result stands right before it";
                 return Err(Field::refuse(&path, tool_call_id, reason));
             };
             open.swap_remove(at);
