@@ -243,8 +243,9 @@ impl Addition {
         if set.len() > NAMED_MAX {
             named.push(format!("{} more", set.len().saturating_sub(NAMED_MAX)));
         }
+        let stop = if before.at_most == 1 { "stops" } else { "stop" };
         let today = format!(
-            "{what}: {} stop it now ({})",
+            "{what}: {} {stop} it now ({})",
             failures(before),
             named.join(", ")
         );
@@ -252,7 +253,7 @@ impl Addition {
             return format!("{today}; with {node} it takes {}", failures(after));
         }
         if before != after {
-            return format!("{today}; with {node} {} would", failures(after));
+            return format!("{today}; with {node} it takes {}", failures(after));
         }
         let (then, later) = (self.optimistic.before, self.optimistic.after);
         if then != later {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::minimal::{Instance, NONE, Row};
+use super::minimal::{Instance, NONE, Row, undominated};
 use super::network::{
     Dimension, INAPPLICABLE, Member, Network, Places, Service, UNKNOWN, WEIGHT_MAX,
 };
@@ -141,6 +141,19 @@ impl<'a> Exposure<'a> {
     pub fn domains(&self, reading: Reading) -> Vec<Domain> {
         let (keys, _) = instance(&self.standings, reading);
         keys.into_iter().map(|key| self.domain(key)).collect()
+    }
+
+    /// Those of [`Self::domains`] that no other contains, of equal ones the first. Whatever any number of domains take,
+    /// as many of these take, too: where no set of these of a size stops the service, no set of that size does.
+    #[must_use]
+    pub fn widest_domains(&self, reading: Reading) -> Vec<Domain> {
+        let (keys, instance) = instance(&self.standings, reading);
+        let kept = undominated(&instance).into_iter();
+        let kept = keys
+            .into_iter()
+            .zip(kept)
+            .filter(|(_, is_widest)| *is_widest);
+        kept.map(|(key, _)| self.domain(key)).collect()
     }
 
     /// Members that these failures take, by their place in the network, ascending.

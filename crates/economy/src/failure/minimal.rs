@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use dual::Descent;
 use instance::{Cover, Prices};
 pub(super) use instance::{Instance, NONE, Row};
+pub(super) use reduce::undominated;
 use search::{End, Task};
 
 /// Sets that are counted at most: enough to see that there are many.
@@ -91,15 +92,33 @@ pub(super) fn all_of(
     if size == 0 || size > SIZE_SEARCHED_MAX {
         return (Vec::new(), size == 0);
     }
-    let task = Task {
+    let (mut sets, complete) = count(instance, limit, size, [budget.0 / FIRST_PART, budget.0]);
+    sets.sort_unstable();
+    sets.truncate(SETS_MAX);
+    (sets, complete)
+}
+
+/// Up to one set more than are counted; first without prices, for so many steps, then, for so many, with them.
+fn count(
+    instance: &Instance,
+    limit: u64,
+    size: usize,
+    [first, rest]: [u64; 2],
+) -> (Vec<Vec<u32>>, bool) {
+    let mut task = Task {
         size,
         limit,
         wanted: SETS_MAX.saturating_add(1),
-        steps: budget.0,
+        steps: first,
     };
-    let (end, mut sets, _) = search::search(instance, task, None);
-    sets.sort_unstable();
-    sets.truncate(SETS_MAX);
+    let (end, sets, mut made) = search::search(instance, task, None);
+    if end != End::Exhausted {
+        return (sets, end == End::Complete);
+    }
+    let prices = dual::descend(instance, limit, size, None, &mut made).prices;
+    task.steps = rest.saturating_sub(made);
+    let (end, more, _) = search::search(instance, task, Some(&prices));
+    let sets = if more.len() < sets.len() { sets } else { more };
     (sets, end == End::Complete)
 }
 
@@ -202,5 +221,142 @@ impl Levels<'_> {
         }
         self.prices = Some(prices);
         before != (self.at_least, self.best.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows in three dimensions of some domains each, with weights; and a weight to take.
+    fn random(seed: u64) -> (Instance, u64) {
+        let mut state = seed;
+        let mut below = |bound: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % bound
+        };
+        let per_dimension = 2 + below(6);
+        let rows: Vec<(Row, u64)> = (0..10 + below(60))
+            .map(|_| {
+                let mut row = [NONE; 7];
+                for (slot, dimension) in row.iter_mut().zip(0..3) {
+                    *slot = (dimension * per_dimension + below(per_dimension)) as u32;
+                }
+                (row, 1 + below(3))
+            })
+            .collect();
+        let total: u64 = rows.iter().map(|(_, weight)| weight).sum();
+        let limit = if below(2) == 0 {
+            total
+        } else {
+            1 + below(total)
+        };
+        let groups = (0..3 * per_dimension).map(|domain| (domain / per_dimension) as u8);
+        (Instance::new(rows, groups.collect()), limit)
+    }
+
+    /// The smallest size, by trying sizes without any bound but the search's own end.
+    fn by_combinations(instance: &Instance, limit: u64) -> usize {
+        fn reaches(
+            cover: &mut Cover<'_>,
+            from: u32,
+            left: usize,
+            limit: u64,
+            domains: u32,
+        ) -> bool {
+            if cover.lost() >= limit {
+                return true;
+            }
+            left > 0
+                && (from..domains).any(|domain| {
+                    let before = cover.take(domain);
+                    let found = reaches(cover, domain + 1, left - 1, limit, domains);
+                    cover.undo(before);
+                    found
+                })
+        }
+        let domains = instance.domains() as u32;
+        let mut cover = Cover::new(instance, None);
+        let mut sizes = 0..instance.domains() + 1;
+        sizes
+            .find(|size| reaches(&mut cover, 0, *size, limit, domains))
+            .unwrap()
+    }
+
+    #[test]
+    fn prices_rule_out_no_size_that_is_possible() {
+        let (mut closed, mut alone) = (0, 0);
+        for seed in 0..600 {
+            let (instance, limit) = random(seed);
+            let expected = by_combinations(&instance, limit);
+            let mut levels = Levels {
+                instance: &instance,
+                limit,
+                steps: 0,
+                budget: u64::MAX,
+                at_least: by_largest(&instance, limit),
+                best: greedy::best(&instance, limit, &mut 0).unwrap(),
+                prices: None,
+                was_long: true,
+            };
+            assert!(levels.at_least <= expected, "seed {seed}");
+            let open = levels.at_least < levels.best.len();
+            if open {
+                levels.descend();
+                assert!(levels.at_least <= expected, "seed {seed}");
+                assert!(levels.best.len() >= expected, "seed {seed}");
+                closed += usize::from(levels.at_least == levels.best.len());
+                alone += 1;
+            }
+            levels.climb();
+            assert_eq!(
+                (levels.at_least, levels.best.len()),
+                (expected, expected),
+                "seed {seed}"
+            );
+        }
+        assert!(
+            alone > 100 && closed > 10,
+            "prices closed {closed} of {alone}"
+        );
+    }
+
+    #[test]
+    fn sets_are_counted_with_prices_as_without() {
+        let mut several = 0;
+        for seed in 0..300 {
+            let (instance, limit) = random(seed);
+            let size = by_combinations(&instance, limit);
+            let counted = |parts| {
+                let (mut sets, complete) = count(&instance, limit, size, parts);
+                assert!(complete || sets.len() > SETS_MAX, "seed {seed}");
+                sets.sort_unstable();
+                sets
+            };
+            let sets = counted([u64::MAX, u64::MAX]);
+            if sets.len() <= SETS_MAX {
+                assert_eq!(sets, counted([0, u64::MAX]), "seed {seed}");
+                several += usize::from(sets.len() > 1);
+            }
+        }
+        assert!(several > 50, "{several}");
+    }
+
+    #[test]
+    fn sums_of_the_largest_values() {
+        for (values, needed, count) in [
+            (&[3, 5, 1][..], 5, 1),
+            (&[3, 5, 1], 6, 2),
+            (&[3, 5, 1], 9, 3),
+            (&[2], 3, 2),
+        ] {
+            assert_eq!(
+                fewest(values.to_vec(), needed),
+                count,
+                "{values:?} to {needed}"
+            );
+        }
     }
 }

@@ -29,7 +29,7 @@ pub fn detail(service: &Concentration, addition: Option<&Addition>) -> String {
         ["stops after".to_owned(), verdict(service)],
     ];
     if service.limit > 0 {
-        let same = service.pessimistic == service.optimistic;
+        let same = service.pessimistic.set == service.optimistic.set;
         let title = if same {
             "smallest set"
         } else {
@@ -164,4 +164,107 @@ fn rows_of(indent: usize, rows: &[[String; 2]]) -> String {
         line.trim_end().to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Budget, Dimension, Evidence, Exposure, Member, Network, Service};
+    use super::*;
+
+    fn network() -> Network {
+        let members = [
+            ("n0", "anna", "de"),
+            ("n1", "ben", "de"),
+            ("n2", "cleo", "fr"),
+            ("n3", "dan", "?"),
+        ];
+        let members = members.map(|(name, operator, country)| {
+            let mut member =
+                Member::new(name).known(Dimension::Operator, operator, Evidence::Attested);
+            for dimension in Dimension::ALL
+                .into_iter()
+                .filter(|d| *d > Dimension::Operator)
+            {
+                member = member.inapplicable(dimension);
+            }
+            if country == "?" {
+                member.places.remove(&Dimension::Country);
+            } else {
+                member = member.known(Dimension::Country, country, Evidence::Measured);
+            }
+            member
+        });
+        Network::new(members.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn one_line_for_each_service() {
+        let network = network();
+        let services = [
+            Service::of("consensus", Rule::Quorum, 0..4),
+            Service::of("model one", Rule::AtLeast(1), [0, 1]),
+            Service::of("relay", Rule::AtLeast(2), [2]),
+            Service::of("hub", Rule::AtLeast(1), [2, 3]),
+        ];
+        let answers = services.map(|service| {
+            Exposure::new(&network, &service)
+                .unwrap()
+                .concentration(Budget::default())
+        });
+        let expected = [
+            "consensus  1 failure: country 1",
+            "model one  1 failure: country 1",
+            "relay      it stands still now",
+            "hub        2 failures: operator 2",
+        ];
+        assert_eq!(summary(&answers), expected.join("\n"));
+    }
+
+    #[test]
+    fn all_of_one_service() {
+        let network = network();
+        let service = Service::of("model two", Rule::AtLeast(1), 0..4);
+        let exposure = Exposure::new(&network, &service).unwrap();
+        let answer = exposure.concentration(Budget::default());
+        let addition = exposure.fresh_addition(&answer, Budget::default());
+        let expected = [
+            "model two",
+            "  needs            1 of 4, from 4 members",
+            "  stops after      3 failures: operator 2, country 1",
+            "  smallest set     takes 4 of 4, one of 4 of its size; weakest evidence: measured",
+            "    operator cleo  1 member, weight 1, attested",
+            "    operator dan   1 member, weight 1, attested",
+            "    country de     2 members, weight 2, measured",
+            "  operator         4 domains, effectively 4.0; largest anna 25.0 %",
+            "  ASN              applies to no member",
+            "  data centre      applies to no member",
+            "  country          2 domains, effectively 2.7; largest de 50.0 %; weight 1 unknown",
+            "  TEE vendor       applies to no member",
+            "  firmware level   applies to no member",
+            "  software build   applies to no member",
+        ];
+        assert_eq!(detail(&answer, None), expected.join("\n"));
+        let text = detail(&answer, Some(&addition));
+        let expected = format!("\n  one more node    {}", addition.why);
+        assert!(text.ends_with(&expected), "{text}");
+    }
+
+    #[test]
+    fn what_the_search_left_open_is_said() {
+        let network = network();
+        let service = Service::of("model", Rule::AtLeast(1), 0..4);
+        let mut answer = Exposure::new(&network, &service)
+            .unwrap()
+            .concentration(Budget::default());
+        answer.pessimistic.size.at_least = 1;
+        answer.pessimistic.sets = None;
+        let text = detail(&answer, None);
+        assert!(
+            text.contains(
+                "1 to 3 failures, 3 failures if what is unknown is shared by none (the search"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("there may be smaller ones"), "{text}");
+    }
 }

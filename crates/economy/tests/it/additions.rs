@@ -95,7 +95,7 @@ fn what_binds_is_said() {
     assert!(best.helps() && best.best_possible);
     assert_eq!(
         best.why,
-        "ASN binds: 1 failure stop it now (ASN x); with `other` it takes 2 failures"
+        "ASN binds: 1 failure stops it now (ASN x); with `other` it takes 2 failures"
     );
     let worse = exposure
         .best_addition(&now, &candidates[..1], Budget::default())
@@ -104,7 +104,7 @@ fn what_binds_is_said() {
     assert!(!worse.helps() && !worse.best_possible);
     assert_eq!(
         worse.why,
-        "ASN binds: 1 failure stop it now (ASN x); with `same` no more"
+        "ASN binds: 1 failure stops it now (ASN x); with `same` no more"
     );
     assert_eq!(
         exposure

@@ -268,3 +268,22 @@ fn the_largest_weights_do_not_wrap() {
     let found = exposure.finding(Reading::Pessimistic, Budget::default());
     assert_eq!((found.size, found.lost), (exact(1), WEIGHT_MAX / 2));
 }
+
+#[test]
+fn the_widest_domains_are_those_that_no_other_contains() {
+    let members = vec![
+        placed("m0", &["a", "x"]),
+        placed("m1", &["b", "x"]),
+        placed("m2", &["b", "y"]),
+    ];
+    let network = Network::new(members).unwrap();
+    let service = service_of_all(&network, Rule::AtLeast(1));
+    let exposure = Exposure::new(&network, &service).unwrap();
+    let words = |domains: Vec<Domain>| domains.iter().map(Domain::to_string).collect::<Vec<_>>();
+    let all = words(exposure.domains(Reading::Optimistic));
+    assert_eq!(all, ["operator a", "operator b", "ASN x", "ASN y"]);
+    assert_eq!(
+        words(exposure.widest_domains(Reading::Optimistic)),
+        ["operator b", "ASN x"]
+    );
+}

@@ -26,6 +26,7 @@ fn what_is_found_is_what_looking_at_all_sets_finds() {
             let sets = found.sets.unwrap();
             assert!(sets.complete, "{case}");
             assert_eq!(sets.counted, expected.len(), "{case}");
+            check_smaller(&exposure, reading, size, &case);
             check_set(&exposure, &found, &case);
             check_is_first(&exposure.domains(reading), &found, &expected, &case);
             sizes[size.min(7)] += 1;
@@ -45,6 +46,21 @@ fn check_set(exposure: &Exposure, found: &Finding, case: &str) {
         fewer.remove(left_out);
         assert!(!exposure.stops(&fewer).unwrap(), "{case}");
     }
+}
+
+/// No set of the widest domains that is smaller stops the service, as a drill would try them.
+fn check_smaller(exposure: &Exposure, reading: Reading, size: usize, case: &str) {
+    let widest = exposure.widest_domains(reading);
+    let (mut stopping, mut fewest) = (0, usize::MAX);
+    for set in 0u32..1 << widest.len() {
+        let chosen = (0..widest.len()).filter(|domain| set >> domain & 1 == 1);
+        let chosen: Vec<Domain> = chosen.map(|domain| widest[domain].clone()).collect();
+        if chosen.len() <= size && exposure.stops(&chosen).unwrap() {
+            stopping += 1;
+            fewest = fewest.min(chosen.len());
+        }
+    }
+    assert!(stopping > 0 && fewest == size, "{case}");
 }
 
 fn check_is_first(domains: &[Domain], found: &Finding, expected: &[u32], case: &str) {

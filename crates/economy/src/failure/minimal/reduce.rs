@@ -37,7 +37,7 @@ pub(crate) fn reduce(instance: &Instance, limit: u64) -> Reduced {
 }
 
 /// Which domains are contained in no other; of equal ones the first.
-fn undominated(instance: &Instance) -> Vec<bool> {
+pub(in crate::failure) fn undominated(instance: &Instance) -> Vec<bool> {
     let mut around: Vec<Row> = vec![[NONE; SLOTS]; instance.domains()];
     for domain in (0u32..).take(instance.domains()) {
         let Some(common) = around.get_mut(domain as usize) else {
