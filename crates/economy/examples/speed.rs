@@ -1,10 +1,10 @@
 //! Speed over a large network: `cargo run -p assay-economy --example speed -- [--nodes N] [--rounds N]`.
 //!
 //! Nodes lie in domains of skewed sizes, the n-th as large as 1/n of the first: 300 operators, 400 ASNs, 600 data
-//! centres, 60 countries, 5 vendors, 12 levels of firmware, 8 builds of the software; with each place independent of the
-//! others, with data centres within ASNs and countries and firmware within vendors, and with some places unknown. Each
-//! case is timed in both readings, with counting its smallest sets; a network is read once for all services. The last
-//! line is one JSON object with all figures.
+//! centres, 60 countries, 5 vendors, 12 levels of firmware, 8 builds of the software; with each place independent of
+//! the others, with data centres within ASNs and countries and firmware within vendors, and with some places unknown.
+//! Each case is timed in both readings, with counting its smallest sets; a network is read once for all services. The
+//! last line is one JSON object with all figures.
 
 use std::time::{Duration, Instant};
 

@@ -1,21 +1,26 @@
 //! How many independent failures until a service stops, which ones, and what would help?
 //!
-//! A *service* (consensus, a model, the hub, a relay) is provided by members of a [`Network`]: each has a weight, and in
-//! each of seven [`Dimension`]s it lies in at most one *failure domain*. A failure takes every member of a domain with it.
-//! The service stops when the weight that is lost reaches a limit, which its [`Rule`] sets. The *minimal failure set* is
-//! a smallest set of domains, over all dimensions at once, whose loss stops the service.
+//! A *service* (consensus, a model, the hub, a relay) is provided by members of a [`Network`]: each has a weight, and
+//! in each of seven [`Dimension`]s it lies in at most one *failure domain*. A failure takes every member of a domain
+//! with it. The service stops when the weight that is lost reaches a limit, which its [`Rule`] sets. The *minimal
+//! failure set* is a smallest set of domains, over all dimensions at once, whose loss stops the service.
 //!
 //! To find it is partial set cover and NP-hard. [`Exposure::concentration`] does it exactly, by branch and bound
-//! (`minimal`), as long as a [`Budget`] of counted steps lasts; after that it says `at least L, at most U` with a set of
-//! size U, and never more than that.
+//! (`minimal`), as long as a [`Budget`] of counted steps lasts; after that it says `at least L, at most U` with a set
+//! of size U, and never more than that.
 //!
 //! # What is not known
-//! A member whose operator is unknown must not make a network look better than it is. Every answer is given in two
-//! [`Reading`]s. *Pessimistic*: in each dimension all members whose domain is unknown share one domain, as they might in
-//! fact. *Optimistic*: each fails by itself; a member of which nothing at all is known is a domain of its own
-//! ([`Domain::Alone`]), any other is in its known ones only, each of which takes more than it alone. The truth lies
-//! between the two, as long as what is known is true, of which each domain's [`Evidence`] tells. To say that a dimension
-//! does not apply to a member (a node without a TEE depends on no vendor of one) is something else than not to know.
+//! A member whose operator is unknown must not make a network look as good as one whose operator is its own. Every
+//! answer is given in two [`Reading`]s. *Pessimistic*: in each dimension all members whose domain is unknown share one
+//! domain. *Optimistic*: each fails by itself; a member of which nothing at all is known is a domain of its own
+//! ([`Domain::Alone`]), any other is in its known ones only, each of which takes more than it alone.
+//!
+//! As long as what is known is true, of which each domain's [`Evidence`] tells, the true number is at most the
+//! optimistic one. It may be less than the pessimistic one: who is unknown may be in one of the known domains, together
+//! with those who say so, and then one failure takes what two do here.
+//!
+//! To say that a dimension does not apply to a member (a node without a TEE depends on no vendor of one) is something
+//! else than not to know.
 //!
 //! | module | answers |
 //! | --- | --- |

@@ -4,8 +4,8 @@
 //! | --- | --- |
 //! | [`failure`] | how many independent failures until a service stops, which ones, and what would help? |
 //!
-//! It has no clock, file, socket, thread or random source: the same network gives the same answer, to the last set. Work
-//! is bounded by counted steps, never by time.
+//! It has no clock, file, socket, thread or random source: the same network gives the same answer, to the last set.
+//! Work is bounded by counted steps, never by time.
 #![cfg_attr(
     not(test),
     deny(

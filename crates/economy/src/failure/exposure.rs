@@ -15,7 +15,7 @@ use crate::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reading {
-    /// All members whose domain in a dimension is unknown share one there.
+    /// All members whose domain in a dimension is unknown share one there, with no one who is known.
     Pessimistic,
     /// None of them does.
     Optimistic,

@@ -287,3 +287,23 @@ fn the_widest_domains_are_those_that_no_other_contains() {
         ["operator b", "ASN x"]
     );
 }
+
+#[test]
+fn who_is_unknown_may_be_one_of_the_known_which_no_reading_sees() {
+    let rows = |third| {
+        vec![
+            placed("m0", &["a", "x"]),
+            placed("m1", &["a", "y"]),
+            placed("m2", &[third, "z"]),
+        ]
+    };
+    let size = |third| {
+        let network = Network::new(rows(third)).unwrap();
+        let service = service_of_all(&network, Rule::AtLeast(1));
+        let exposure = Exposure::new(&network, &service).unwrap();
+        exposure
+            .finding(Reading::Pessimistic, Budget::default())
+            .size
+    };
+    assert_eq!((size("?"), size("a")), (exact(2), exact(1)));
+}
