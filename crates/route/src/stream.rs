@@ -465,4 +465,6 @@ impl Stream {
 }
 
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 mod world;

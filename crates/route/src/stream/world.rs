@@ -28,7 +28,7 @@ enum Fault {
     Stalls {
         after: usize,
     },
-    /// It numbers its steps wrongly.
+    /// It leaves steps out.
     Skips,
     WrongToken {
         at: usize,
@@ -71,6 +71,8 @@ struct World {
     seed: u64,
     mode: Mode,
     faults: Vec<Fault>,
+    /// Whose each node is; its own where this is shorter.
+    operators: Vec<usize>,
     length: usize,
     hedge_after: Option<Duration>,
     patience: Patience,
@@ -116,6 +118,7 @@ impl World {
             seed,
             mode,
             faults,
+            operators: Vec::new(),
             length,
             hedge_after: None,
             patience: Patience {
@@ -125,6 +128,10 @@ impl World {
             prefill: 300_000,
             pace: 60_000,
         }
+    }
+
+    fn operator(&self, node: usize) -> usize {
+        self.operators.get(node).copied().unwrap_or(node)
     }
 
     fn truth(&self, at: usize) -> Claim {
@@ -211,9 +218,13 @@ struct Chooser<'a> {
 
 impl Choose for Chooser<'_> {
     fn choose(&mut self, need: &Need<'_>) -> Option<Chosen> {
+        let apart = need
+            .apart_from
+            .iter()
+            .map(|node| self.world.operator(index(*node)));
+        let apart: Vec<usize> = apart.collect();
         let free = |node: &usize| {
-            let node = address(*node);
-            !need.excluded.contains(&node) && !need.apart_from.contains(&node)
+            !need.excluded.contains(&address(*node)) && !apart.contains(&self.world.operator(*node))
         };
         let free: Vec<usize> = (0..self.world.faults.len()).filter(free).collect();
         let node = *free.get(self.draws.below(free.len()))?;
@@ -427,16 +438,10 @@ impl<'a> Run<'a> {
         let work = self.work.get_mut(&call).unwrap();
         work.next += steps.len();
         work.made += steps.len();
-        let skipped = usize::from(fault == Fault::Skips && made > 3);
+        let skipped = usize::from(fault == Fault::Skips && made > 3 && steps.len() > 1);
+        let (from, steps) = (from + skipped, steps.split_off(skipped));
         if !steps.is_empty() {
-            self.deliver(
-                call,
-                Event::Steps {
-                    call,
-                    from: from + skipped,
-                    steps,
-                },
-            );
+            self.deliver(call, Event::Steps { call, from, steps });
         }
         if ended {
             self.work.get_mut(&call).unwrap().ends_at = self.now;
@@ -586,7 +591,8 @@ impl<'a> Run<'a> {
         for part in parts {
             assert!(part.from == upto && part.upto > upto, "{parts:?}");
             assert_eq!(part.checker.is_some(), self.world.mode == Mode::Checked);
-            assert_ne!(part.checker, Some(part.node));
+            let operator = |node| self.world.operator(index(node));
+            assert_ne!(part.checker.map(operator), Some(operator(part.node)));
             upto = part.upto;
         }
         assert_eq!(upto, self.outcome.released.len());

@@ -178,6 +178,50 @@ fn what_waits_for_a_checker_is_bounded() {
     assert!(paused > 25, "{paused}");
 }
 
+#[test]
+fn one_operator_whose_nodes_lie_together_gets_nothing_through() {
+    let mut convicted = 0;
+    for seed in 0..2000 {
+        let liar = Fault::Colludes { at: 5 };
+        let faults = vec![liar, liar, liar, Fault::None, Fault::None, Fault::None];
+        let mut world = World::new(seed, Mode::Checked, faults, 20);
+        world.operators = vec![0, 0, 0];
+        let outcome = world.run();
+        assert_eq!(outcome.released, world.whole_truth(), "seed {seed}");
+        let honest = outcome.convicted.iter().filter(|node| **node > 2).count();
+        assert_eq!(honest, 0, "seed {seed}");
+        convicted += outcome.convicted.len();
+    }
+    assert!(convicted > 1000, "{convicted}");
+}
+
+#[test]
+fn who_refuses_what_two_have_made_is_convicted() {
+    let mut convicted = 0;
+    for seed in 0..2000 {
+        let dies = Fault::Dies {
+            at: 900_000,
+            silent: false,
+        };
+        let faults = vec![
+            dies,
+            Fault::Refuses { at: 1 },
+            Fault::None,
+            Fault::None,
+            Fault::None,
+        ];
+        let world = World::new(seed, Mode::Checked, faults, 40);
+        let outcome = world.run();
+        assert_eq!(outcome.released, world.whole_truth(), "seed {seed}");
+        assert!(
+            outcome.convicted.iter().all(|node| *node == 1),
+            "seed {seed}"
+        );
+        convicted += outcome.convicted.len();
+    }
+    assert!(convicted > 20, "{convicted}");
+}
+
 /// The limit of what a second opinion shows, and the reason why the two are of different operators.
 #[test]
 fn two_that_lie_together_get_a_lie_through() {
