@@ -51,6 +51,7 @@ vectors: ## Write the frozen vectors again; a difference means that a wire forma
 	"$(CARGO_TARGET_DIR)/debug/examples/make_zkml_vectors"
 	"$(CARGO_TARGET_DIR)/debug/examples/make_groth16_vectors"
 	"$(CARGO_TARGET_DIR)/debug/examples/make_sketch_vectors"
+	"$(CARGO_TARGET_DIR)/debug/examples/make_route_vectors"
 
 contracts: ## Compile the contracts again and write their artefacts
 	@scripts/contracts.sh

@@ -23,7 +23,28 @@
     )
 )]
 
+pub mod breaker;
+pub mod budget;
+pub mod choice;
+pub mod error;
+pub mod heartbeat;
+pub mod hedge;
+pub mod outstanding;
+pub mod pressure;
+pub mod reputation;
 pub mod stream;
+pub mod view;
 
-#[cfg(test)]
 mod seed;
+
+pub use breaker::Breakers;
+pub use budget::Budget;
+pub use choice::{Candidate, Choice, Nobody, Wanted, choose};
+pub use error::Error;
+pub use heartbeat::{Heartbeat, Served, SignedHeartbeat};
+pub use hedge::Hedge;
+pub use outstanding::Outstanding;
+pub use pressure::{Admission, Load, admit};
+pub use reputation::Reputation;
+pub use stream::Stream;
+pub use view::View;

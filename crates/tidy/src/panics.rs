@@ -14,11 +14,12 @@ const MACROS: [&str; 2] = ["panic", "unreachable"];
 const LEFTOVERS: [&str; 3] = ["todo", "unimplemented", "dbg"];
 
 /// Crates that decode foreign bytes: the compiler, too, keeps panics out of them.
-const DECODING: [&str; 10] = [
+const DECODING: [&str; 11] = [
     "receipt",
     "tensor",
     "inference",
     "settle",
+    "route",
     "chain",
     "attest",
     "oblivious",
