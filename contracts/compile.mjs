@@ -28,6 +28,8 @@ const GENESIS = {
   Settlement: "SETTLEMENT",
   Proofs: "PROOFS",
   Hubs: "HUBS",
+  Checks: "CHECKS",
+  Disputes: "DISPUTES",
 };
 
 /** What is deployed by transaction. */

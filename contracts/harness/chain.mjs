@@ -49,7 +49,7 @@ export function artifact(name) {
   return JSON.parse(readFileSync(join(CONTRACTS, "artifacts", `${name}.json`), "utf8"));
 }
 
-const NAMES = ["Credit", "ModelRegistry", "NodeRegistry", "Settlement", "Proofs", "Hubs"];
+const NAMES = ["Credit", "ModelRegistry", "NodeRegistry", "Settlement", "Proofs", "Hubs", "Checks", "Disputes"];
 const OTHERS = ["IReceiptVerifier", "IProofVerifier", "ExampleConsumer", "ForeignConsumer", "LightClient"];
 const ARTIFACTS = Object.fromEntries([...NAMES, ...OTHERS].map((name) => [name, artifact(name)]));
 
@@ -182,6 +182,8 @@ export async function startChain(rules = "prague") {
     settlement: contract(ARTIFACTS.Settlement),
     proofs: contract(ARTIFACTS.Proofs),
     hubs: contract(ARTIFACTS.Hubs),
+    checks: contract(ARTIFACTS.Checks),
+    disputes: contract(ARTIFACTS.Disputes),
     snapshot: async () => {
       saved = await client.snapshot();
     },

@@ -31,6 +31,15 @@ struct Receipt {
     bytes32 previous;
 }
 
+/// Where a receipt settled: the arguments of `Settlement.verifyReceipt`.
+struct Place {
+    Receipt receipt;
+    bytes signature;
+    uint32 index;
+    uint32 count;
+    bytes32[] path;
+}
+
 /// One field of a committed input or output laid open: its name, its salt, and its place among the fields.
 struct Disclosure {
     string name;

@@ -16,6 +16,10 @@ address constant SETTLEMENT = 0x00000000000000000000000000000000A5500004;
 address constant PROOFS = 0x00000000000000000000000000000000A5500005;
 // Hubs, which says who serves content, and what they found of each other. Empty at genesis.
 address constant HUBS = 0x00000000000000000000000000000000A5500006;
+// Checks, which has committees compute settled answers again. Empty at genesis.
+address constant CHECKS = 0x00000000000000000000000000000000A5500007;
+// Disputes, which finds the step over which a node and a member of a committee disagree. Empty at genesis.
+address constant DISPUTES = 0x00000000000000000000000000000000a5500008;
 // The precompile by which validators check receipts natively. It has no bytecode.
 address constant RECEIPT_VERIFIER = 0x000000000000000000000000000000000000A551;
 // The precompile by which validators check proofs of inferences natively. It has no bytecode.

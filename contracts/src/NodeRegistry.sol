@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {CREDIT, SETTLEMENT} from "./Genesis.sol";
+import {CHECKS, CREDIT, DISPUTES, SETTLEMENT} from "./Genesis.sol";
 import {Registrations} from "./Registrations.sol";
 import {ICredit} from "./interfaces/ICredit.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
@@ -61,6 +61,8 @@ contract NodeRegistry is INodeRegistry {
     uint64 public constant UNBONDING_SECONDS = 7 days;
     /// The reporter's part of a slashed bond in hundredths of a percent. Small, since a node could report itself.
     uint256 public constant REPORTER_SHARE_BPS = 1_000;
+    /// The part of a bond lost in a check that pays for further checks, in hundredths of a percent.
+    uint256 public constant CHECKS_SHARE_BPS = 1_000;
     uint256 private constant BPS = 10_000;
     /// A URL, not a document.
     uint256 public constant MAX_ENDPOINT_BYTES = Registrations.MAX_ENDPOINT_BYTES;
@@ -74,6 +76,8 @@ contract NodeRegistry is INodeRegistry {
     mapping(address node => Record) private _records;
     /// Slot 1: every node key that was ever registered, in order.
     address[] private _nodes;
+    /// Slot 2: how many checks and disputes keep the bond of a node in.
+    mapping(address node => uint256) public holdsOf;
 
     /// `operator` registered `node` with a bond of `bond` microcredits.
     event NodeRegistered(address indexed node, address indexed operator, string endpoint, uint256 bond);
@@ -88,6 +92,9 @@ contract NodeRegistry is INodeRegistry {
     /// The bond is gone: `reward` to `beneficiary`, `burnt` to nobody.
     event NodeSlashed(address indexed node, address indexed beneficiary, uint256 burnt, uint256 reward);
 
+    /// `amount` microcredits of the bond of `node` went to Checks; `bond` are left.
+    event NodePartSlashed(address indexed node, uint256 amount, uint256 bond);
+
     /// A key registers once; this one is or was registered.
     error AlreadyRegistered(address node);
     /// The bond would be less than MIN_BOND.
@@ -100,6 +107,10 @@ contract NodeRegistry is INodeRegistry {
     error NotOperator(address node);
     /// Only Settlement may do this.
     error NotSettlement();
+    /// Only Checks and Disputes may do this.
+    error NotChecks();
+    /// The bond stays in until `holds` checks and disputes have ended.
+    error Held(uint256 holds);
     /// The node is not in the state that this needs.
     error WrongStatus(address node, Status status);
     /// The bond stays in until `exitsAt`, in seconds.
@@ -165,6 +176,7 @@ contract NodeRegistry is INodeRegistry {
         Record storage record = _require(node, Status.Exiting);
         if (record.operator != msg.sender) revert NotOperator(node);
         if (block.timestamp < record.exitsAt) revert StillBonded(record.exitsAt);
+        if (holdsOf[node] != 0) revert Held(holdsOf[node]);
         uint256 bond = record.bond;
         record.bond = 0;
         record.status = Status.Withdrawn;
@@ -176,17 +188,47 @@ contract NodeRegistry is INodeRegistry {
     function slash(address node, address beneficiary) external returns (uint256 burnt, uint256 reward) {
         if (msg.sender != SETTLEMENT) revert NotSettlement();
         Record storage record = _records[node];
-        if (record.status != Status.Active && record.status != Status.Exiting) {
-            revert WrongStatus(node, record.status);
-        }
-        uint256 bond = record.bond;
-        record.bond = 0;
-        record.status = Status.Slashed;
-        reward = bond * REPORTER_SHARE_BPS / BPS;
-        burnt = bond - reward;
-        emit NodeSlashed(node, beneficiary, burnt, reward);
-        ICredit(CREDIT).burn(burnt);
-        ICredit(CREDIT).transfer(beneficiary, reward);
+        if (!_isLiable(record)) revert WrongStatus(node, record.status);
+        return _slash(record, node, beneficiary, 0);
+    }
+
+    /// Takes the whole bond of a node that lost a check or a dispute: the reporter's share to `beneficiary`, a share to
+    /// Checks, which gets both where the beneficiary is zero; the rest is burnt. Of a node that has no bond any more nothing
+    /// is taken, so that what it lost can be recorded all the same.
+    function slashChecked(address node, address beneficiary) external {
+        _onlyChecks();
+        Record storage record = _records[node];
+        if (!_isLiable(record)) return;
+        _slash(record, node, beneficiary == address(0) ? CHECKS : beneficiary, record.bond * CHECKS_SHARE_BPS / BPS);
+    }
+
+    /// Moves up to `amount` of a bond to Checks. The node takes no new work while less than MIN_BOND is left.
+    function slashPart(address node, uint256 amount) external {
+        _onlyChecks();
+        Record storage record = _records[node];
+        if (!_isLiable(record)) return;
+        if (amount > record.bond) amount = record.bond;
+        record.bond -= uint128(amount);
+        emit NodePartSlashed(node, amount, record.bond);
+        ICredit(CREDIT).transfer(CHECKS, amount);
+    }
+
+    /// Keeps the bond in: whoever is judged, or judges, cannot leave before the end.
+    function hold(address node) external returns (uint256 before) {
+        _onlyChecks();
+        before = holdsOf[node]++;
+    }
+
+    /// Undoes one `hold`.
+    function release(address node) external {
+        _onlyChecks();
+        holdsOf[node]--;
+    }
+
+    /// Who operates a node, and whether it is active with at least MIN_BOND.
+    function standingOf(address node) external view returns (address operator, bool active) {
+        Record storage record = _records[node];
+        return (record.operator, record.status == Status.Active && record.bond >= MIN_BOND);
     }
 
     /// Everything known of a node; status None where it never registered.
@@ -197,7 +239,7 @@ contract NodeRegistry is INodeRegistry {
     /// Whether the receipts of a node are backed now: active or exiting, with at least MIN_BOND.
     function isBonded(address node) external view returns (bool) {
         Record storage record = _records[node];
-        return (record.status == Status.Active || record.status == Status.Exiting) && record.bond >= MIN_BOND;
+        return _isLiable(record) && record.bond >= MIN_BOND;
     }
 
     /// How many node keys were ever registered.
@@ -219,6 +261,30 @@ contract NodeRegistry is INodeRegistry {
         return Registrations.digest(
             keccak256(abi.encode(REGISTRATION_TYPEHASH, node, operator, keccak256(bytes(endpoint))))
         );
+    }
+
+    /// Ends a node: `reward` of its bond to `beneficiary`, `share` of it to Checks, the rest to nobody.
+    function _slash(Record storage record, address node, address beneficiary, uint256 share)
+        private
+        returns (uint256 burnt, uint256 reward)
+    {
+        uint256 bond = record.bond;
+        record.bond = 0;
+        record.status = Status.Slashed;
+        reward = bond * REPORTER_SHARE_BPS / BPS;
+        burnt = bond - reward - share;
+        emit NodeSlashed(node, beneficiary, burnt, reward);
+        ICredit(CREDIT).burn(burnt);
+        ICredit(CREDIT).transfer(beneficiary, reward);
+        if (share != 0) ICredit(CREDIT).transfer(CHECKS, share);
+    }
+
+    function _isLiable(Record storage record) private view returns (bool) {
+        return record.status == Status.Active || record.status == Status.Exiting;
+    }
+
+    function _onlyChecks() private view {
+        if (msg.sender != CHECKS && msg.sender != DISPUTES) revert NotChecks();
     }
 
     function _require(address node, Status status) private view returns (Record storage record) {

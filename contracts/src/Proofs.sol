@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Receipt} from "./AssayReceipts.sol";
+import {Place, Receipt} from "./AssayReceipts.sol";
 import {MODEL_REGISTRY, PROOF_VERIFIER, SETTLEMENT} from "./Genesis.sol";
 import {ModelRegistry} from "./ModelRegistry.sol";
 import {Answer, Answers, Claim, Claims, IProofVerifier} from "./interfaces/IProofVerifier.sol";
@@ -52,15 +52,6 @@ contract Proofs is IProofs {
         uint64 budget;
         /// How often it was.
         uint64 made;
-    }
-
-    /// Where a receipt settled: the arguments of `Settlement.verifyReceipt`.
-    struct Place {
-        Receipt receipt;
-        bytes signature;
-        uint32 index;
-        uint32 count;
-        bytes32[] path;
     }
 
     /// Most receipts whose answers are proven in one call.

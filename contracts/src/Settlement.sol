@@ -2,8 +2,9 @@
 pragma solidity ^0.8.28;
 
 import {AssayReceipts, Receipt} from "./AssayReceipts.sol";
-import {NODE_REGISTRY, PROOFS, RECEIPT_VERIFIER} from "./Genesis.sol";
+import {CHECKS, NODE_REGISTRY, PROOFS, RECEIPT_VERIFIER} from "./Genesis.sol";
 import {Signatures} from "./Signatures.sol";
+import {IChecks} from "./interfaces/IChecks.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 import {IProofs} from "./interfaces/IProofs.sol";
 import {IReceiptVerifier, StreamSpan} from "./interfaces/IReceiptVerifier.sol";
@@ -25,6 +26,10 @@ contract Settlement is ISettlement {
     /// What the signature of a bonded node establishes. The rung that a receipt promises is a promise until its evidence
     /// is there.
     uint8 public constant RUNG_SIGNED = 1;
+    /// What nothing is left of: the node lost its answer to a check (Checks). Below every rung that can be asked for.
+    uint8 public constant RUNG_REFUTED = 0;
+    /// What a committee of other operators establishes that computed the answer again, as Checks remembers it.
+    uint8 public constant RUNG_REPLAYED = 2;
     /// What a proof establishes that every validator checked, as Proofs remembers it.
     uint8 public constant RUNG_PROVEN = 4;
 
@@ -99,8 +104,9 @@ contract Settlement is ISettlement {
         if (signer == address(0) || signer != receipt.node) revert BadSignature(receipt.node);
         bytes32 root = batchRootOf(id, receipt.node, index, count, path);
         if (batches[root] == 0) revert NotSettled(root);
-        bool proven = IProofs(PROOFS).answerProvenAt(id) != 0;
-        return (proven ? RUNG_PROVEN : RUNG_SIGNED, id);
+        if (IProofs(PROOFS).answerProvenAt(id) != 0) return (RUNG_PROVEN, id);
+        if (IChecks(CHECKS).refutedAt(id) != 0) return (RUNG_REFUTED, id);
+        return (IChecks(CHECKS).replayedAt(id) != 0 ? RUNG_REPLAYED : RUNG_SIGNED, id);
     }
 
     /// Whether the batch with this root has settled.

@@ -10,10 +10,12 @@ const MAX_CODE_BYTES = 24_576;
 const GENESIS = {
   Credit: ["0x00000000000000000000000000000000a5500001", ["balanceOf", "totalSupply"]],
   ModelRegistry: ["0x00000000000000000000000000000000a5500002", ["publisherOf"]],
-  NodeRegistry: ["0x00000000000000000000000000000000a5500003", ["_records"]],
+  NodeRegistry: ["0x00000000000000000000000000000000a5500003", ["_records", "_nodes", "holdsOf"]],
   Settlement: ["0x00000000000000000000000000000000a5500004", ["networkId", "streams", "batches"]],
   Proofs: ["0x00000000000000000000000000000000a5500005", ["models", "provenAt"]],
   Hubs: ["0x00000000000000000000000000000000a5500006", ["_records", "_hubs", "tallyOf"]],
+  Checks: ["0x00000000000000000000000000000000a5500007", ["_servers", "_places", "_checks", "replays", "refutedAt"]],
+  Disputes: ["0x00000000000000000000000000000000a5500008", ["_disputes", "_jurors"]],
 };
 
 for (const [name, [address, labels]] of Object.entries(GENESIS)) {

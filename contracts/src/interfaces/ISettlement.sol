@@ -11,6 +11,9 @@ interface ISettlement {
     /// The number of the block in which the batch with this root settled; zero where it has not.
     function batches(bytes32 root) external view returns (uint256 blockNumber);
 
+    /// The id of a receipt on this network.
+    function receiptId(Receipt calldata receipt) external view returns (bytes32);
+
     /// The batch root to which a receipt id leads.
     function batchRootOf(bytes32 id, address node, uint32 index, uint32 count, bytes32[] calldata path)
         external

@@ -10,8 +10,8 @@ use crate::{
     error::Error,
     light::Network,
     spec::{
-        Allocation, CREDIT, HUBS, MODEL_REGISTRY, NODE_REGISTRY, PROOFS, SETTLEMENT, Spec,
-        address_mapping_slot,
+        Allocation, CHECKS, CREDIT, DISPUTES, HUBS, MODEL_REGISTRY, NODE_REGISTRY, PROOFS,
+        SETTLEMENT, Spec, address_mapping_slot,
     },
 };
 use alloy_primitives::{Address, B256, Bytes, U256, hex, keccak256};
@@ -243,7 +243,7 @@ impl ValidatorSecret {
 }
 
 /// Compiled contracts, checked against a recompile by `make test`.
-const ARTEFACTS: [(Address, &str); 6] = [
+const ARTEFACTS: [(Address, &str); 8] = [
     (
         CREDIT,
         include_str!("../../../contracts/artifacts/Credit.json"),
@@ -265,6 +265,14 @@ const ARTEFACTS: [(Address, &str); 6] = [
         include_str!("../../../contracts/artifacts/Proofs.json"),
     ),
     (HUBS, include_str!("../../../contracts/artifacts/Hubs.json")),
+    (
+        CHECKS,
+        include_str!("../../../contracts/artifacts/Checks.json"),
+    ),
+    (
+        DISPUTES,
+        include_str!("../../../contracts/artifacts/Disputes.json"),
+    ),
 ];
 
 /// `Settlement.networkId` and `Credit.balanceOf`, `Credit.totalSupply`, by their storage layouts.

@@ -16,6 +16,10 @@ pub const SETTLEMENT: Address = address!("00000000000000000000000000000000A55000
 pub const PROOFS: Address = address!("00000000000000000000000000000000A5500005");
 /// Hubs that serve content, and what they say of each other.
 pub const HUBS: Address = address!("00000000000000000000000000000000A5500006");
+/// Committees that compute settled answers again.
+pub const CHECKS: Address = address!("00000000000000000000000000000000A5500007");
+/// Disputes over the first step that differs.
+pub const DISPUTES: Address = address!("00000000000000000000000000000000A5500008");
 /// The precompile that verifies receipts.
 pub const VERIFIER: Address = address!("000000000000000000000000000000000000A551");
 /// The precompile that verifies proofs of inferences.
