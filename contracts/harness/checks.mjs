@@ -92,12 +92,16 @@ export async function settle(chain, changes, revision = REVISION) {
   return Promise.all(placed);
 }
 
-/** An answer of `steps` as nodeA signs it, settled; `changes` replace what it says in its receipt. */
+/**
+ * An answer of `steps` as nodeA signs it, settled so long ago that the lottery is over; `changes` replace what it says in its
+ * receipt.
+ */
 export async function answer(chain, steps, changes = {}) {
   const request = digest("request");
   const heads = headsOf(request, steps);
   const said = { request, stream: heads.at(-1), outputUnits: BigInt(steps.length), ...changes };
   const [settled] = await settle(chain, [said], changes.revision);
+  await mine(chain, 258);
   return { ...settled, steps, heads };
 }
 

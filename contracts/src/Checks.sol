@@ -205,6 +205,8 @@ contract Checks is Servers, IChecks {
     error WrongPhase(bytes32 receiptId, Phase phase);
     /// The lottery did not choose the receipt.
     error NotDue(bytes32 receiptId);
+    /// The lottery chose the receipt: its committee is drawn already, and `begin` seats it.
+    error Due(bytes32 receiptId);
     /// The receipt settled too long ago.
     error TooOld(bytes32 receiptId);
     /// There were as many committees as there may be, or the node has lost.
@@ -248,13 +250,16 @@ contract Checks is Servers, IChecks {
     }
 
     /// Asks for a check and pays for a full committee out of the caller's allowance; what members do not earn comes back. A
-    /// receipt that was replayed can be checked again, by others where there are.
+    /// receipt that was replayed can be checked again, by others where there are. Not one that the lottery just chose: who
+    /// sees its committee coming could get another one that way.
     function request(Place calldata place) external {
         (bytes32 id, uint256 settledAt) = _checkable(place);
         Check storage check = _checks[id];
         if (check.phase != Phase.None && check.phase != Phase.Concluded) revert WrongPhase(id, check.phase);
         if (check.rounds >= MAX_ROUNDS || refutedAt[id] != 0 || check.result == Result.Withheld) revert NoMoreRounds(id);
         if (block.number > settledAt + RETENTION_BLOCKS) revert TooOld(id);
+        bool drawn = check.rounds == 0 && blockhash(settledAt + 1) != 0;
+        if (drawn && _isDue(id, place.receipt.node, settledAt)) revert Due(id);
         check.phase = Phase.Requested;
         check.requester = msg.sender;
         check.cutoff = uint64(block.number);

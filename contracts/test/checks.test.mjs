@@ -222,6 +222,15 @@ test("anyone begins what the lottery chose, once, and nothing else; the pool pay
   await chain.checks.refuses(bob, wrongPhase(PHASE.concluded, yes.id), "begin", yes.place);
 });
 
+test("nobody gets another committee by paying for a check that the lottery chose", async () => {
+  const { yes, no } = await lottery();
+  await chain.credit.send(bob, "approve", chain.checks.address, 9n * FEE);
+  await chain.checks.refuses(bob, ["Due", yes.id], "request", yes.place);
+  await chain.checks.send(bob, "request", no.place);
+  await mine(chain, 257);
+  await chain.checks.send(bob, "request", yes.place);
+});
+
 test("a hash that nobody reads any more draws nobody", async () => {
   const { yes } = await lottery();
   await mine(chain, 257);
