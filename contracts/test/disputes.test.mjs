@@ -262,6 +262,20 @@ test("moves are the parties' own, in their phase, and of the right form", async 
   await refuses(bob, "BallotOpen", "resolve", id);
 });
 
+test("a challenger that leaves its own word behind cannot show the node's step either", async () => {
+  const { challenger, id, ...play } = await slander(7, 3);
+  while ((await phaseOf(chain, id)) === STAGE.posting) {
+    const middle = Number(await chain.disputes.read("middleOf", id));
+    await chain.disputes.send(alice, "post", id, play.nodeHeads[middle]);
+    await chain.disputes.send(challenger.operator, "answer", id, false);
+  }
+  await chain.disputes.send(alice, "showNodeStep", id, play.nodeSteps[0]);
+  await refuses(challenger.operator, "BadStep", "showChallengerStep", id, play.nodeSteps[0]);
+  await chain.disputes.send(challenger.operator, "showChallengerStep", id, play.nodeSteps[1]);
+  await judge(chain, id, unanimous(FINDING.node));
+  assert.equal((await disputeOf(id)).outcome, OUTCOME.challengerWrong);
+});
+
 test("a step that does not have 36 bytes is shown by nobody, though its hash fits", async () => {
   const long = stepsOf(1).map((step) => `${step}00`);
   const settled = await answer(chain, long);
