@@ -39,8 +39,8 @@ bench-zkml: ## Measure proofs beside EZKL's, about half an hour; ARGS="risk-logr
 abuse-zkml: ## Attack the verifier of proofs and the tests that attack it, with counts; about an hour
 	@scripts/abuse_zkml.sh $(ARGS)
 
-models: ## Train the models again and write their reference outputs
-	@scripts/models.sh
+models: ## Train the models again and write their reference outputs; ARGS="chat" trains the chat model alone
+	@scripts/models.sh $(ARGS)
 
 vectors: ## Write the frozen vectors again; a difference means that a wire format changed
 	@$(CLAIM)

@@ -1,10 +1,19 @@
 #!/usr/bin/env bash
-# Trains the models of models/ again, each half with exactly the versions that its lock file names.
+# Trains the models of models/ again, each part with exactly the versions that its lock file names: all of them, or with
+# `onnx` those of a minute, with `chat` the chat model alone, which takes the better part of an hour of one core.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/environment.sh
-sklearn=$(venv models/requirements.lock)
+part=${1:-all}
+[[ $part == all || $part == onnx || $part == chat ]] || { say "error: $part is not one of all, onnx, chat"; exit 1; }
 torch=$(venv models/requirements-torch.lock)
-"$sklearn/bin/python" models/train.py
-"$torch/bin/python" models/train_torch.py
-"$torch/bin/python" models/train_zk.py
+if [[ $part != chat ]]; then
+	sklearn=$(venv models/requirements.lock)
+	"$sklearn/bin/python" models/train.py
+	"$torch/bin/python" models/train_torch.py
+	"$torch/bin/python" models/train_zk.py
+fi
+if [[ $part != onnx ]]; then
+	"$torch/bin/python" models/train_chat.py
+	"$torch/bin/python" models/chat_check.py
+fi

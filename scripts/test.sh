@@ -10,7 +10,7 @@ trap 'network_stop; hub_stop' EXIT
 claim_target
 export CARGO_TERM_COLOR=never NO_COLOR=1
 
-suites=(scripts rust doc readme contracts onnx rpc signing hub hub-malformed hubs)
+suites=(scripts rust doc readme contracts onnx chat rpc signing hub hub-malformed hubs)
 
 # The scripts that add the results up are tested first: a reader that misreads makes everything below worthless.
 run_scripts() {
@@ -41,6 +41,9 @@ run_onnx() {
 	suite onnx read_own onnx_oracle
 	suite onnx-engine read_cargo onnx_engine
 }
+
+# Hugging Face's tokenizer and numpy say what the files of the chat model should give.
+run_chat() { suite chat read_own with_venv clients/hub/requirements-2.lock models/chat_check.py; }
 
 run_rpc() { suite rpc read_own rpc_clients; }
 
