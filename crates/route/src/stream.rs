@@ -34,6 +34,9 @@ pub use terms::{
 /// A node that gives no sign of life for this long is replaced: three keep-alives of a quarter of a second missed.
 pub const STALL: Duration = Duration::from_millis(800);
 
+/// Where there is no node for a role, it is looked for again after this.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
 /// Steps in the largest window that a checker waits for; windows start at one and double.
 pub const WINDOW_MOST: usize = 16;
 
@@ -74,6 +77,8 @@ pub struct Stream {
     decider: Option<Making>,
     refusals: Vec<Refusal>,
     passed_over: Vec<NodeAddress>,
+    /// Since when a role is empty for which there is no node.
+    lacking: Option<Duration>,
     parts: Vec<Part>,
     over: bool,
 }
@@ -190,6 +195,7 @@ impl Stream {
             decider: None,
             refusals: Vec::new(),
             passed_over: Vec::new(),
+            lacking: None,
             parts: Vec::new(),
             over: false,
         }
@@ -238,6 +244,7 @@ impl Stream {
             .chain(check)
             .chain(self.hedge_due())
             .chain(self.window_due())
+            .chain(self.lacking.map(|_| self.now.saturating_add(LOOK_AGAIN)))
             .min()
     }
 
@@ -344,8 +351,12 @@ impl Stream {
         let chosen = chosen.filter(|chosen| !excluded.contains(&chosen.node));
         if chosen.is_some() {
             self.asked = self.asked.saturating_add(1);
+            self.lacking = None;
         } else if needed {
-            self.give_up(GiveUp::NoNode { role }, turn);
+            let since = *self.lacking.get_or_insert(turn.now);
+            if turn.now >= since.saturating_add(self.config.wait_for_node) {
+                self.give_up(GiveUp::NoNode { role }, turn);
+            }
         }
         chosen
     }

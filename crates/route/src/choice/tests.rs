@@ -66,6 +66,22 @@ fn equal_nodes_share_evenly_and_a_seed_repeats() {
 }
 
 #[test]
+fn nodes_that_are_about_as_good_share_as_well() {
+    let nodes = nodes(8);
+    let mut known = candidates(&nodes);
+    for (candidate, ms) in known.iter_mut().zip(1..) {
+        candidate.latency = Duration::from_millis(ms);
+    }
+    let shares = shares(&wanted(), &known);
+    // The better of two drawn: a quarter for the nearest, and none for the farthest.
+    assert!(
+        (180..320).contains(&shares[0]) && shares[4] > 50,
+        "{shares:?}"
+    );
+    assert_eq!(shares[7], 0);
+}
+
+#[test]
 fn who_may_not_be_asked_is_not() {
     let mut nodes = nodes(10);
     nodes[0].draining = true;

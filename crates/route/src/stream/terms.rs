@@ -48,6 +48,8 @@ pub struct Config {
     pub most_nodes: u32,
     /// Ask a second node where the first has given nothing for this long; `None` never.
     pub hedge_after: Option<Duration>,
+    /// How long to go on looking where there is no node for a role: one that was away may be back.
+    pub wait_for_node: Duration,
 }
 
 /// How long a node may take, as the caller reckons from its load. Silence beyond [`STALL`] is a failure in any case.

@@ -53,9 +53,10 @@ impl Script {
     fn new(mode: Mode, nodes: u8) -> Self {
         let config = Config {
             mode,
-            most_tokens: 2000,
+            most_tokens: 500,
             most_nodes: 6,
             hedge_after: None,
+            wait_for_node: Duration::ZERO,
         };
         Self {
             stream: Stream::new(config),
@@ -204,7 +205,7 @@ fn keep_alives_let_a_prompt_take_its_time_and_no_longer() {
 
 #[test]
 fn what_breaks_the_protocol_is_replaced() {
-    let cases = [(1, steps(1..2)), (0, steps(0..2001))];
+    let cases = [(1, steps(1..2)), (0, steps(0..501))];
     for (from, given) in cases {
         let mut script = Script::new(Mode::Unchecked, 2);
         script.now(Event::Tick);
@@ -442,6 +443,51 @@ fn without_nodes_it_gives_up_and_says_why() {
         gives_up(Script::new(Mode::Unchecked, 9)),
         Some(Action::GiveUp(too_many))
     );
+}
+
+/// A node that there is only later.
+#[derive(Default)]
+struct Later {
+    is_there: bool,
+    asked: u32,
+}
+
+impl Choose for Later {
+    fn choose(&mut self, _: &Need<'_>) -> Option<Chosen> {
+        self.asked += 1;
+        self.is_there.then(|| Chosen {
+            node: node(1),
+            patience: Patience::default(),
+        })
+    }
+}
+
+#[test]
+fn a_node_that_comes_back_in_time_is_found() {
+    let patient = || {
+        let config = Script::new(Mode::Unchecked, 0).stream.config;
+        let wait_for_node = Duration::from_secs(3);
+        Stream::new(Config {
+            wait_for_node,
+            ..config
+        })
+    };
+    let (mut stream, mut nodes) = (patient(), Later::default());
+    let mut now = Duration::ZERO;
+    for _ in 0..9 {
+        assert_eq!(stream.handle(now, Event::Tick, &mut nodes), []);
+        assert_eq!(stream.deadline(), Some(now + LOOK_AGAIN));
+        now += LOOK_AGAIN;
+    }
+    assert_eq!(nodes.asked, 9);
+    nodes.is_there = true;
+    assert_eq!(stream.handle(now, Event::Tick, &mut nodes), [ask(0, 1, 0)]);
+    let (mut stream, mut nodes) = (patient(), Later::default());
+    assert_eq!(stream.handle(Duration::ZERO, Event::Tick, &mut nodes), []);
+    let late = Duration::from_secs(3);
+    let why = GiveUp::NoNode { role: Role::Make };
+    let last = stream.handle(late, Event::Tick, &mut nodes);
+    assert_eq!(last, [Action::GiveUp(why)]);
 }
 
 /// Gives the same node again and again.

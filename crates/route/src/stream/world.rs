@@ -258,6 +258,7 @@ impl<'a> Run<'a> {
             most_tokens: world.length + 300,
             most_nodes: 4 * world.faults.len() as u32,
             hedge_after: world.hedge_after,
+            wait_for_node: Duration::ZERO,
         };
         let mut run = Self {
             world,
