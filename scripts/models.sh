@@ -15,5 +15,6 @@ if [[ $part != chat ]]; then
 fi
 if [[ $part != onnx ]]; then
 	"$torch/bin/python" models/train_chat.py
+	"$torch/bin/python" models/chat_manifest.py
 	"$torch/bin/python" models/chat_check.py
 fi

@@ -100,7 +100,7 @@ def main():
     program = pathlib.Path(sys.argv[1]).resolve()
     here = pathlib.Path(__file__).resolve().parent
     models = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else here / "../../models"
-    folders = sorted(path.parent for path in models.resolve().glob("*/manifest.json"))
+    folders = sorted(path.parent for path in models.resolve().glob("*/model.onnx"))
     failed = 0
     for folder in folders:
         complaints = check(program, folder)

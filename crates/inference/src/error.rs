@@ -62,9 +62,9 @@ pub enum Error {
     /// The model cannot be compiled to a circuit, or the run cannot be proven.
     #[error(transparent)]
     Proof(#[from] assay_zkml::Error),
-    /// Text of a language model: its tokenizer, its template, or what the caller wrote, see [`crate::language::text::Error`].
+    /// A language model, see [`crate::language::Error`].
     #[error(transparent)]
-    Text(#[from] crate::language::text::Error),
+    Language(#[from] crate::language::Error),
     /// The model or the run, see [`assay_tensor::Error`].
     #[error(transparent)]
     Tensor(#[from] assay_tensor::Error),

@@ -27,6 +27,14 @@ impl ChunkChain {
         }
     }
 
+    /// The chain after `count` chunks, which somebody else has seen: what follows is as good as this head.
+    pub fn after(head: Commitment, count: u64) -> Self {
+        Self {
+            head: B256::from(*head.as_bytes()),
+            count,
+        }
+    }
+
     /// Appends the next chunk exactly as it goes to the client.
     ///
     /// # Errors
@@ -96,6 +104,17 @@ mod tests {
         let chunks: [&[u8]; 3] = [b"the ", b"answer", b""];
         assert_eq!(verify(REQUEST, chunks, &head(&chunks)), Ok(()));
         assert!(!head(&[]).is_zero());
+    }
+
+    #[test]
+    fn a_chain_goes_on_from_its_head() {
+        let mut chain = ChunkChain::new(REQUEST);
+        chain.push(b"the ").unwrap();
+        let mut later = ChunkChain::after(chain.head(), chain.count());
+        assert_eq!(later, chain);
+        later.push(b"answer").unwrap();
+        assert_eq!(later.head(), head(&[b"the ", b"answer"]));
+        assert_eq!(later.count(), 2);
     }
 
     #[test]

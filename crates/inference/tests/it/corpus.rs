@@ -52,7 +52,7 @@ pub fn all() -> Vec<Case> {
     let mut names: Vec<String> = std::fs::read_dir(directory())
         .unwrap()
         .map(|entry| entry.unwrap())
-        .filter(|entry| entry.path().join("manifest.json").exists())
+        .filter(|entry| entry.path().join("model.onnx").exists())
         .map(|entry| entry.file_name().into_string().unwrap())
         .collect();
     names.sort();

@@ -1,6 +1,7 @@
 //! Scenarios over the committed corpus of trained models.
 
 mod agreement;
+mod chat_model;
 mod corpus;
 mod determinism;
 mod mutation;

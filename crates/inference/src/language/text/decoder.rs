@@ -1,6 +1,7 @@
 //! Tokens to text, piece by piece.
 
 use std::collections::BTreeSet;
+use std::ops::Deref;
 
 use super::Tokenizer;
 
@@ -9,16 +10,16 @@ use super::Tokenizer;
 /// Special tokens are no text, and left out. The pieces of all tokens in a row are the text of their bytes, with a
 /// replacement character for each part that is no UTF-8, as the Unicode standard recommends.
 #[derive(Debug, Clone)]
-pub struct Decoder<'a> {
-    tokenizer: &'a Tokenizer,
+pub struct Decoder<T> {
+    tokenizer: T,
     shown: BTreeSet<u32>,
     /// The beginning of a character: at most three bytes.
     open: Vec<u8>,
 }
 
-impl<'a> Decoder<'a> {
+impl<T: Deref<Target = Tokenizer>> Decoder<T> {
     /// At the beginning of a text.
-    pub fn new(tokenizer: &'a Tokenizer) -> Self {
+    pub fn new(tokenizer: T) -> Self {
         Self {
             tokenizer,
             shown: BTreeSet::new(),
