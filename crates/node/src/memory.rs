@@ -129,13 +129,13 @@ fn units(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
 }
 
-/// An upper bound of the memory that the values of a JSON text take: an element of an array has 32 bytes and the array
-/// twice as many places at worst, a member some more with its name, and the smallest object a node of a tree.
+/// An upper bound of the memory that the values of a JSON text take: an element of an array has 72 bytes and the array
+/// twice as many places at worst, a member some more with its name and hash, and the smallest object room for four.
 fn parsed_bytes(text: &[u8]) -> usize {
     let cost = |byte: &u8| match byte {
-        b',' | b'[' => 64,
-        b':' => 128,
-        b'{' => 640,
+        b',' | b'[' => 160,
+        b':' => 256,
+        b'{' => 1_024,
         _ => 1,
     };
     text.iter().map(cost).fold(0, usize::saturating_add)
@@ -183,7 +183,11 @@ mod tests {
     fn the_bound_covers_what_values_take() {
         let value = size_of::<serde_json::Value>();
         assert!(parsed_bytes(b"[0,0,0,0]") >= 2 * 4 * value);
-        let leaf = 11 * (value + size_of::<String>());
-        assert!(parsed_bytes(br#"{"":0}"#) >= leaf + value);
+        let entry = size_of::<u64>() + size_of::<String>() + value;
+        // Entries, and a table of places with a byte more for each and a group of sixteen.
+        let least = 4 * entry + 4 * (size_of::<usize>() + 1) + 16;
+        assert!(parsed_bytes(br#"{"":0}"#) >= least + value);
+        let more = parsed_bytes(br#"{"":0,"":0}"#) - parsed_bytes(br#"{"":0}"#);
+        assert!(more >= 2 * (entry + 2 * (size_of::<usize>() + 1)));
     }
 }

@@ -195,7 +195,7 @@ impl Step {
         }
         let parameters =
             serde_json::to_value(&self.parameters).map_err(|e| wrong(e.to_string()))?;
-        let statement = json!({
+        let mut statement = json!({
             "_type": STATEMENT_TYPE,
             "predicateType": PREDICATE_TYPE,
             "subject": [{ "name": self.name, "digest": { REVISION: digits(self.revision) } }],
@@ -207,6 +207,8 @@ impl Step {
                 "parameters": parameters,
             },
         });
+        // What is signed has one form.
+        statement.sort_all_objects();
         let bytes = serde_json::to_vec(&statement).map_err(|error| wrong(error.to_string()))?;
         match bytes.len() > super::MAX_STATEMENT_BYTES {
             true => Err(Error::TooLarge {
