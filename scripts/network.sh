@@ -5,15 +5,16 @@
 network_deadline_s=120
 network_pid=
 
-# network_start DIRECTORY: starts `assay up` and waits until its RPC answers.
+# network_start DIRECTORY OPTIONS...: starts `assay up` with these options and waits until its RPC answers.
 #
 # The network writes DIRECTORY/endpoints.env when it is ready: RPC_URL, WS_URL and PRIVATE_KEY (an account with funds),
 # one NAME=VALUE a line. These are exported for the clients.
 network_start() {
 	local directory=$1 log=$1/network.log deadline
+	shift
 	mkdir -p "$directory"
 	cargo build --quiet --workspace --bins || return
-	"$CARGO_TARGET_DIR/debug/assay" up --data "$directory" --port-base "$(free_ports)" >"$log" 2>&1 &
+	"$CARGO_TARGET_DIR/debug/assay" up --data "$directory" --port-base "$(free_ports)" "$@" >"$log" 2>&1 &
 	network_pid=$!
 	deadline=$((SECONDS + network_deadline_s))
 	until network_answers "$directory"; do

@@ -10,7 +10,7 @@ trap 'network_stop; hub_stop' EXIT
 claim_target
 export CARGO_TERM_COLOR=never NO_COLOR=1
 
-suites=(scripts rust doc readme contracts onnx chat rpc signing hub hub-malformed hubs)
+suites=(scripts rust doc readme contracts onnx chat rpc openai signing hub hub-malformed hubs)
 
 # The scripts that add the results up are tested first: a reader that misreads makes everything below worthless.
 run_scripts() {
@@ -46,6 +46,9 @@ run_onnx() {
 run_chat() { suite chat read_own with_venv clients/hub/requirements-2.lock models/chat_check.py; }
 
 run_rpc() { suite rpc read_own rpc_clients; }
+
+# OpenAI's clients for Python and JavaScript, and LangChain; then nodes die and stop in the middle of streams.
+run_openai() { suite openai read_own openai_clients; }
 
 run_signing() { suite signing read_own signing_client; }
 
@@ -104,6 +107,34 @@ rpc_clients() {
 	((status == 0)) || { echo "the network's log:"; tail -n 20 "$data/network.log"; }
 	rm -rf "$data"
 	return "$status"
+}
+
+openai_clients() {
+	local data environment status=0 nodes
+	node_packages clients/openai || return
+	environment=$(venv clients/openai/requirements.lock) || return
+	data=$(mktemp -d)
+	mkdir -p "$data/models" && cp -r models/assay-chat "$data/models/"
+	network_start "$data/network" --models "$data/models" --isolated && until_served && {
+		"$environment/bin/python" clients/openai/check.py "$GATEWAY_URL" || status=$?
+		node clients/openai/check.mjs "$GATEWAY_URL" || status=$?
+		nodes=$(pgrep -f -- "node --config $data/network/node-") || status=$?
+		# shellcheck disable=SC2086
+		"$environment/bin/python" clients/openai/rounds.py "$GATEWAY_URL" "${ROUNDS:-40}" "${SEED:-1}" none $nodes || status=$?
+	} || status=$?
+	network_stop
+	((status == 0)) || { echo "the network's log, whole in $data:"; tail -n 20 "$data/network/network.log"; }
+	((status != 0)) || rm -rf "$data"
+	return "$status"
+}
+
+# Until the gateway has a language model.
+until_served() {
+	local deadline=$((SECONDS + 60))
+	until curl --silent --max-time 2 "$GATEWAY_URL/v1/models" | grep -q assay-chat; do
+		((SECONDS < deadline)) || { echo "no node serves the chat model"; return 1; }
+		sleep 0.2
+	done
 }
 
 # with_hub FRONT COMMAND...: runs the command beside a hub of its own, whose log it shows when it fails; FRONT as for

@@ -4,6 +4,7 @@
 //! silently does nothing. Replies may grow fields.
 
 pub mod answer;
+pub mod generate;
 pub mod request;
 pub mod tensors;
 
@@ -197,6 +198,12 @@ pub struct ModelEntry {
     /// How its answers are proven, where a model of it is registered; on a gateway, as one of its nodes says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proofs: Option<ProofOffer>,
+    /// What it reads and writes at once, in tokens, where it is a language model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<u64>,
+    /// How it writes calls of tools, where it is a language model that was made to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_format: Option<String>,
     /// Live nodes that serve it, on a gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<u32>,

@@ -6,9 +6,11 @@ mod choice;
 mod directory;
 mod metrics;
 mod names;
+pub(crate) mod openai;
 mod receipts;
 mod recent;
 pub(crate) mod server;
+mod speak;
 
 use crate::{
     Error,
@@ -19,6 +21,7 @@ use crate::{
         directory::{Chosen, Directory},
         metrics::GatewayMetrics,
         names::Names,
+        openai::keys::{KeyEntry, Keys},
         receipts::{SEARCHES, SEARCHES_WAITING},
         recent::{MAX_RECENT, Recent},
     },
@@ -72,6 +75,9 @@ pub struct Config {
     /// Limits of requests.
     #[serde(default)]
     pub limits: Limits,
+    /// Keys for OpenAI's API. Without any, it serves whoever is on the same machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyEntry>,
 }
 
 /// What one client, and all together, may use of a gateway.
@@ -120,6 +126,7 @@ impl Config {
             rpc,
             allow_private_nodes: false,
             limits: Limits::default(),
+            keys: Vec::new(),
         }
     }
 
@@ -157,6 +164,7 @@ pub(crate) struct Gateway {
     searches: Admission,
     bodies: Memory,
     limits: Limits,
+    keys: Keys,
     metrics: GatewayMetrics,
     shutdown: Shutdown,
 }
@@ -230,6 +238,7 @@ impl Gateway {
             bodies: Memory::default(),
             admission: Admission::new(limits.running, limits.waiting),
             limits,
+            keys: Keys::new(&config.keys).map_err(|error| Error::config("the keys", error))?,
             metrics: GatewayMetrics::default(),
             shutdown,
         })

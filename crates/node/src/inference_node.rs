@@ -6,6 +6,7 @@
 
 mod answer;
 mod arriving;
+mod language;
 mod models;
 mod notice;
 mod prover;
@@ -51,6 +52,7 @@ pub struct Node {
     network: Network,
     domain: Domain,
     address: NodeAddress,
+    key: Arc<NodeKey>,
     price: Microcredits,
     uncertainty_ns: u64,
     models: Models,
@@ -128,6 +130,7 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
         network,
         domain,
         address: key.address(),
+        key,
         price: config.price_microcredits,
         uncertainty_ns: config.clock_uncertainty_ns(),
         models,

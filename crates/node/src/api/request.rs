@@ -201,21 +201,7 @@ impl InferRequest {
     /// # Errors
     /// [`Kind::BadRequest`] for what is not a number of 128 bits.
     pub fn nonce(&self) -> Result<Option<u128>, Problem> {
-        let Some(text) = &self.nonce else {
-            return Ok(None);
-        };
-        let (digits, radix) = match text.strip_prefix("0x") {
-            Some(digits) => (digits, 16),
-            None => (text.as_str(), 10),
-        };
-        // `from_str_radix` would take a sign.
-        let plain = digits.bytes().all(|c| c.is_ascii_alphanumeric());
-        let number = u128::from_str_radix(digits, radix).ok().filter(|_| plain);
-        let number = number.ok_or_else(|| {
-            Problem::new(Kind::BadRequest, "nonce is not a number of 128 bits")
-                .with_hint("send it as a string: decimal digits, or 0x and up to 32 hex digits")
-        })?;
-        Ok(Some(number))
+        nonce_of(self.nonce.as_deref())
     }
 
     /// The rung of evidence that is asked for.
@@ -223,21 +209,7 @@ impl InferRequest {
     /// # Errors
     /// [`Kind::UnsupportedRung`] for an unknown one and for those not offered now.
     pub fn rung(&self) -> Result<Rung, Problem> {
-        let Some(text) = &self.rung else {
-            return Ok(Rung::Signed);
-        };
-        let offered: Vec<String> = OFFERED_RUNGS.iter().filter_map(rung_name).collect();
-        let wanted = OFFERED_RUNGS
-            .into_iter()
-            .find(|rung| rung_name(rung).as_ref() == Some(text));
-        wanted.ok_or_else(|| {
-            let shown: String = text.chars().take(40).collect();
-            let detail = format!(
-                "rung {shown:?} is not offered; offered now: {}",
-                offered.join(", ")
-            );
-            Problem::new(Kind::UnsupportedRung, detail)
-        })
+        rung_of(self.rung.as_deref())
     }
 
     /// Nanoseconds from the request to the time by which proving has to begin, where the client says one.
@@ -265,15 +237,67 @@ impl InferRequest {
     /// # Errors
     /// [`Kind::BadDeadline`] below [`MIN_DEADLINE_MS`] and above [`MAX_DEADLINE_MS`].
     pub fn deadline_ns(&self) -> Result<u64, Problem> {
-        let deadline = self.deadline_ms.unwrap_or(DEFAULT_DEADLINE_MS);
-        if !(MIN_DEADLINE_MS..=MAX_DEADLINE_MS).contains(&deadline) {
-            let detail = format!(
-                "deadline_ms is {deadline}; {MIN_DEADLINE_MS} to {MAX_DEADLINE_MS} are possible"
-            );
-            return Err(Problem::new(Kind::BadDeadline, detail));
-        }
-        Ok(deadline.saturating_mul(1_000_000))
+        deadline_ns_of(self.deadline_ms)
     }
+}
+
+/// Reads a nonce; `None` where the server draws it.
+///
+/// # Errors
+/// [`Kind::BadRequest`] for what is not a number of 128 bits.
+pub fn nonce_of(text: Option<&str>) -> Result<Option<u128>, Problem> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let (digits, radix) = match text.strip_prefix("0x") {
+        Some(digits) => (digits, 16),
+        None => (text, 10),
+    };
+    // `from_str_radix` would take a sign.
+    let plain = digits.bytes().all(|c| c.is_ascii_alphanumeric());
+    let number = u128::from_str_radix(digits, radix).ok().filter(|_| plain);
+    let number = number.ok_or_else(|| {
+        Problem::new(Kind::BadRequest, "nonce is not a number of 128 bits")
+            .with_hint("send it as a string: decimal digits, or 0x and up to 32 hex digits")
+    })?;
+    Ok(Some(number))
+}
+
+/// Reads a rung, `signed` if there is none.
+///
+/// # Errors
+/// [`Kind::UnsupportedRung`] for an unknown one and for those not offered now.
+pub fn rung_of(text: Option<&str>) -> Result<Rung, Problem> {
+    let Some(text) = text else {
+        return Ok(Rung::Signed);
+    };
+    let offered: Vec<String> = OFFERED_RUNGS.iter().filter_map(rung_name).collect();
+    let wanted = OFFERED_RUNGS
+        .into_iter()
+        .find(|rung| rung_name(rung).as_deref() == Some(text));
+    wanted.ok_or_else(|| {
+        let shown: String = text.chars().take(40).collect();
+        let detail = format!(
+            "rung {shown:?} is not offered; offered now: {}",
+            offered.join(", ")
+        );
+        Problem::new(Kind::UnsupportedRung, detail)
+    })
+}
+
+/// Nanoseconds of a deadline of settlement, the default if there is none.
+///
+/// # Errors
+/// [`Kind::BadDeadline`] below [`MIN_DEADLINE_MS`] and above [`MAX_DEADLINE_MS`].
+pub fn deadline_ns_of(milliseconds: Option<u64>) -> Result<u64, Problem> {
+    let deadline = milliseconds.unwrap_or(DEFAULT_DEADLINE_MS);
+    if !(MIN_DEADLINE_MS..=MAX_DEADLINE_MS).contains(&deadline) {
+        let detail = format!(
+            "deadline_ms is {deadline}; {MIN_DEADLINE_MS} to {MAX_DEADLINE_MS} are possible"
+        );
+        return Err(Problem::new(Kind::BadDeadline, detail));
+    }
+    Ok(deadline.saturating_mul(1_000_000))
 }
 
 /// The name of a rung as JSON has it.

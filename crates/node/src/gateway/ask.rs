@@ -4,6 +4,7 @@ use crate::{
     api::{
         CANCEL_PATH, INFER_PATH, InferRequest, InferResponse, MODELS_PATH, ModelList, Opening,
         ProofReport, RECEIPTS_PATH, ReceiptReport,
+        generate::{EMBED_PATH, EmbedReply, EmbedRequest},
     },
     http,
     memory::{Memory, Room, Text},
@@ -12,7 +13,7 @@ use crate::{
 };
 use assay_receipt::ReceiptId;
 use reqwest::{Client, Response, StatusCode, redirect};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{sync::Arc, time::Duration};
 
 /// A node must take a connection within this time, or another one is asked.
@@ -105,6 +106,38 @@ impl Asker {
         }
     }
 
+    /// Sends a question whose answer comes in parts, for which whoever reads it has patience of their own.
+    pub(super) async fn post(
+        &self,
+        url: &str,
+        question: &impl Serialize,
+    ) -> Result<Response, reqwest::Error> {
+        self.http.post(url).json(question).send().await
+    }
+
+    /// Vectors of texts from the node at `endpoint`.
+    ///
+    /// # Errors
+    /// What it says, or why it says nothing.
+    pub(super) async fn embed(
+        &self,
+        endpoint: &str,
+        asked: &EmbedRequest,
+    ) -> Result<EmbedReply, Problem> {
+        let post = self.http.post(format!("{endpoint}{EMBED_PATH}"));
+        let sent = post.timeout(self.run_time).json(asked).send().await;
+        let away = |reason: String| Problem::new(Kind::Unavailable, reason).retry_after(1);
+        let (status, body) = match read(sent, self.answers.text(MAX_ANSWER_BYTES)).await {
+            Ok(reply) => reply,
+            Err(Unread::Node(reason) | Unread::Us(reason)) => return Err(away(reason)),
+        };
+        if !status.is_success() {
+            let problem = serde_json::from_slice(body.as_bytes());
+            return Err(problem.unwrap_or_else(|_| away(format!("status {status}"))));
+        }
+        serde_json::from_slice(body.as_bytes()).map_err(|error| away(error.to_string()))
+    }
+
     /// The models that the node at `endpoint` serves.
     ///
     /// # Errors
@@ -179,7 +212,7 @@ impl Asker {
 
 /// Whether the question is to blame for a refusal. A node that does not serve the revision any more, is full,
 /// limits its clients or is broken blames itself.
-fn blames_question(problem: &Problem) -> bool {
+pub(super) fn blames_question(problem: &Problem) -> bool {
     let Some(kind) = problem.kind() else {
         return false;
     };
@@ -206,7 +239,7 @@ fn blames_question(problem: &Problem) -> bool {
 }
 
 /// Whether a node that gives this answer is well, and only does not take the question now.
-fn sends_elsewhere(problem: &Problem) -> bool {
+pub(super) fn sends_elsewhere(problem: &Problem) -> bool {
     matches!(
         problem.kind(),
         Some(Kind::RateLimited | Kind::Unavailable | Kind::UnknownModel)
@@ -238,7 +271,7 @@ async fn read(
 }
 
 /// The error with its causes, without the URL that the reader knows.
-fn describe(error: &reqwest::Error) -> String {
+pub(super) fn describe(error: &reqwest::Error) -> String {
     if error.is_connect() {
         return "it takes no connection".into();
     }

@@ -9,6 +9,7 @@ use crate::{
     registry::{self, Listing, NodeRecord, NodeStanding},
     rpc_client::{RpcClient, RpcError},
 };
+use alloy_primitives::Address;
 use assay_chain::light::Network;
 use assay_receipt::{NodeAddress, RevisionId};
 use futures::future::join_all;
@@ -135,6 +136,15 @@ impl Chosen {
         &self.model
     }
 
+    /// The same node once more.
+    pub fn again(&self) -> Self {
+        self.known.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self {
+            known: self.known.clone(),
+            model: self.model.clone(),
+        }
+    }
+
     /// It failed: nobody is sent there until it answers a probe.
     pub fn failed(&self) {
         self.known.live.store(false, Ordering::Relaxed);
@@ -186,12 +196,29 @@ impl Directory {
     /// Chooses a live node that serves `revision` and is none of `tried`; one that cheated lately only where there is
     /// no other.
     pub fn choose(&self, revision: RevisionId, tried: &[NodeAddress]) -> Option<Chosen> {
+        self.choose_apart(revision, tried, &[])
+    }
+
+    /// As [`Self::choose`], of another operator than these nodes have.
+    pub fn choose_apart(
+        &self,
+        revision: RevisionId,
+        tried: &[NodeAddress],
+        apart_from: &[NodeAddress],
+    ) -> Option<Chosen> {
         let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        let operators: Vec<Address> = view
+            .nodes
+            .iter()
+            .filter(|known| apart_from.contains(&known.record.node))
+            .map(|known| known.record.operator)
+            .collect();
         let fit: Vec<&Arc<Known>> = view
             .nodes
             .iter()
             .filter(|known| known.takes_work() && known.serves(revision))
             .filter(|known| !tried.contains(&known.record.node))
+            .filter(|known| !operators.contains(&known.record.operator))
             .collect();
         let index = least_loaded(fit.iter().map(|known| known.load()))?;
         let known = Arc::clone(fit.get(index)?);

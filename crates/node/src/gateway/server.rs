@@ -39,6 +39,7 @@ pub(super) async fn serve(
 
 fn router(gateway: Arc<Gateway>) -> Router {
     Router::new()
+        .merge(super::openai::routes())
         .route(INFER_PATH, post(infer))
         .route(MODELS_PATH, get(models))
         .route(&format!("{RECEIPTS_PATH}/{{id}}"), get(receipt))

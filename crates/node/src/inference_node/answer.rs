@@ -52,8 +52,13 @@ impl Arrival {
         self.at.elapsed()
     }
 
+    /// Unix ns of it.
+    pub(super) fn ns(&self) -> u64 {
+        self.ns
+    }
+
     /// Unix ns of a later moment, by the clock that never jumps back.
-    fn ns_at(&self, later: Instant) -> u64 {
+    pub(super) fn ns_at(&self, later: Instant) -> u64 {
         let passed = later.saturating_duration_since(self.at).as_nanos();
         self.ns
             .saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
@@ -328,6 +333,7 @@ fn took_too_long(patience: Duration) -> Problem {
 fn engine_problem(error: &EngineError) -> Problem {
     let kind = match error {
         EngineError::Input { .. } | EngineError::Npy(_) | EngineError::Run(_) => Kind::BadInput,
+        EngineError::Language(_) => Kind::Internal,
         EngineError::Tensor(inner) => match inner {
             // A node that stops on these very values: the loader has accepted the graph.
             TensorError::Input { .. } | TensorError::Node { .. } | TensorError::Tensor(_) => {
@@ -342,7 +348,7 @@ fn engine_problem(error: &EngineError) -> Problem {
     Problem::new(kind, error)
 }
 
-fn not_durable(error: &Error) -> Problem {
+pub(super) fn not_durable(error: &Error) -> Problem {
     match error {
         Error::Receipt(assay_receipt::Error::IllFormed(_)) => {
             Problem::new(Kind::Timeout, "the answer came after its deadline")

@@ -4,6 +4,8 @@ use crate::{
     api::{ModelEntry, ProofOffer, request::ModelName, tensors},
     config::NodeConfig,
     error::Error,
+    gateway::openai::format_name,
+    inference_node::language::Speaker,
     problem::{Kind, Problem},
     proofs::{self, Registered},
     registry,
@@ -12,9 +14,10 @@ use crate::{
 };
 use assay_inference::{
     DType, Dim, Engine, ModelLimits, NamedTensors, NonFinite, OnnxEngine, OnnxRuntime,
-    OnnxRuntimeEngine, Revision, RevisionLimits, RunLimits, Tensor, ValueInfo,
+    OnnxRuntimeEngine, Revision, RevisionLimits, RunLimits, Signature, Tensor, ValueInfo,
+    language::{self, EngineLimits, LanguageModel},
 };
-use assay_receipt::{RevisionId, Rung};
+use assay_receipt::{EngineId, RevisionId, Rung};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
@@ -27,13 +30,17 @@ use std::{
 const NAME_AGE: Duration = Duration::from_secs(2);
 /// Most names that are remembered; beyond it all are forgotten and looked up again.
 const MAX_NAMES: usize = 4_096;
+/// Tokens that a sequence of a language model may have here.
+const MAX_CONTEXT: usize = 8 << 10;
 /// Largest input that is made up to warm an engine, elements.
 const WARM_ELEMENTS: usize = 1 << 20;
 
 /// A revision that is served.
 pub struct Served {
-    /// The engine with the revision loaded.
-    pub engine: Arc<dyn Engine>,
+    /// The engine with the revision loaded, where it takes tensors.
+    pub engine: Option<Arc<dyn Engine>>,
+    /// The engine with the revision loaded, where it is a language model.
+    pub speaker: Option<Arc<Speaker>>,
     /// The engine whose answers can be proven, with the commitments that it can be proven under, where the revision has one.
     pub provable: Option<Arc<Commitments>>,
     /// How the revision is listed, without what the chain says of it.
@@ -85,7 +92,10 @@ impl Served {
     /// [`Kind::UnsupportedRung`] where the revision has no model that can be proven, or none that this node can prove now.
     pub fn engine_for(&self, rung: Rung) -> Result<Arc<dyn Engine>, Problem> {
         if rung != Rung::Proven {
-            return Ok(self.engine.clone());
+            return self.engine.clone().ok_or_else(|| {
+                Problem::new(Kind::BadInput, "a language model takes no tensors")
+                    .with_hint("ask it at /v1/chat/completions of a gateway")
+            });
         }
         let noted = self.noted().proofs;
         let hides = self.provable.as_ref().is_some_and(|known| known.hides());
@@ -310,6 +320,9 @@ fn load(
     };
     let revision = Revision::open(directory, &RevisionLimits::default())
         .map_err(|error| unusable(error.to_string()))?;
+    if revision.manifest().engine == language::ENGINE {
+        return speaker(&revision, MAX_CONTEXT);
+    }
     let model = ModelLimits::default();
     let engine: Result<Arc<dyn Engine>, _> = match runtime {
         Some(runtime) => {
@@ -329,12 +342,15 @@ fn load(
         Commitments::new(engine, secrets).map(Arc::new)
     });
     let provable = provable.transpose()?;
-    let mut entry = entry(&revision, &*engine);
+    let mut entry = entry(&revision, engine.signature());
+    entry.engine = engine.id();
+    entry.replayable = engine.replayable();
     entry.rungs = rungs(provable.is_some());
     Ok(Served {
         entry,
         provable,
-        engine,
+        engine: Some(engine),
+        speaker: None,
         noted: RwLock::default(),
     })
 }
@@ -346,13 +362,40 @@ fn rungs(provable: bool) -> Vec<Rung> {
     }
 }
 
-fn entry(revision: &Revision, engine: &dyn Engine) -> ModelEntry {
+/// Loads a language model and starts its engine.
+fn speaker(revision: &Revision, context: usize) -> Result<Served, Error> {
+    let failed = |error: &dyn fmt::Display| Error::Revision {
+        directory: revision.directory().into(),
+        reason: error.to_string(),
+    };
+    let model = LanguageModel::load(revision, context).map_err(|error| failed(&error))?;
+    let signature = revision
+        .manifest()
+        .signature()
+        .map_err(|error| failed(&error))?;
+    let mut entry = entry(revision, &signature);
+    entry.engine = model.engine();
+    entry.replayable = true;
+    entry.context = Some(model.context() as u64);
+    entry.tool_format = model
+        .tool_format()
+        .map(|format| format_name(format).to_owned());
+    let speaker = Speaker::start(model, EngineLimits::default())?;
+    Ok(Served {
+        entry,
+        engine: None,
+        speaker: Some(Arc::new(speaker)),
+        provable: None,
+        noted: RwLock::default(),
+    })
+}
+
+fn entry(revision: &Revision, signature: &Signature) -> ModelEntry {
     let manifest = revision.manifest();
     let open = |name: &str| {
         let value = manifest.inputs.iter().find(|value| value.name == name);
         value.is_some_and(|value| value.non_finite == Some(NonFinite::Allow))
     };
-    let signature = engine.signature();
     ModelEntry {
         revision: revision.id(),
         name: manifest.name.clone(),
@@ -370,10 +413,12 @@ fn entry(revision: &Revision, engine: &dyn Engine) -> ModelEntry {
             .map(|info| tensors::entry(info, true))
             .collect(),
         labels: manifest.labels.clone().unwrap_or_default(),
-        engine: engine.id(),
-        replayable: engine.replayable(),
+        engine: EngineId::ZERO,
+        replayable: false,
         rungs: vec![Rung::Signed],
         proofs: None,
+        context: None,
+        tool_format: None,
         nodes: None,
     }
 }

@@ -4,6 +4,10 @@ use crate::{
     api::{
         CANCEL_PATH, HEALTH_PATH, Health, HealthStatus, INFER_PATH, InferRequest, InferResponse,
         METRICS_PATH, MODELS_PATH, ModelList, Opening, ProofReport, RECEIPTS_PATH, ReceiptReport,
+        generate::{
+            CHECK_PATH, CheckRequest, EMBED_PATH, EmbedReply, EmbedRequest, GENERATE_PATH,
+            GenerateRequest, LINES,
+        },
     },
     http,
     inference_node::{Node, SETTLE_PATIENCE, answer::Arrival, prover::Uncancelled},
@@ -15,12 +19,15 @@ use assay_receipt::{ReceiptId, ReceiptState};
 use assay_settle::{DropReason, verify::Reason};
 use axum::{
     Json, Router,
+    body::Body,
     extract::{ConnectInfo, Path, RawQuery, Request, State},
+    http::{HeaderValue, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use std::{net::SocketAddr, sync::Arc};
-use tokio::net::TcpListener;
+use serde::Serialize;
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use tokio::{net::TcpListener, sync::mpsc::Receiver};
 
 type Shared = State<Arc<Node>>;
 
@@ -41,6 +48,9 @@ pub(super) async fn serve(listener: TcpListener, node: Arc<Node>) -> std::io::Re
 fn router(node: Arc<Node>) -> Router {
     Router::new()
         .route(INFER_PATH, post(infer))
+        .route(GENERATE_PATH, post(generate))
+        .route(CHECK_PATH, post(check))
+        .route(EMBED_PATH, post(embed))
         .route(MODELS_PATH, get(models))
         .route(&format!("{RECEIPTS_PATH}/{{id}}"), get(receipt))
         .route(
@@ -70,22 +80,83 @@ async fn infer(
     response
 }
 
+/// Answers with a language model: a line for each frame.
+async fn generate(
+    State(node): Shared,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let arrival = Arrival::now();
+    takes_questions(&node, client)?;
+    takes_receipts(&node)?;
+    let most = node.limits.body_bytes;
+    let (question, _room) = http::read_json::<GenerateRequest>(request, most, &node.bodies).await?;
+    Ok(in_lines(node.generate(question, arrival).await?))
+}
+
+/// What comes out of a channel, a line of JSON each.
+fn in_lines<T: Serialize + Send + 'static>(out: Receiver<T>) -> Response {
+    let lines = futures::stream::unfold(out, async |mut out| {
+        let mut line = serde_json::to_vec(&out.recv().await?).unwrap_or_default();
+        line.push(b'\n');
+        Some((Ok::<_, Infallible>(line), out))
+    });
+    let media = HeaderValue::from_static(LINES);
+    ([(header::CONTENT_TYPE, media)], Body::from_stream(lines)).into_response()
+}
+
+/// Computes tokens of another node's answer again.
+async fn check(
+    State(node): Shared,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Result<Response, Problem> {
+    takes_questions(&node, client)?;
+    let most = node.limits.body_bytes;
+    let (asked, _room) = http::read_json::<CheckRequest>(request, most, &node.bodies).await?;
+    Ok(in_lines(node.check(asked).await?))
+}
+
+/// Turns texts into vectors.
+async fn embed(
+    State(node): Shared,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Result<Json<EmbedReply>, Problem> {
+    takes_questions(&node, client)?;
+    let most = node.limits.body_bytes;
+    let (asked, _room) = http::read_json::<EmbedRequest>(request, most, &node.bodies).await?;
+    node.embed(asked).await.map(Json)
+}
+
+/// Whether this client may ask, and the node takes questions at all.
+fn takes_questions(node: &Node, client: SocketAddr) -> Result<(), Problem> {
+    node.rate.admit(client.ip())?;
+    if node.shutdown.is_requested() {
+        let detail = "this node is stopping";
+        return Err(Problem::new(Kind::Unavailable, detail).retry_after(SETTLE_PATIENCE.as_secs()));
+    }
+    Ok(())
+}
+
+/// Whether new receipts can settle behind those that wait.
+fn takes_receipts(node: &Node) -> Result<(), Problem> {
+    let (unsettled, most) = (node.unsettled(), node.limits.unsettled);
+    if unsettled >= most {
+        let detail = format!("{unsettled} receipts wait for settlement; at most {most} may");
+        return Err(Problem::new(Kind::Unavailable, detail).retry_after(1));
+    }
+    Ok(())
+}
+
 async fn admitted(
     node: &Node,
     client: SocketAddr,
     request: Request,
     arrival: Arrival,
 ) -> Result<InferResponse, Problem> {
-    node.rate.admit(client.ip())?;
-    if node.shutdown.is_requested() {
-        let detail = "this node is stopping";
-        return Err(Problem::new(Kind::Unavailable, detail).retry_after(SETTLE_PATIENCE.as_secs()));
-    }
-    let (unsettled, most) = (node.unsettled(), node.limits.unsettled);
-    if unsettled >= most {
-        let detail = format!("{unsettled} receipts wait for settlement; at most {most} may");
-        return Err(Problem::new(Kind::Unavailable, detail).retry_after(1));
-    }
+    takes_questions(node, client)?;
+    takes_receipts(node)?;
     // The place comes after the body: one that arrives slowly keeps nobody else out.
     let most = node.limits.body_bytes;
     let (request, _room) = http::read_json::<InferRequest>(request, most, &node.bodies).await?;

@@ -115,6 +115,8 @@ pub fn model() -> ModelEntry {
         replayable: true,
         rungs: vec![Rung::Signed],
         proofs: None,
+        context: None,
+        tool_format: None,
         nodes: None,
     }
 }

@@ -38,6 +38,8 @@ fn model(byte: u8) -> ModelEntry {
         replayable: true,
         rungs: vec![Rung::Signed],
         proofs: None,
+        context: None,
+        tool_format: None,
         nodes: None,
     }
 }
