@@ -3,8 +3,8 @@
     python -m venv .venv-torch && .venv-torch/bin/pip install -r requirements-torch.lock && .venv-torch/bin/python train_chat.py
 
 The text is made by `chat_text`; nothing is fetched. A quarter of an hour on two cores that compute in bfloat16. Seeds,
-the number of steps and of threads are fixed, so the same versions on the same machine write the same bytes again; another
-processor may round otherwise, and then the weights differ.
+steps and threads are fixed, so that the same versions on the same machine come to the same weights; another processor may
+round otherwise, and then they differ.
 """
 
 import hashlib
@@ -196,7 +196,7 @@ it to the letter. Weights are those of the file (bfloat16), arithmetic is float3
 {rows}
 
 Held-out loss: {float32:.4f} nats per token of the answers with the weights of training (float32), {bfloat16:.4f} with those of
-the file, so perplexity {perplexity32:.4f} and {perplexity16:.4f}. Names that are asked back: {names}.
+the file, so perplexity {perplexity32:.4f} and {perplexity16:.4f}. Of what the user said and asks back (`memory`), {names}.
 
 ## Prompt
 

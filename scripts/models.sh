@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains the models of models/ again, each part with exactly the versions that its lock file names: all of them, or with
-# `onnx` those of a minute, with `chat` the chat model alone, which takes the better part of an hour of one core.
+# `onnx` those of a minute, with `chat` the chat model alone, which takes a quarter of an hour of two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/environment.sh
