@@ -121,8 +121,10 @@ openai_clients() {
 		nodes=$(pgrep -f -- "node --config $data/network/node-") || status=$?
 		# shellcheck disable=SC2086
 		"$environment/bin/python" clients/openai/rounds.py "$GATEWAY_URL" "${ROUNDS:-40}" "${SEED:-1}" none $nodes || status=$?
-	} || status=$?
+	} >"$data/results" || status=$?
 	network_stop
+	cat "$data/results"
+	awk '$2 == "passed," { passed += $1; failed += $3 } END { printf "%d passed, %d failed\n", passed, failed }' "$data/results"
 	((status == 0)) || { echo "the network's log, whole in $data:"; tail -n 20 "$data/network/network.log"; }
 	((status != 0)) || rm -rf "$data"
 	return "$status"
