@@ -120,6 +120,9 @@ openai_clients() {
 		node clients/openai/check.mjs "$GATEWAY_URL" || status=$?
 		nodes=$(pgrep -f -- "node --config $data/network/node-") || status=$?
 		# shellcheck disable=SC2086
+		"$environment/bin/python" clients/openai/errors.py "$CARGO_TARGET_DIR/debug/assay" \
+			"$data/network/gateway/config.toml" $nodes || status=$?
+		# shellcheck disable=SC2086
 		"$environment/bin/python" clients/openai/rounds.py "$GATEWAY_URL" "${ROUNDS:-40}" "${SEED:-1}" none $nodes || status=$?
 	} >"$data/results" || status=$?
 	network_stop

@@ -5,15 +5,16 @@
 CHECK is none or streaming. The processes are those of inference nodes. A killed one is started again with its own command line before the next round.
 """
 
-import json
 import os
+import pathlib
 import random
 import signal
-import statistics
 import subprocess
 import sys
 import threading
 import time
+import tomllib
+import urllib.request
 
 import openai
 
@@ -28,7 +29,16 @@ class Node:
         self.pid = pid
         self.command = open(f"/proc/{pid}/cmdline", "rb").read().decode().split("\0")[:-1]
         self.where = os.readlink(f"/proc/{pid}/cwd")
+        config = pathlib.Path(self.where, self.command[self.command.index("--config") + 1]).read_text()
+        self.health = f"http://{tomllib.loads(config)['listen']}/health"
         self.child = None
+
+    def answers(self):
+        try:
+            with urllib.request.urlopen(self.health, timeout=1):
+                return True
+        except OSError:
+            return False
 
     def disturb(self, how):
         os.kill(self.pid, how)
@@ -68,13 +78,13 @@ def live(client):
     return next((m.model_extra["assay"]["nodes"] for m in client.models.list()), 0)
 
 
-def wait_for(client, count):
+def wait_for(client, nodes):
+    """Until the nodes answer and the gateway knows: what is disturbed next is one of three, not the second of two."""
     end = time.monotonic() + LONGEST
-    while time.monotonic() < end:
-        if live(client) >= count:
-            return True
+    while not (all(node.answers() for node in nodes) and live(client) >= len(nodes)):
+        if time.monotonic() > end:
+            raise SystemExit("the nodes do not come back")
         time.sleep(0.1)
-    return False
 
 
 def main():
@@ -108,7 +118,7 @@ def main():
             shares = evidence["shares"]
             moved += len({share["node"] for share in shares}) > 1 or bool(evidence["parts"])
             gaps.append(gap)
-        wait_for(client, len(nodes))
+        wait_for(client, nodes)
     gaps.sort()
     if gaps:
         at = lambda share: gaps[min(len(gaps) - 1, int(share * len(gaps)))]

@@ -35,7 +35,6 @@ pub use error::{Error, Kind};
 pub use extension::{Caller, Check, Extension};
 pub use format::{NamedSchema, ResponseFormat};
 pub use limits::Limits;
-pub use ordered::Json;
 pub use piece::{FinishReason, Head, Piece, TokenLogprob, TopLogprob, Usage};
 pub use rate::{RateLimits, Window};
 pub use sampling::{Sampling, StreamOptions};

@@ -16,6 +16,7 @@ use assay_receipt::{
     EngineId, Microcredits, NetworkId, NodeAddress, ReceiptId, ReceiptState, Request, RevisionId,
     Rung, SignedReceipt,
 };
+use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -142,6 +143,17 @@ pub struct Opening {
     /// Salt seed of the output commitment: `0x` and 64 hex digits.
     #[schema(value_type = String)]
     pub output: alloy_primitives::B256,
+}
+
+impl Opening {
+    /// Fresh secrets.
+    pub fn drawn() -> Self {
+        let mut rng = rand::rng();
+        let mut seeds = [[0u8; 32]; 2];
+        seeds.iter_mut().for_each(|seed| rng.fill_bytes(seed));
+        let [input, output] = seeds.map(alloy_primitives::B256::from);
+        Self { input, output }
+    }
 }
 
 /// What an answer used and cost.

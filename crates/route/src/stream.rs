@@ -76,7 +76,10 @@ pub struct Stream {
     dispute: Option<Dispute>,
     decider: Option<Making>,
     refusals: Vec<Refusal>,
+    /// Nodes that are not asked again: they broke the protocol, lied, or may have.
     passed_over: Vec<NodeAddress>,
+    /// Nodes that were silent, slow, gone or busy: asked again only where there is no other.
+    away: Vec<NodeAddress>,
     /// Since when a role is empty for which there is no node.
     lacking: Option<Duration>,
     parts: Vec<Part>,
@@ -195,6 +198,7 @@ impl Stream {
             decider: None,
             refusals: Vec::new(),
             passed_over: Vec::new(),
+            away: Vec::new(),
             lacking: None,
             parts: Vec::new(),
             over: false,
@@ -253,7 +257,7 @@ impl Stream {
             Event::Began { call } | Event::Alive { call } => self.keep_alive(call, turn.now),
             Event::Steps { call, from, steps } => self.take_steps(call, from, steps, turn),
             Event::Ended { call } => self.take_end(call, turn),
-            Event::Failed { call, .. } => self.lose_call(call, turn),
+            Event::Failed { call, why } => self.lose_call(call, why, turn),
             Event::Refused { call, at, claim } => self.take_refusal(call, at, claim, turn),
             Event::Checked { call } => self.take_agreement(call, turn),
             Event::CheckDiffers { call, at, claim } => self.take_difference(call, at, claim, turn),
@@ -335,9 +339,12 @@ impl Stream {
             }
             return None;
         }
+        let waited = self.lacking.is_some_and(|since| since < turn.now);
+        let away = self.away.iter().filter(|_| !waited);
         let excluded: Vec<_> = self
             .passed_over
             .iter()
+            .chain(away)
             .copied()
             .chain(self.active())
             .collect();

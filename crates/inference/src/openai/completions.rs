@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::fields::{Field, Fields, empty, tokens, wrong_type};
-use super::ordered::{Json, Members};
+use super::ordered::Members;
 use super::parameters::COMPLETIONS;
 use super::sampling::{MAX_CHOICES, model};
 use super::{
@@ -90,7 +90,7 @@ impl Request {
     }
 
     /// The request as a body, which [`Request::from_json`] reads as the same request.
-    pub fn json(&self) -> Json {
+    pub fn json(&self) -> Value {
         let mut body = Members::default();
         body.put("model", self.model.as_str());
         body.put("prompt", Prompt::json_of_all(&self.prompts));

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::completions::Prompt;
 use super::fields::{Field, Fields, empty};
 use super::format::MAX_WORD_BYTES;
-use super::ordered::{Json, Members};
+use super::ordered::Members;
 use super::parameters::EMBEDDINGS;
 use super::sampling::model;
 use super::{Caller, Error, Extension, Limits};
@@ -65,7 +65,7 @@ impl Request {
     }
 
     /// The request as a body, which [`Request::from_json`] reads as the same request.
-    pub fn json(&self) -> Json {
+    pub fn json(&self) -> Value {
         let mut body = Members::default();
         body.put("model", self.model.as_str());
         body.put("input", Prompt::json_of_all(&self.inputs));
@@ -221,7 +221,7 @@ mod tests {
         ] {
             let request = read(&body).unwrap();
             assert_eq!((request.inputs.len(), request.encoding), (inputs, encoding));
-            assert_eq!(read(&request.json().to_value()).unwrap(), request);
+            assert_eq!(read(&request.json()).unwrap(), request);
         }
     }
 

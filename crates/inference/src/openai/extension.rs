@@ -1,10 +1,11 @@
 //! What a request says beside its parameters: our own object `assay`, and who asks.
 
 use assay_receipt::Rung;
+use serde_json::Value;
 
 use super::Error;
 use super::fields::{Field, Fields};
-use super::ordered::{Json, Members};
+use super::ordered::Members;
 use super::parameters::EXTENSION;
 
 /// The longest deadline, in milliseconds: an hour.
@@ -156,9 +157,9 @@ impl Caller {
     }
 
     /// The metadata as an object.
-    pub(super) fn metadata_json(&self) -> Json {
+    pub(super) fn metadata_json(&self) -> Value {
         let each = self.metadata.iter();
-        Json::Object(
+        Value::Object(
             each.map(|(name, value)| (name.clone(), value.as_str().into()))
                 .collect(),
         )
@@ -167,7 +168,7 @@ impl Caller {
 
 fn metadata(field: Field) -> Result<Vec<(String, String)>, Error> {
     let path = field.path;
-    let Json::Object(members) = field.value else {
+    let Value::Object(members) = field.value else {
         return Err(super::fields::wrong_type(&path, "an object", &field.value));
     };
     if members.len() > MAX_PAIRS {
@@ -180,7 +181,7 @@ fn metadata(field: Field) -> Result<Vec<(String, String)>, Error> {
     }
     let mut pairs = Vec::with_capacity(members.len());
     for (name, value) in members {
-        let Json::Text(value) = value else {
+        let Value::String(value) = value else {
             let message = format!("the values of `{path}` must be strings");
             return Err(Error::invalid(&path, "invalid_type", message));
         };

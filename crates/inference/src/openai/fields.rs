@@ -1,9 +1,9 @@
 //! Strict reading of objects: every member is decided by a table, and every refusal names its path.
 
 use super::error::shown;
-use super::ordered::Json;
 use super::parameters::{Decision, Parameter};
-use super::{Error, Limits};
+use super::{Error, Limits, ordered};
+use serde_json::Value;
 
 /// A value with the path at which it stands; the document itself has the empty path.
 #[derive(Debug)]
@@ -11,14 +11,14 @@ pub(super) struct Field {
     /// Such as `messages[3].content`.
     pub(super) path: String,
     /// The value, never null where [`Fields::take`] gave it.
-    pub(super) value: Json,
+    pub(super) value: Value,
 }
 
 /// The members of an object that its table lets through.
 #[derive(Debug)]
 pub(super) struct Fields {
     path: String,
-    members: Vec<(String, Json)>,
+    members: Vec<(String, Value)>,
 }
 
 impl Fields {
@@ -36,7 +36,7 @@ impl Fields {
             );
             return Err(Error::new(super::Kind::TooLarge, message));
         }
-        let value = Json::from_slice(bytes, limits).map_err(|reason| {
+        let value = ordered::read(bytes, limits).map_err(|reason| {
             let message = format!("the body is not JSON that can be read: {reason}");
             Error::new(super::Kind::InvalidRequest, message).with_code("invalid_json")
         })?;
@@ -46,7 +46,7 @@ impl Fields {
 
     /// The members of an object, each decided by the table.
     pub(super) fn open(field: Field, table: &[Parameter]) -> Result<Self, Error> {
-        let Json::Object(all) = field.value else {
+        let Value::Object(all) = field.value else {
             return Err(wrong_type(&field.path, "an object", &field.value));
         };
         let path = field.path;
@@ -56,7 +56,7 @@ impl Fields {
             let row = row.ok_or_else(|| unknown(&joined(&path, &name)))?;
             match row.decision {
                 Decision::Inert(_) => {}
-                _ if value == Json::Null => {}
+                _ if value == Value::Null => {}
                 Decision::Read => members.push((name, value)),
                 Decision::Neutral(values, reason) => {
                     let text = without_nulls(value).to_string();
@@ -130,7 +130,7 @@ impl Fields {
 impl Field {
     /// A text of at most so many bytes.
     pub(super) fn text(self, max_bytes: usize) -> Result<String, Error> {
-        let Json::Text(text) = self.value else {
+        let Value::String(text) = self.value else {
             return Err(wrong_type(&self.path, "a string", &self.value));
         };
         if text.len() > max_bytes {
@@ -166,14 +166,14 @@ impl Field {
     /// `true` or `false`.
     pub(super) fn boolean(self) -> Result<bool, Error> {
         match self.value {
-            Json::Bool(value) => Ok(value),
+            Value::Bool(value) => Ok(value),
             other => Err(wrong_type(&self.path, "a boolean", &other)),
         }
     }
 
     /// A whole number within bounds that count as allowed, written without a fraction.
     pub(super) fn integer(self, min: i64, max: i64) -> Result<i64, Error> {
-        let Json::Number(number) = &self.value else {
+        let Value::Number(number) = &self.value else {
             return Err(wrong_type(&self.path, "a whole number", &self.value));
         };
         if number.is_f64() {
@@ -199,7 +199,7 @@ impl Field {
 
     /// A number within bounds that count as allowed.
     pub(super) fn number(self, min: f64, max: f64) -> Result<f64, Error> {
-        let Json::Number(number) = &self.value else {
+        let Value::Number(number) = &self.value else {
             return Err(wrong_type(&self.path, "a number", &self.value));
         };
         let found = number.as_f64().filter(|x| x.is_finite());
@@ -223,7 +223,7 @@ impl Field {
 
     /// The elements of a list of at most so many.
     pub(super) fn list(self, max: usize) -> Result<impl Iterator<Item = Self>, Error> {
-        let Json::List(items) = self.value else {
+        let Value::Array(items) = self.value else {
             return Err(wrong_type(&self.path, "a list", &self.value));
         };
         if items.len() > max {
@@ -245,13 +245,13 @@ impl Field {
 }
 
 /// Token ids: whole numbers that fit u32; refusals name the element.
-pub(super) fn tokens(path: &str, items: &[Json], max: usize) -> Result<Vec<u32>, Error> {
+pub(super) fn tokens(path: &str, items: &[Value], max: usize) -> Result<Vec<u32>, Error> {
     if items.len() > max {
         return Err(too_many(path, items.len(), max));
     }
     let each = items.iter().enumerate().map(|(index, item)| {
         let number = match item {
-            Json::Number(number) => number.as_u64().and_then(|n| u32::try_from(n).ok()),
+            Value::Number(number) => number.as_u64().and_then(|n| u32::try_from(n).ok()),
             _ => None,
         };
         number.ok_or_else(|| wrong_type(&format!("{path}[{index}]"), "a token id", item))
@@ -260,15 +260,15 @@ pub(super) fn tokens(path: &str, items: &[Json], max: usize) -> Result<Vec<u32>,
 }
 
 /// 400 for a value of another type.
-pub(super) fn wrong_type(path: &str, expected: &str, found: &Json) -> Error {
+pub(super) fn wrong_type(path: &str, expected: &str, found: &Value) -> Error {
     let what = if path.is_empty() {
         "the body".into()
     } else {
         format!("`{path}`")
     };
     let found = match found {
-        Json::Number(number) => format!("the number {number}"),
-        other => other.kind().into(),
+        Value::Number(number) => format!("the number {number}"),
+        other => ordered::kind(other).into(),
     };
     let message = format!("{what} must be {expected}; it is {found}");
     Error::invalid(path, "invalid_type", message)
@@ -299,7 +299,7 @@ fn unsupported_value(path: &str, values: &[&str], reason: &str) -> Error {
     Error::invalid(path, "unsupported_value", message)
 }
 
-fn out_of_range(path: &str, code: &'static str, expected: &str, found: &Json) -> Error {
+fn out_of_range(path: &str, code: &'static str, expected: &str, found: &Value) -> Error {
     let message = format!("`{path}` must be {expected}; it is {found}");
     Error::invalid(path, code, message)
 }
@@ -318,11 +318,11 @@ fn joined(path: &str, name: &str) -> String {
 }
 
 /// An object without its members that are null.
-fn without_nulls(value: Json) -> Json {
+fn without_nulls(value: Value) -> Value {
     match value {
-        Json::Object(mut members) => {
-            members.retain(|(_, value)| *value != Json::Null);
-            Json::Object(members)
+        Value::Object(mut members) => {
+            members.retain(|_, value| *value != Value::Null);
+            Value::Object(members)
         }
         other => other,
     }

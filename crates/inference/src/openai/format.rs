@@ -2,8 +2,9 @@
 
 use super::Error;
 use super::fields::{Field, Fields, wrong_type};
-use super::ordered::{Json, Members};
+use super::ordered::Members;
 use super::parameters::{RESPONSE_FORMAT, SCHEMA, TEXT_FORMAT};
+use serde_json::Value;
 
 /// Characters of names of schemas and functions, as OpenAI allows.
 pub(super) const MAX_IDENTIFIER: usize = 64;
@@ -32,7 +33,7 @@ pub struct NamedSchema {
     /// What it is for.
     pub description: Option<String>,
     /// The schema, an object, its members in the client's order.
-    pub schema: Json,
+    pub schema: Value,
     /// Whether the answer must follow it to the letter; false by default.
     pub strict: Option<bool>,
 }
@@ -88,7 +89,7 @@ impl ResponseFormat {
     }
 
     /// The object `text.format` of responses.
-    pub(super) fn flat(&self) -> Json {
+    pub(super) fn flat(&self) -> Value {
         let mut format = Members::default();
         format.put("type", self.name());
         if let Self::JsonSchema(schema) = self {
@@ -130,9 +131,9 @@ pub(super) fn word(fields: &mut Fields, name: &str) -> Result<String, Error> {
 }
 
 /// A value that must be an object, whose members are not looked into here.
-pub(super) fn object(field: Field) -> Result<Json, Error> {
+pub(super) fn object(field: Field) -> Result<Value, Error> {
     match field.value {
-        Json::Object(_) => Ok(field.value),
+        Value::Object(_) => Ok(field.value),
         other => Err(wrong_type(&field.path, "an object", &other)),
     }
 }

@@ -393,7 +393,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::openai::{Limits, ordered::Json};
+    use crate::openai::{Limits, ordered};
 
     const TABLES: &[&[Parameter]] = &[
         CHAT,
@@ -551,7 +551,7 @@ mod tests {
                 if let Decision::Neutral(values, _) = row.decision {
                     assert!(!values.is_empty());
                     for value in values {
-                        let json = Json::from_slice(value.as_bytes(), &Limits::default()).unwrap();
+                        let json = ordered::read(value.as_bytes(), &Limits::default()).unwrap();
                         assert_eq!(json.to_string(), *value);
                     }
                 }

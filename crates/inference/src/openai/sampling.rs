@@ -1,9 +1,10 @@
 //! How the next token is chosen, and how the answer is sent: what chat, completions and responses have in common.
 
 use super::fields::{Field, Fields, empty, wrong_type};
-use super::ordered::{Json, Members};
+use super::ordered::Members;
 use super::parameters::STREAM_OPTIONS;
 use super::{Error, Limits};
+use serde_json::Value;
 
 /// OpenAI's bounds.
 const MAX_STOPS: usize = 4;
@@ -68,25 +69,25 @@ impl Sampling {
 
     /// Adds what is there to a request.
     pub(super) fn write(&self, into: &mut Members) {
-        into.put_some("temperature", self.temperature.map(Json::float));
-        into.put_some("top_p", self.top_p.map(Json::float));
+        into.put_some("temperature", self.temperature.map(Value::from));
+        into.put_some("top_p", self.top_p.map(Value::from));
         into.put_some("top_k", self.top_k);
-        into.put_some("min_p", self.min_p.map(Json::float));
+        into.put_some("min_p", self.min_p.map(Value::from));
         into.put_some(
             "repetition_penalty",
-            self.repetition_penalty.map(Json::float),
+            self.repetition_penalty.map(Value::from),
         );
-        into.put_some("frequency_penalty", self.frequency_penalty.map(Json::float));
-        into.put_some("presence_penalty", self.presence_penalty.map(Json::float));
+        into.put_some("frequency_penalty", self.frequency_penalty.map(Value::from));
+        into.put_some("presence_penalty", self.presence_penalty.map(Value::from));
         into.put_some("seed", self.seed);
         if !self.logit_bias.is_empty() {
             let each = self.logit_bias.iter();
-            let object = each.map(|(token, bias)| (token.to_string(), Json::float(*bias)));
-            into.put("logit_bias", Json::Object(object.collect()));
+            let object = each.map(|(token, bias)| (token.to_string(), Value::from(*bias)));
+            into.put("logit_bias", Value::Object(object.collect()));
         }
         if !self.stop.is_empty() {
             let each = self.stop.iter().map(|stop| stop.as_str().into());
-            into.put("stop", Json::List(each.collect()));
+            into.put("stop", Value::Array(each.collect()));
         }
     }
 }
@@ -96,7 +97,7 @@ fn biases(fields: &mut Fields, limits: &Limits) -> Result<Vec<(u32, f64)>, Error
         return Ok(Vec::new());
     };
     let path = field.path;
-    let Json::Object(members) = field.value else {
+    let Value::Object(members) = field.value else {
         return Err(wrong_type(&path, "an object", &field.value));
     };
     if members.len() > limits.biases {
@@ -136,8 +137,8 @@ fn stops(fields: &mut Fields, limits: &Limits) -> Result<Vec<String>, Error> {
         Ok(text)
     };
     match field.value {
-        Json::Text(_) => Ok(vec![one(field)?]),
-        Json::List(_) => field.list(MAX_STOPS)?.map(one).collect(),
+        Value::String(_) => Ok(vec![one(field)?]),
+        Value::Array(_) => field.list(MAX_STOPS)?.map(one).collect(),
         other => Err(wrong_type(
             &field.path,
             "a string or a list of strings",

@@ -3,12 +3,13 @@
 use super::error::shown;
 use super::fields::{Field, Fields, empty, wrong_type};
 use super::format::{MAX_DESCRIPTION_BYTES, MAX_IDENTIFIER, MAX_WORD_BYTES, object, word};
-use super::ordered::{Json, Members};
+use super::ordered::Members;
 use super::parameters::{
     CALLED_FUNCTION, CHOSEN_FUNCTION, FLAT_TOOL, FLAT_TOOL_CHOICE, FUNCTION, TOOL, TOOL_CALL,
     TOOL_CHOICE,
 };
 use super::{Error, Limits};
+use serde_json::Value;
 
 /// Tools of a request, and calls of a message, as OpenAI allows.
 const MAX_TOOLS: usize = 128;
@@ -23,7 +24,7 @@ pub struct Function {
     /// When to call it, for the model.
     pub description: Option<String>,
     /// The JSON schema of its arguments, an object, its members in the client's order; none if it takes none.
-    pub parameters: Option<Json>,
+    pub parameters: Option<Value>,
     /// Whether calls must follow the schema to the letter; false by default.
     pub strict: Option<bool>,
 }
@@ -114,7 +115,7 @@ impl Function {
     }
 
     /// The object within `tools`.
-    pub(super) fn json(&self, shape: Shape) -> Json {
+    pub(super) fn json(&self, shape: Shape) -> Value {
         let mut function = Members::default();
         if shape == Shape::Flat {
             function.put("type", "function");
@@ -145,7 +146,7 @@ impl ToolChoice {
         };
         let path = field.path.clone();
         let choice = match &field.value {
-            Json::Text(word) => match word.as_str() {
+            Value::String(word) => match word.as_str() {
                 "none" => Self::None,
                 "auto" => Self::Auto,
                 "required" => Self::Required,
@@ -154,7 +155,7 @@ impl ToolChoice {
                     return Err(Field::refuse(&path, other, allowed));
                 }
             },
-            Json::Object(_) => Self::Named(named(field, shape)?),
+            Value::Object(_) => Self::Named(named(field, shape)?),
             other => return Err(wrong_type(&path, "a string or an object", other)),
         };
         match &choice {
@@ -171,7 +172,7 @@ impl ToolChoice {
     }
 
     /// The value of `tool_choice`.
-    pub(super) fn json(&self, shape: Shape) -> Json {
+    pub(super) fn json(&self, shape: Shape) -> Value {
         let name = match self {
             Self::None => return "none".into(),
             Self::Auto => return "auto".into(),
@@ -220,15 +221,15 @@ fn named(field: Field, shape: Shape) -> Result<String, Error> {
 /// The word that selects what an object is, looked at before its other members: what is not supported is refused by
 /// its kind, not by the first member that only that kind has.
 pub(super) fn kind(field: &Field, name: &str) -> Result<String, Error> {
-    let Json::Object(_) = field.value else {
+    let Value::Object(_) = field.value else {
         return Err(wrong_type(&field.path, "an object", &field.value));
     };
     let path = match field.path.as_str() {
         "" => name.into(),
         path => format!("{path}.{name}"),
     };
-    match field.value.member(name) {
-        None | Some(Json::Null) => Err(super::fields::missing(&path)),
+    match field.value.get(name) {
+        None | Some(Value::Null) => Err(super::fields::missing(&path)),
         Some(value) => Field {
             path,
             value: value.clone(),
@@ -266,7 +267,7 @@ impl ToolCall {
     }
 
     /// The object within `tool_calls`.
-    pub(super) fn json(&self) -> Json {
+    pub(super) fn json(&self) -> Value {
         let mut function = Members::default();
         function.put("name", self.name.as_str());
         function.put("arguments", self.arguments.as_str());

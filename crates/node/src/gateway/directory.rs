@@ -136,15 +136,6 @@ impl Chosen {
         &self.model
     }
 
-    /// The same node once more.
-    pub fn again(&self) -> Self {
-        self.known.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self {
-            known: self.known.clone(),
-            model: self.model.clone(),
-        }
-    }
-
     /// It failed: nobody is sent there until it answers a probe.
     pub fn failed(&self) {
         self.known.live.store(false, Ordering::Relaxed);
@@ -227,6 +218,14 @@ impl Directory {
         let turn = self.turns.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         known.last_turn.store(turn, Ordering::Relaxed);
         Some(Chosen { known, model })
+    }
+
+    /// Whether a live node serves `revision` that is none of these.
+    pub fn has_other(&self, revision: RevisionId, nodes: &[NodeAddress]) -> bool {
+        let fit = |known: &Arc<Known>| {
+            known.takes_work() && known.serves(revision) && !nodes.contains(&known.record.node)
+        };
+        self.nodes().iter().any(fit)
     }
 
     /// Whether any registered node, live or not, serves `revision`.

@@ -19,8 +19,8 @@ use assay_receipt::{
     ChunkChain, Commitment, NodeAddress, Request, RevisionId, Role as Said, Rung, SignedProgress,
 };
 use assay_route::stream::{
-    Action, Call, Cause, Choose, Chosen as Picked, Config, Conviction, Event, Failure, Mode, Need,
-    Part as Share, Patience, Step, Stream,
+    Action, Call, Cause, Choose, Chosen as Picked, Config, Conviction, Event, Failure, GiveUp,
+    Mode, Need, Part as Share, Patience, Step, Stream,
 };
 use call::{Ask, Came, Inbox, call};
 use part::{Asked, Part, claim_of, step_of};
@@ -79,19 +79,27 @@ pub(super) struct Whole {
     pub(super) gap: Duration,
 }
 
-/// A call that is under way, or was.
+/// What a call was made for.
 #[derive(Debug)]
-struct Live {
+struct Begun {
     node: NodeAddress,
-    chosen: Chosen,
-    task: JoinHandle<()>,
-    pause: watch::Sender<bool>,
+    /// The first token that the call is about.
     after: usize,
     /// Statements that the node was given with the tokens.
     given: Vec<SignedProgress>,
     /// What a check was asked.
     check: Option<Vec<Step>>,
+}
+
+/// A call that is under way, or was.
+#[derive(Debug)]
+struct Live {
+    begun: Begun,
+    task: JoinHandle<()>,
+    pause: watch::Sender<bool>,
     part: Option<Part>,
+    /// Whether the node has said all that it was asked for; the connection may end.
+    is_done: bool,
 }
 
 /// An answer on its way.
@@ -102,7 +110,7 @@ struct Speaking {
     stream: Stream,
     started: Instant,
     calls: HashMap<Call, Live>,
-    /// Nodes that were chosen and not yet asked.
+    /// The nodes that were chosen; each counts as in flight until the answer is over.
     chosen: HashMap<NodeAddress, Chosen>,
     inbox: (Inbox, mpsc::Receiver<(Call, Came)>),
     out: mpsc::Sender<Heard>,
@@ -113,7 +121,12 @@ struct Speaking {
     chain: ChunkChain,
     checks: Vec<SignedProgress>,
     convictions: Vec<Conviction>,
+    /// Why nodes say that the question is to blame.
     refusals: Vec<Problem>,
+    /// Whether each node that took no call was busy, and none away or broken.
+    all_busy: bool,
+    /// Why the answer ends here, whatever nodes say.
+    failure: Option<Problem>,
     last_release: Option<Instant>,
     gap: Duration,
 }
@@ -196,6 +209,8 @@ impl Gateway {
             checks: Vec::new(),
             convictions: Vec::new(),
             refusals: Vec::new(),
+            all_busy: true,
+            failure: None,
             last_release: None,
             gap: Duration::ZERO,
         };
@@ -222,13 +237,35 @@ impl Speaking {
             if let Some(event) = next {
                 self.happened(event).await;
             }
+            if self.is_refused() {
+                self.failure = self.refusals.first().cloned();
+            }
+            if let Some(problem) = self.failure.take().filter(|_| !self.stream.is_over()) {
+                self.happened(Event::ClientGone).await;
+                self.tell(Heard::Failed(problem)).await;
+            }
         }
         for live in self.calls.values() {
             live.task.abort();
         }
     }
 
+    /// Whether the question is to blame: two nodes say so, or one where no other serves the model.
+    fn is_refused(&self) -> bool {
+        match self.refusals.len() {
+            // Once an answer has begun, the question is none to refuse.
+            _ if !self.released.is_empty() => false,
+            0 => false,
+            1 => {
+                let refusing: Vec<NodeAddress> = self.chosen.keys().copied().collect();
+                !self.gateway.directory.has_other(self.revision, &refusing)
+            }
+            _ => true,
+        }
+    }
+
     async fn happened(&mut self, event: Event) {
+        tracing::trace!(nonce = ?self.question.nonce, ?event, "something happened to a stream");
         let mut chooser = Chooser {
             gateway: &self.gateway,
             revision: self.revision,
@@ -245,20 +282,24 @@ impl Speaking {
     /// What something that came means for the stream; `None` for nothing.
     fn looked_at(&mut self, call: Call, came: Came) -> Option<Event> {
         let live = self.calls.get_mut(&call)?;
+        let node = live.begun.node;
         let looked = match came {
+            Came::Closed(_) if live.is_done => return None,
             Came::Frame(frame) => return self.frame(call, *frame),
             Came::Check(frame) => return self.check_frame(call, *frame),
             Came::Refused(problem) => {
-                tracing::debug!(node = %live.node, %problem, "a node refuses a question");
+                tracing::debug!(node = %live.begun.node, %problem, "a node refuses a question");
                 self.refusals.push(problem);
                 Failure::Busy
             }
             Came::Busy(reason) => {
-                tracing::debug!(node = %live.node, reason, "a node is busy");
+                tracing::debug!(node = %live.begun.node, reason, "a node is busy");
                 Failure::Busy
             }
             Came::Closed(reason) => {
-                tracing::debug!(node = %live.node, reason, "a call ended");
+                tracing::debug!(node = %live.begun.node, reason, "a call ended");
+                self.all_busy = false;
+                self.failed(node);
                 Failure::Closed
             }
             Came::Broken(reason) => return Some(self.broken(call, &reason)),
@@ -267,14 +308,27 @@ impl Speaking {
     }
 
     fn broken(&mut self, call: Call, reason: &str) -> Event {
+        self.all_busy = false;
         if let Some(live) = self.calls.get(&call) {
-            tracing::warn!(node = %live.node, reason, "a node answers what no node may");
-            self.gateway.metrics.bad_answers.inc();
-            live.chosen.cheated();
+            tracing::warn!(node = %live.begun.node, reason, "a node answers what no node may");
+            self.cheated(live.begun.node);
         }
         Event::Failed {
             call,
             why: Failure::Broken,
+        }
+    }
+
+    fn failed(&self, node: NodeAddress) {
+        if let Some(chosen) = self.chosen.get(&node) {
+            chosen.failed();
+        }
+    }
+
+    fn cheated(&self, node: NodeAddress) {
+        self.gateway.metrics.bad_answers.inc();
+        if let Some(chosen) = self.chosen.get(&node) {
+            chosen.cheated();
         }
     }
 
@@ -286,11 +340,17 @@ impl Speaking {
             revision: self.revision,
             domain: &domain,
         };
+        live.is_done |= matches!(
+            frame,
+            Frame::Ended(_) | Frame::Differs(_) | Frame::Failed(_)
+        );
         let outcome = match (frame, &mut live.part) {
-            (Frame::Began(began), None) => Part::begin(live.node, *began, asked).map(|part| {
-                live.part = Some(part);
-                Event::Began { call }
-            }),
+            (Frame::Began(began), None) => {
+                Part::begin(live.begun.node, *began, asked).map(|part| {
+                    live.part = Some(part);
+                    Event::Began { call }
+                })
+            }
             (Frame::Alive, _) => Ok(Event::Alive { call }),
             (Frame::Steps(steps), Some(part)) => {
                 let from = part.steps.len();
@@ -299,7 +359,7 @@ impl Speaking {
                         .steps
                         .iter()
                         .zip(&self.released)
-                        .take(live.after)
+                        .take(live.begun.after)
                         .skip(from);
                     match repeated
                         .clone()
@@ -307,7 +367,7 @@ impl Speaking {
                     {
                         false => Err("it repeats other tokens than it was given".into()),
                         true => {
-                            let from = from.max(live.after);
+                            let from = from.max(live.begun.after);
                             let steps = part.compared(from);
                             Ok(Event::Steps { call, from, steps })
                         }
@@ -315,7 +375,7 @@ impl Speaking {
                 })
             }
             (Frame::Ended(ended), Some(part)) => {
-                let given = live.given.clone();
+                let given = live.begun.given.clone();
                 part.end(ended, &given, &domain)
                     .map(|()| Event::Ended { call })
             }
@@ -332,6 +392,9 @@ impl Speaking {
     }
 
     fn check_frame(&mut self, call: Call, frame: CheckFrame) -> Option<Event> {
+        if let Some(live) = self.calls.get_mut(&call) {
+            live.is_done |= !matches!(frame, CheckFrame::Alive);
+        }
         let report = match frame {
             CheckFrame::Alive => return Some(Event::Alive { call }),
             CheckFrame::Failed(problem) => return self.looked_at(call, call::of_problem(problem)),
@@ -346,8 +409,8 @@ impl Speaking {
     /// Compares what a checker made with what it was asked to check.
     fn compared(&mut self, call: Call, report: &CheckReport) -> Result<Event, String> {
         let live = self.calls.get(&call).ok_or("no such call")?;
-        let asked = live.check.as_ref().ok_or("no check was asked for")?;
-        let from = live.after;
+        let asked = live.begun.check.as_ref().ok_or("no check was asked for")?;
+        let from = live.begun.after;
         if report.steps.len() > asked.len()
             || (report.differs.is_none() && report.steps.len() < asked.len())
         {
@@ -402,7 +465,7 @@ impl Speaking {
         }
         append(&mut chain, steps).map_err(|problem| problem.to_string())?;
         let said = signed.progress;
-        let is_its_own = signed.node == live.node
+        let is_its_own = signed.node == live.begun.node
             && said.request == self.checking.0.id()
             && said.role == Said::Checked
             && said.from == from as u64
@@ -415,6 +478,7 @@ impl Speaking {
     }
 
     async fn act(&mut self, action: Action) {
+        tracing::trace!(nonce = ?self.question.nonce, ?action, "a stream goes on");
         match action {
             Action::Ask { call, node, after } => self.ask(call, node, after),
             Action::Check {
@@ -430,22 +494,29 @@ impl Speaking {
             Action::Cancel { call, cause, .. } => self.cancel(call, cause),
             Action::Convict(conviction) => {
                 tracing::warn!(?conviction, "a node was shown to have lied");
-                self.gateway.metrics.bad_answers.inc();
-                let its = self
-                    .calls
-                    .values()
-                    .filter(|live| live.node == conviction.node);
-                its.take(1).for_each(|live| live.chosen.cheated());
+                self.cheated(conviction.node);
                 self.convictions.push(conviction);
             }
             Action::Finish { call, parts, .. } => self.finish(call, parts).await,
             Action::GiveUp(why) => {
-                let problem = self.refusals.pop().unwrap_or_else(|| {
-                    Problem::new(Kind::BadGateway, why.to_string()).retry_after(1)
-                });
+                let problem = self.refusals.pop().unwrap_or_else(|| self.nobody(why));
                 self.tell(Heard::Failed(problem)).await;
             }
         }
+    }
+
+    /// Why no node finished the answer.
+    fn nobody(&self, why: GiveUp) -> Problem {
+        let is_missing = matches!(why, GiveUp::NoNode { .. });
+        let kind = match (is_missing, self.all_busy, self.calls.is_empty()) {
+            (true, true, false) => {
+                let detail = "every node that serves this model is busy";
+                return Problem::new(Kind::RateLimited, detail).retry_after(1);
+            }
+            (true, _, _) => Kind::Unavailable,
+            _ => Kind::BadGateway,
+        };
+        Problem::new(kind, why.to_string()).retry_after(1)
     }
 
     async fn tell(&mut self, heard: Heard) {
@@ -470,13 +541,9 @@ impl Speaking {
         parts
     }
 
-    fn begin(
-        &mut self,
-        (number, node): (Call, NodeAddress),
-        ask: Ask,
-        live: impl FnOnce(Chosen, JoinHandle<()>, watch::Sender<bool>) -> Live,
-    ) {
-        let Some(chosen) = self.chosen.remove(&node) else {
+    /// Makes a call.
+    fn begin(&mut self, (number, ask): (Call, Ask), begun: Begun) {
+        let Some(chosen) = self.chosen.get(&begun.node) else {
             return;
         };
         let (pause, paused) = watch::channel(false);
@@ -484,7 +551,14 @@ impl Speaking {
         let asker = self.gateway.asker.clone();
         let inbox = self.inbox.0.clone();
         let task = tokio::spawn(call(asker, endpoint, (number, ask), inbox, paused));
-        self.calls.insert(number, live(chosen, task, pause));
+        let live = Live {
+            begun,
+            task,
+            pause,
+            part: None,
+            is_done: false,
+        };
+        self.calls.insert(number, live);
     }
 
     fn ask(&mut self, call: Call, node: NodeAddress, after: usize) {
@@ -500,20 +574,13 @@ impl Speaking {
         if after > 0 {
             self.gateway.metrics.failovers.inc();
         }
-        self.begin(
-            (call, node),
-            Ask::Generate(Box::new(question)),
-            |chosen, task, pause| Live {
-                node,
-                chosen,
-                task,
-                pause,
-                after,
-                given,
-                check: None,
-                part: None,
-            },
-        );
+        let begun = Begun {
+            node,
+            after,
+            given,
+            check: None,
+        };
+        self.begin((call, Ask::Generate(Box::new(question))), begun);
     }
 
     fn check(&mut self, call: Call, node: NodeAddress, from: usize, steps: Vec<Step>, ends: bool) {
@@ -528,27 +595,13 @@ impl Speaking {
             ends,
             head: (from > 0).then(|| self.chain.head()),
         };
-        // A checker that goes on checking is not chosen anew.
-        if !self.chosen.contains_key(&node) {
-            let known = self.calls.values().find(|live| live.node == node);
-            if let Some(again) = known.map(|live| live.chosen.again()) {
-                self.chosen.insert(node, again);
-            }
-        }
-        self.begin(
-            (call, node),
-            Ask::Check(Box::new(request)),
-            |chosen, task, pause| Live {
-                node,
-                chosen,
-                task,
-                pause,
-                after: from,
-                given: Vec::new(),
-                check: Some(steps),
-                part: None,
-            },
-        );
+        let begun = Begun {
+            node,
+            after: from,
+            given: Vec::new(),
+            check: Some(steps),
+        };
+        self.begin((call, Ask::Check(Box::new(request))), begun);
     }
 
     async fn release(&mut self, from: usize, steps: &[Step]) {
@@ -567,7 +620,9 @@ impl Speaking {
             .collect();
         let pairs = entries.iter().map(|entry| (&entry.token, &entry.digest));
         if append(&mut self.chain, pairs).is_err() || entries.len() != steps.len() {
-            tracing::error!("released steps are lost");
+            // It cannot be: what is released was taken from a part before.
+            self.failure = Some(Problem::new(Kind::Internal, "tokens are lost"));
+            return;
         }
         let now = Instant::now();
         if let Some(last) = self.last_release.replace(now) {
@@ -582,9 +637,10 @@ impl Speaking {
             return;
         };
         live.task.abort();
+        self.all_busy &= matches!(cause, Cause::Outrun | Cause::Moot | Cause::Over);
         match cause {
-            Cause::Silent => live.chosen.failed(),
-            Cause::Broken => live.chosen.cheated(),
+            Cause::Silent => self.failed(live.begun.node),
+            Cause::Broken => self.cheated(live.begun.node),
             Cause::Slow
             | Cause::Convicted
             | Cause::Undecided
@@ -597,7 +653,7 @@ impl Speaking {
     async fn finish(&mut self, call: Call, shares: Vec<Share>) {
         let part = self.calls.get_mut(&call);
         let Some((part, given)) =
-            part.and_then(|live| Some((live.part.take()?, live.given.clone())))
+            part.and_then(|live| Some((live.part.take()?, live.begun.given.clone())))
         else {
             return self
                 .tell(Heard::Failed(Problem::new(

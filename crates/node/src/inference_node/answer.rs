@@ -10,14 +10,12 @@ use crate::{
     problem::{Kind, Problem},
     writer::Draft,
 };
-use alloy_primitives::B256;
 use assay_inference::{Error as EngineError, NamedTensors, RunLimits};
 use assay_receipt::{
     Commitment, EngineId, NodeAddress, Receipt, ReceiptId, ReceiptState, Request, Rung, Times,
     Usage,
 };
 use assay_tensor::Error as TensorError;
-use rand::{Rng as _, RngExt as _};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -90,6 +88,16 @@ struct Computed {
     cpu: Duration,
     /// Inputs and outputs of an answer that is to be proven.
     tensors: Option<(NamedTensors, NamedTensors)>,
+}
+
+/// What a receipt says of an answer beyond its request.
+pub(super) struct Made {
+    pub(super) engine: EngineId,
+    pub(super) output: Commitment,
+    /// Head of the chain of its steps, zero where it was not streamed.
+    pub(super) stream: Commitment,
+    pub(super) usage: Usage,
+    pub(super) times: Times,
 }
 
 /// Tells an engine to stop when whoever waited for it is gone.
@@ -190,7 +198,14 @@ impl Node {
             end_ns,
             uncertainty_ns: self.uncertainty_ns,
         };
-        let receipt = self.receipt(&request, &computed, times);
+        let made = Made {
+            engine: computed.engine,
+            output: computed.output,
+            stream: Commitment::ZERO,
+            usage: computed.usage,
+            times,
+        };
+        let receipt = self.receipt(&request, &made);
         let draft = Draft {
             receipt,
             opening: asked.opening.clone(),
@@ -221,36 +236,41 @@ impl Node {
             request,
             state: ReceiptState::Executed,
             opening: asked.opening,
-            usage: UsageReport {
-                input_units: computed.usage.input_units,
-                output_units: computed.usage.output_units,
-                compute_us: computed.usage.compute_us,
-                price_microcredits: self.price,
-            },
+            usage: self.usage(&computed.usage),
         })
     }
 
-    /// The receipt, but for its place, which the writer gives it.
-    fn receipt(&self, request: &Request, computed: &Computed, times: Times) -> Receipt {
+    /// The receipt of an answer, but for its place, which the writer gives it.
+    pub(super) fn receipt(&self, request: &Request, made: &Made) -> Receipt {
         Receipt {
             request: request.id(),
             nonce: request.nonce,
             revision: request.revision,
-            engine: computed.engine,
+            engine: made.engine,
             parameters: request.parameters,
             seed: request.seed,
-            input: computed.input,
-            output: computed.output,
-            stream: Commitment::ZERO,
-            usage: computed.usage,
+            input: request.input,
+            output: made.output,
+            stream: made.stream,
+            usage: made.usage,
             price: self.price,
             payer: request.payer,
             node: NodeAddress::ZERO,
-            times,
+            times: made.times,
             rung: request.rung,
             deadline_ns: request.deadline_ns,
             sequence: 0,
             previous: ReceiptId::ZERO,
+        }
+    }
+
+    /// What an answer used, as clients are told.
+    pub(super) fn usage(&self, used: &Usage) -> UsageReport {
+        UsageReport {
+            input_units: used.input_units,
+            output_units: used.output_units,
+            compute_us: used.compute_us,
+            price_microcredits: self.price,
         }
     }
 }
@@ -263,12 +283,8 @@ impl Asked {
             let detail = format!("this engine takes no parameters; `{name}` was given");
             return Err(Problem::new(Kind::BadParameters, detail));
         }
-        let mut rng = rand::rng();
-        let mut seeds = [[0u8; 32]; 2];
-        seeds.iter_mut().for_each(|seed| rng.fill_bytes(seed));
-        let [input, output] = seeds.map(B256::from);
         Ok(Self {
-            nonce: request.nonce()?.unwrap_or_else(|| rng.random()),
+            nonce: request.nonce()?.unwrap_or_else(rand::random),
             rung: request.rung()?,
             deadline_ns: arrival.ns.saturating_add(request.deadline_ns()?),
             prove_by_ns: request
@@ -278,7 +294,7 @@ impl Asked {
             form: request.outputs.unwrap_or_default(),
             inputs: request.inputs,
             parameters,
-            opening: Opening { input, output },
+            opening: Opening::drawn(),
         })
     }
 

@@ -5,6 +5,7 @@ mod stream;
 
 use crate::{
     api::{
+        Opening,
         generate::{
             EmbedReply, EmbedRequest, GenerateRequest, MAX_PARTS, commit_prompt, parameters_digest,
         },
@@ -14,12 +15,10 @@ use crate::{
     inference_node::{Node, answer::Arrival},
     problem::{Kind, Problem},
 };
-use alloy_primitives::B256;
 use assay_inference::language::{
     Engine, EngineLimits, Error as LanguageError, LanguageModel, Sink, Step, Usage,
 };
 use assay_receipt::{Commitment, Request, RevisionId, Rung};
-use rand::{Rng as _, RngExt as _};
 use std::{fmt, sync::Arc, time::Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -115,8 +114,7 @@ pub(super) fn problem(error: &LanguageError) -> Problem {
 struct Asked {
     request: Request,
     question: GenerateRequest,
-    input: B256,
-    output: B256,
+    opening: Opening,
     tokens: Vec<u32>,
 }
 
@@ -148,22 +146,19 @@ impl Node {
             let detail = format!("{} parts, at most {MAX_PARTS}", question.parts.len());
             return Err(Problem::new(Kind::BadRequest, detail));
         }
-        let mut rng = rand::rng();
-        let mut seeds = [[0u8; 32]; 2];
-        seeds.iter_mut().for_each(|seed| rng.fill_bytes(seed));
-        let [input, output] = seeds.map(B256::from);
+        let opening = Opening::drawn();
         let nonce = nonce_of(question.nonce.as_deref())?;
         let request = Request {
             network: self.domain.network(),
             revision,
-            input: commit_prompt(&question.prompt, &input)?,
+            input: commit_prompt(&question.prompt, &opening.input)?,
             parameters: parameters_digest(&question.parameters)?,
             seed: question.seed,
             rung,
             deadline_ns: arrival
                 .ns()
                 .saturating_add(deadline_ns_of(question.deadline_ms)?),
-            nonce: nonce.unwrap_or_else(|| rng.random()),
+            nonce: nonce.unwrap_or_else(rand::random),
             payer: Commitment::ZERO,
         };
         let tokens = speaker.model.tokens(&question.prompt);
@@ -171,8 +166,7 @@ impl Node {
         Ok(Asked {
             request,
             question,
-            input,
-            output,
+            opening,
             tokens,
         })
     }

@@ -157,7 +157,7 @@ impl Stream {
         let Some(lost) = self.checker.take() else {
             return;
         };
-        self.passed_over.push(lost.node);
+        self.put_aside(lost.node, cause);
         if let (Some(cause), Some(check)) = (cause, lost.check) {
             turn.cancel(check.call, lost.node, cause);
         }

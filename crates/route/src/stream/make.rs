@@ -5,8 +5,8 @@ use std::time::Duration;
 use assay_receipt::NodeAddress;
 
 use super::{
-    Action, Call, Cause, Checking, Claim, Conviction, GiveUp, Making, Mode, PENDING_MOST, Refusal,
-    Role, Step, Stream, Turn,
+    Action, Call, Cause, Checking, Claim, Conviction, Failure, GiveUp, Making, Mode, PENDING_MOST,
+    Refusal, Role, Step, Stream, Turn,
 };
 
 impl Stream {
@@ -117,7 +117,8 @@ impl Stream {
     }
 
     /// A call came to nothing, and the caller knows why.
-    pub(super) fn lose_call(&mut self, call: Call, turn: &mut Turn<'_>) {
+    pub(super) fn lose_call(&mut self, call: Call, why: Failure, turn: &mut Turn<'_>) {
+        let before = self.passed_over.len();
         let ended = self.maker.as_ref().is_some_and(|maker| maker.ended);
         if is(&self.maker, call) && !ended {
             self.lose_maker(None, turn);
@@ -127,6 +128,9 @@ impl Stream {
             self.lose_decider(None, turn);
         } else if self.is_checking(call) {
             self.lose_checker(None, turn);
+        }
+        if why != Failure::Broken {
+            self.away.extend(self.passed_over.drain(before..));
         }
     }
 
@@ -174,9 +178,17 @@ impl Stream {
     }
 
     fn pass_over(&mut self, lost: &Making, cause: Option<Cause>, turn: &mut Turn<'_>) {
-        self.passed_over.push(lost.node);
+        self.put_aside(lost.node, cause);
         if let Some(cause) = cause.filter(|_| !lost.ended) {
             turn.cancel(lost.call, lost.node, cause);
+        }
+    }
+
+    /// Does without a node: for good, unless it was only silent or slow.
+    pub(super) fn put_aside(&mut self, node: NodeAddress, cause: Option<Cause>) {
+        match cause {
+            Some(Cause::Silent | Cause::Slow) => self.away.push(node),
+            _ => self.passed_over.push(node),
         }
     }
 

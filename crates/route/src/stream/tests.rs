@@ -490,6 +490,47 @@ fn a_node_that_comes_back_in_time_is_found() {
     assert_eq!(last, [Action::GiveUp(why)]);
 }
 
+/// Has one node.
+struct Single;
+
+impl Choose for Single {
+    fn choose(&mut self, need: &Need<'_>) -> Option<Chosen> {
+        let is_free = !need.excluded.contains(&node(1));
+        is_free.then(|| Chosen {
+            node: node(1),
+            patience: Patience::default(),
+        })
+    }
+}
+
+#[test]
+fn a_node_that_was_away_is_asked_again_where_there_is_no_other() {
+    let config = Script::new(Mode::Unchecked, 0).stream.config;
+    let wait_for_node = Duration::from_secs(3);
+    let lost = |event: Event| {
+        let mut stream = Stream::new(Config {
+            wait_for_node,
+            ..config
+        });
+        stream.handle(Duration::ZERO, Event::Tick, &mut Single);
+        stream.handle(Duration::ZERO, event, &mut Single);
+        stream.handle(LOOK_AGAIN, Event::Tick, &mut Single)
+    };
+    let failed = |why| Event::Failed { call: Call(0), why };
+    assert_eq!(lost(failed(Failure::Closed)), [ask(1, 1, 0)]);
+    assert_eq!(lost(failed(Failure::Busy)), [ask(1, 1, 0)]);
+    // Whoever breaks the protocol is not.
+    assert_eq!(lost(failed(Failure::Broken)), []);
+    let mut stream = Stream::new(Config {
+        wait_for_node,
+        ..config
+    });
+    stream.handle(Duration::ZERO, Event::Tick, &mut Single);
+    stream.handle(STALL, Event::Tick, &mut Single);
+    let again = stream.handle(STALL + LOOK_AGAIN, Event::Tick, &mut Single);
+    assert_eq!(again, [ask(1, 1, 0)]);
+}
+
 /// Gives the same node again and again.
 struct Stubborn;
 

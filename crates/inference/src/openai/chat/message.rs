@@ -1,11 +1,12 @@
 //! The messages of a conversation.
 
+use serde_json::Value;
 use std::borrow::Cow;
 
 use super::super::error::shown;
 use super::super::fields::{Field, Fields, empty, wrong_type};
 use super::super::format::word;
-use super::super::ordered::{Json, Members};
+use super::super::ordered::Members;
 use super::super::parameters::{ASSISTANT_MESSAGE, MESSAGE, TEXT_PART, TOOL_MESSAGE};
 use super::super::tools::{ToolCall, call_id, kind};
 use super::super::{Error, Limits};
@@ -37,8 +38,8 @@ impl Content {
     /// Reads a string or a list of text parts.
     fn read(field: Field, limits: &Limits) -> Result<Self, Error> {
         match field.value {
-            Json::Text(text) => Ok(Self::Text(text)),
-            Json::List(_) => {
+            Value::String(text) => Ok(Self::Text(text)),
+            Value::Array(_) => {
                 let path = field.path.clone();
                 let parts: Vec<String> = field
                     .list(MAX_PARTS)?
@@ -57,7 +58,7 @@ impl Content {
         }
     }
 
-    fn json(&self) -> Json {
+    fn json(&self) -> Value {
         match self {
             Self::Text(text) => text.as_str().into(),
             Self::Parts(parts) => {
@@ -67,7 +68,7 @@ impl Content {
                     part.put("text", text.as_str());
                     part.object()
                 };
-                Json::List(parts.iter().map(part).collect())
+                Value::Array(parts.iter().map(part).collect())
             }
         }
     }
@@ -218,7 +219,7 @@ impl Message {
     }
 
     /// The object within `messages`.
-    pub fn json(&self) -> Json {
+    pub fn json(&self) -> Value {
         let mut message = Members::default();
         message.put("role", self.role());
         match self {
@@ -237,7 +238,7 @@ impl Message {
                 message.put_some("name", name.clone());
                 if !tool_calls.is_empty() {
                     let calls = tool_calls.iter().map(ToolCall::json).collect();
-                    message.put("tool_calls", Json::List(calls));
+                    message.put("tool_calls", Value::Array(calls));
                 }
             }
             Self::Tool {

@@ -1,7 +1,7 @@
 //! What a client asks for.
 
 use super::super::fields::Fields;
-use super::super::ordered::{Json, Members};
+use super::super::ordered::Members;
 use super::super::parameters::CHAT;
 use super::super::sampling::{MAX_CHOICES, model};
 use super::super::tools::Shape;
@@ -9,6 +9,7 @@ use super::super::{
     Caller, Error, Extension, Function, Limits, ResponseFormat, Sampling, StreamOptions, ToolChoice,
 };
 use super::Message;
+use serde_json::Value;
 
 /// The most likely tokens that can be asked for at each place, as OpenAI allows.
 const MAX_TOP_LOGPROBS: u32 = 20;
@@ -74,12 +75,12 @@ impl Request {
 
     /// The request as a body, without what is default: what [`Request::from_json`] reads as the same request, and what
     /// another OpenAI-compatible server takes, if `extension` says nothing.
-    pub fn json(&self) -> Json {
+    pub fn json(&self) -> Value {
         let mut body = Members::default();
         body.put("model", self.model.as_str());
         body.put(
             "messages",
-            Json::List(self.messages.iter().map(Message::json).collect()),
+            Value::Array(self.messages.iter().map(Message::json).collect()),
         );
         if !self.tools.is_empty() {
             body.put("tools", self.tools_json());
@@ -103,11 +104,11 @@ impl Request {
     }
 
     /// What the model is shown: `{"messages": [...], "tools": [...]}`, `tools` left out where there are none.
-    pub fn prompt(&self) -> Json {
+    pub fn prompt(&self) -> Value {
         let mut prompt = Members::default();
         prompt.put(
             "messages",
-            Json::List(self.messages.iter().map(Message::json).collect()),
+            Value::Array(self.messages.iter().map(Message::json).collect()),
         );
         if !self.tools.is_empty() {
             prompt.put("tools", self.tools_json());
@@ -115,9 +116,9 @@ impl Request {
         prompt.object()
     }
 
-    fn tools_json(&self) -> Json {
+    fn tools_json(&self) -> Value {
         let each = self.tools.iter().map(|tool| tool.json(Shape::Nested));
-        Json::List(each.collect())
+        Value::Array(each.collect())
     }
 }
 

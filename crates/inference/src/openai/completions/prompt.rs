@@ -17,8 +17,8 @@ impl Prompt {
     pub(in super::super) fn read_all(field: Field, limits: &Limits) -> Result<Vec<Self>, Error> {
         let path = field.path;
         let items = match field.value {
-            Json::Text(text) => return Ok(vec![Self::Text(text)]),
-            Json::List(items) => items,
+            Value::String(text) => return Ok(vec![Self::Text(text)]),
+            Value::Array(items) => items,
             other => {
                 let expected = "a string, a list of strings, token ids or lists of token ids";
                 return Err(wrong_type(&path, expected, &other));
@@ -26,11 +26,11 @@ impl Prompt {
         };
         match items.first() {
             None => Err(empty(&path)),
-            Some(Json::Number(_)) => Ok(vec![Self::Tokens(tokens(&path, &items, limits.tokens)?)]),
+            Some(Value::Number(_)) => Ok(vec![Self::Tokens(tokens(&path, &items, limits.tokens)?)]),
             Some(_) => {
                 let field = Field {
                     path,
-                    value: Json::List(items),
+                    value: Value::Array(items),
                 };
                 let each = field.list(MAX_INPUTS)?;
                 each.map(|field| Self::read(field, limits)).collect()
@@ -40,9 +40,9 @@ impl Prompt {
 
     fn read(field: Field, limits: &Limits) -> Result<Self, Error> {
         match &field.value {
-            Json::Text(text) => Ok(Self::Text(text.clone())),
-            Json::List(items) if items.is_empty() => Err(empty(&field.path)),
-            Json::List(items) => Ok(Self::Tokens(tokens(&field.path, items, limits.tokens)?)),
+            Value::String(text) => Ok(Self::Text(text.clone())),
+            Value::Array(items) if items.is_empty() => Err(empty(&field.path)),
+            Value::Array(items) => Ok(Self::Tokens(tokens(&field.path, items, limits.tokens)?)),
             other => {
                 let expected = "a string or a list of token ids";
                 Err(wrong_type(&field.path, expected, other))
@@ -51,17 +51,17 @@ impl Prompt {
     }
 
     /// As it is read again; one text is not put into a list.
-    pub(in super::super) fn json_of_all(prompts: &[Self]) -> Json {
+    pub(in super::super) fn json_of_all(prompts: &[Self]) -> Value {
         match prompts {
             [one] => one.json(),
-            all => Json::List(all.iter().map(Self::json).collect()),
+            all => Value::Array(all.iter().map(Self::json).collect()),
         }
     }
 
-    fn json(&self) -> Json {
+    fn json(&self) -> Value {
         match self {
             Self::Text(text) => text.as_str().into(),
-            Self::Tokens(ids) => Json::List(ids.iter().map(|id| Json::from(*id)).collect()),
+            Self::Tokens(ids) => Value::Array(ids.iter().map(|id| Value::from(*id)).collect()),
         }
     }
 }

@@ -26,7 +26,7 @@ fn prompts_are_read_in_their_four_forms() {
         let request = read(&json!({"model": "m", "prompt": prompt})).unwrap();
         assert_eq!(request.prompts, expected);
         assert_eq!(request.max_tokens, DEFAULT_MAX_TOKENS);
-        assert_eq!(read(&request.json().to_value()).unwrap(), request);
+        assert_eq!(read(&request.json()).unwrap(), request);
     }
     // What LangChain sent when it was logged.
     let sent = json!({"model": "m", "prompt": ["hi"], "frequency_penalty": 0, "logprobs": null, "max_tokens": 256,

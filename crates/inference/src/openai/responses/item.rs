@@ -3,17 +3,17 @@
 use super::super::chat::{Content, Message, check_calls};
 use super::super::fields::{Field, Fields, empty, wrong_type};
 use super::super::format::MAX_IDENTIFIER;
-use super::super::ordered::Json;
 use super::super::parameters::{ITEM_CALL, ITEM_MESSAGE, ITEM_OUTPUT, ITEM_PART};
 use super::super::tools::{ToolCall, call_id, kind};
 use super::super::{Error, Limits};
+use serde_json::Value;
 
 /// Parts of one item.
 const MAX_PARTS: usize = 1_024;
 
 /// Reads `input`: a text, which is the user's, or a list of items.
 pub(super) fn read_all(field: Field, limits: &Limits) -> Result<Vec<Message>, Error> {
-    if let Json::Text(text) = field.value {
+    if let Value::String(text) = field.value {
         return Ok(vec![Message::User {
             content: Content::Text(text),
             name: None,
@@ -39,7 +39,7 @@ pub(super) fn read_all(field: Field, limits: &Limits) -> Result<Vec<Message>, Er
 /// Adds what an item says: a message of its own, or a call that belongs to the assistant's message before it.
 fn read(field: Field, limits: &Limits, messages: &mut Vec<Message>) -> Result<(), Error> {
     let path = field.path.clone();
-    let plain = matches!(&field.value, Json::Object(_)) && field.value.member("type").is_none();
+    let plain = matches!(&field.value, Value::Object(_)) && field.value.get("type").is_none();
     let kind = if plain {
         "message".into()
     } else {
@@ -123,8 +123,8 @@ fn call(field: Field, limits: &Limits) -> Result<ToolCall, Error> {
 /// A string, or a list of parts of one type.
 fn content(field: Field, part: &str, limits: &Limits) -> Result<Content, Error> {
     match field.value {
-        Json::Text(text) => Ok(Content::Text(text)),
-        Json::List(_) => {
+        Value::String(text) => Ok(Content::Text(text)),
+        Value::Array(_) => {
             let path = field.path.clone();
             let each = field.list(MAX_PARTS)?;
             let parts: Vec<String> = each

@@ -4,7 +4,6 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::super::ordered::Json;
 use super::super::tools::Shape;
 use super::super::{Error, Head, TokenLogprob, ToolChoice, Usage};
 use super::Request;
@@ -41,7 +40,7 @@ pub struct Response {
     /// Ours: the receipts, at the end.
     pub assay: Option<Value>,
     /// The members that repeat the request.
-    echo: Vec<(&'static str, Json)>,
+    echo: Vec<(&'static str, Value)>,
 }
 
 /// A part of the output.
@@ -97,10 +96,10 @@ impl Response {
 }
 
 /// The members of a response that repeat what was asked for, defaults filled in.
-fn echo(request: &Request) -> Vec<(&'static str, Json)> {
+fn echo(request: &Request) -> Vec<(&'static str, Value)> {
     let chat = &request.chat;
-    let text = |value: &Option<String>| value.as_deref().map_or(Json::Null, Json::from);
-    let count = |value: Option<u32>| value.map_or(Json::Null, Json::from);
+    let text = |value: &Option<String>| value.as_deref().map_or(Value::Null, Value::from);
+    let count = |value: Option<u32>| value.map_or(Value::Null, Value::from);
     let choice = chat.tool_choice.as_ref().unwrap_or(&ToolChoice::Auto);
     let tools = chat.tools.iter().map(|tool| tool.json(Shape::Flat));
     let format = ("format".to_string(), chat.response_format.flat());
@@ -114,20 +113,20 @@ fn echo(request: &Request) -> Vec<(&'static str, Json)> {
             "parallel_tool_calls",
             chat.parallel_tool_calls.unwrap_or(true).into(),
         ),
-        ("previous_response_id", Json::Null),
+        ("previous_response_id", Value::Null),
         ("prompt_cache_key", text(&chat.caller.prompt_cache_key)),
         ("safety_identifier", text(&chat.caller.safety_identifier)),
         ("service_tier", "default".into()),
         ("store", false.into()),
         (
             "temperature",
-            Json::float(sampling.temperature.unwrap_or(1.0)),
+            Value::from(sampling.temperature.unwrap_or(1.0)),
         ),
-        ("text", Json::Object(vec![format])),
+        ("text", Value::Object([format].into_iter().collect())),
         ("tool_choice", choice.json(Shape::Flat)),
-        ("tools", Json::List(tools.collect())),
+        ("tools", Value::Array(tools.collect())),
         ("top_logprobs", chat.top_logprobs.unwrap_or(0).into()),
-        ("top_p", Json::float(sampling.top_p.unwrap_or(1.0))),
+        ("top_p", Value::from(sampling.top_p.unwrap_or(1.0))),
         ("truncation", "disabled".into()),
         ("user", text(&chat.caller.user)),
     ]

@@ -469,7 +469,7 @@ proptest! {
             0..6,
         ),
     ) {
-        let more = members.into_iter().map(|(k, v)| (k.to_string(), v.to_value())).collect();
+        let more = members.into_iter().map(|(k, v)| (k.to_string(), v)).collect();
         let _ = read(&with(Value::Object(more)));
     }
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 use assay_inference::language::{Chat, Format, Parameters, Prompt, Sampling};
 use assay_inference::openai::{
-    Error, Extension, Json, ResponseFormat, Sampling as Wanted, ToolChoice, chat, completions,
+    Error, Extension, ResponseFormat, Sampling as Wanted, ToolChoice, chat, completions,
 };
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ pub(super) struct Task {
 /// For what this model cannot do, by the parameter.
 pub(super) fn of_chat(request: &chat::Request, model: &ModelEntry) -> Result<Task, Error> {
     let is_off = request.tool_choice == Some(ToolChoice::None);
-    let shown = value(&request.prompt())?;
+    let shown = request.prompt();
     let list = |name: &str| {
         shown
             .get(name)
@@ -55,9 +55,7 @@ pub(super) fn of_chat(request: &chat::Request, model: &ModelEntry) -> Result<Tas
         (_, Some(tools)) => Some(Format::Call { tools, parallel }),
         (ResponseFormat::Text, None) => None,
         (ResponseFormat::JsonObject, None) => Some(Format::JsonObject),
-        (ResponseFormat::JsonSchema(named), None) => {
-            Some(Format::JsonSchema(value(&named.schema)?))
-        }
+        (ResponseFormat::JsonSchema(named), None) => Some(Format::JsonSchema(named.schema.clone())),
     };
     let prompt = Prompt::Chat(Chat {
         messages: list("messages"),
@@ -183,12 +181,6 @@ fn sampling(wanted: &Wanted) -> Sampling {
         presence_penalty: wanted.presence_penalty.unwrap_or(plain.presence_penalty),
         logit_bias: wanted.logit_bias.clone(),
     }
-}
-
-/// The same in serde_json's type, which keeps the order of members, too.
-fn value(json: &Json) -> Result<Value, Error> {
-    let read = serde_json::from_str(&json.to_string());
-    read.map_err(|error| Error::internal(error.to_string()))
 }
 
 /// A problem of the network in OpenAI's words.

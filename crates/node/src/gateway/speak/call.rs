@@ -75,7 +75,15 @@ async fn lines<T: DeserializeOwned>(
     (number, inbox, mut paused): (Call, &Inbox, watch::Receiver<bool>),
     to: impl Fn(T) -> Came,
 ) -> Came {
-    let mut response = match asker.post(url, question).await {
+    let mut sent = asker.post(url, question).await;
+    // A kept connection that ended meanwhile says nothing of the node; nothing was signed for yet.
+    if sent
+        .as_ref()
+        .is_err_and(|error| error.is_request() && !error.is_connect())
+    {
+        sent = asker.post(url, question).await;
+    }
+    let mut response = match sent {
         Ok(response) if response.status().is_success() => response,
         Ok(response) => return refusal(response).await,
         Err(error) => return Came::Closed(describe(&error)),

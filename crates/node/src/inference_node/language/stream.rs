@@ -2,23 +2,20 @@
 
 use super::{Asked, Heard, Speaker, ear, problem};
 use crate::{
-    api::{
-        Opening, UsageReport,
-        generate::{
-            ALIVE_MS, Answer, Began, Difference, Ended, Frame, GenerateRequest, LikelihoodEntry,
-            StepEntry, Steps,
-        },
+    api::generate::{
+        ALIVE_MS, Answer, Began, Difference, Ended, Frame, GenerateRequest, LikelihoodEntry,
+        StepEntry, Steps,
     },
-    inference_node::{Node, answer::Arrival, answer::not_durable},
+    inference_node::{
+        Node,
+        answer::{Arrival, Made, not_durable},
+    },
     problem::{Kind, Problem},
     writer::Draft,
 };
 use alloy_primitives::B256;
 use assay_inference::language::{Ask, Error as LanguageError, Finish, Step, Then, Usage};
-use assay_receipt::{
-    ChunkChain, Commitment, NodeAddress, Progress, Receipt, ReceiptId, ReceiptState, Role, Times,
-    Usage as Used,
-};
+use assay_receipt::{ChunkChain, Progress, ReceiptState, Role, Times, Usage as Used};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -131,7 +128,7 @@ impl Making {
     async fn make(&mut self, heard: &mut UnboundedReceiver<Heard>) -> Result<(), Halt> {
         self.send(Frame::Began(Box::new(Began {
             request: self.asked.request.clone(),
-            input: self.asked.input,
+            input: self.asked.opening.input,
             engine: self.speaker.model.engine(),
             prompt_tokens: self.asked.tokens.len() as u64,
         })))
@@ -223,17 +220,25 @@ impl Making {
             text: &self.text,
             tokens: &self.tokens,
         };
-        let output = answer.commit(&self.asked.output)?;
-        let used = Used {
-            input_units: usage.prompt as u64,
-            output_units: usage.answer as u64,
-            compute_us: usage.compute_us,
+        let now = Instant::now();
+        let made = Made {
+            engine: self.speaker.model.engine(),
+            output: answer.commit(&self.asked.opening.output)?,
+            stream: self.chain.head(),
+            usage: Used {
+                input_units: usage.prompt as u64,
+                output_units: usage.answer as u64,
+                compute_us: usage.compute_us,
+            },
+            times: Times {
+                request_ns: self.arrival.ns(),
+                first_output_ns: self.arrival.ns_at(self.first_output.unwrap_or(now)),
+                end_ns: self.arrival.ns_at(now),
+                uncertainty_ns: self.node.uncertainty_ns,
+            },
         };
-        let opening = Opening {
-            input: self.asked.input,
-            output: self.asked.output,
-        };
-        let receipt = self.receipt(output, used);
+        let receipt = self.node.receipt(&self.asked.request, &made);
+        let opening = self.asked.opening.clone();
         let durable = self.node.writer.append(Draft { receipt, opening }).await;
         let durable = durable.map_err(|error| not_durable(&error))?;
         self.node
@@ -245,48 +250,11 @@ impl Making {
             receipt_id: durable.id,
             receipt: durable.signed,
             state: ReceiptState::Executed,
-            output: self.asked.output,
-            usage: UsageReport {
-                input_units: used.input_units,
-                output_units: used.output_units,
-                compute_us: used.compute_us,
-                price_microcredits: self.node.price,
-            },
+            output: self.asked.opening.output,
+            usage: self.node.usage(&made.usage),
             cached_tokens: usage.cached as u64,
         })))
         .await
-    }
-
-    /// The receipt, but for its place, which the writer gives it.
-    fn receipt(&self, output: Commitment, usage: Used) -> Receipt {
-        let request = &self.asked.request;
-        let now = Instant::now();
-        let times = Times {
-            request_ns: self.arrival.ns(),
-            first_output_ns: self.arrival.ns_at(self.first_output.unwrap_or(now)),
-            end_ns: self.arrival.ns_at(now),
-            uncertainty_ns: self.node.uncertainty_ns,
-        };
-        Receipt {
-            request: request.id(),
-            nonce: request.nonce,
-            revision: request.revision,
-            engine: self.speaker.model.engine(),
-            parameters: request.parameters,
-            seed: request.seed,
-            input: request.input,
-            output,
-            stream: self.chain.head(),
-            usage,
-            price: self.node.price,
-            payer: request.payer,
-            node: NodeAddress::ZERO,
-            times,
-            rung: request.rung,
-            deadline_ns: request.deadline_ns,
-            sequence: 0,
-            previous: ReceiptId::ZERO,
-        }
     }
 }
 
