@@ -123,7 +123,7 @@ openai_clients() {
 		"$environment/bin/python" clients/openai/errors.py "$CARGO_TARGET_DIR/debug/assay" \
 			"$data/network/gateway/config.toml" $nodes || status=$?
 		# shellcheck disable=SC2086
-		"$environment/bin/python" clients/openai/rounds.py "$GATEWAY_URL" "${ROUNDS:-40}" "${SEED:-1}" none $nodes || status=$?
+		"$environment/bin/python" clients/openai/rounds.py "$CARGO_TARGET_DIR/debug/assay" "$data/network/network.json" "$GATEWAY_URL" "${ROUNDS:-60}" "${SEED:-1}" $nodes || status=$?
 	} >"$data/results" || status=$?
 	network_stop
 	cat "$data/results"

@@ -234,6 +234,28 @@ pub enum Receipt {
     Show(ShowReceipt),
     /// Verify a saved receipt; works with the network off.
     Verify(Verify),
+    /// Have a committee of other operators compute a settled answer again, and wait for its verdict.
+    Check(CheckReceipt),
+}
+
+/// `assay receipt check`.
+#[derive(Debug, Args)]
+pub struct CheckReceipt {
+    /// Id of a settled receipt whose rung is `replayed`: 0x and 64 digits.
+    #[arg(value_name = "ID")]
+    pub receipt: String,
+    /// Key file of the account that pays 3 credits for it, unless the lottery chose the receipt.
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// The gateway to ask for the receipt.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_GATEWAY, env = "ASSAY_GATEWAY", hide_env_values = true)]
+    pub gateway: String,
+    /// JSON-RPC of a validator.
+    #[arg(long, value_name = "URL", default_value = DEFAULT_RPC, env = "ASSAY_RPC", hide_env_values = true)]
+    pub rpc: String,
+    /// Seconds to wait for the verdict.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub wait: u64,
 }
 
 /// `assay receipt show`.

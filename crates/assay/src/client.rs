@@ -69,6 +69,18 @@ impl Gateway {
             .await
     }
 
+    /// An answer of a language model in OpenAI's form.
+    ///
+    /// # Errors
+    /// A complaint with what the gateway says.
+    pub async fn chat(&self, request: &serde_json::Value) -> Result<serde_json::Value> {
+        self.send(
+            self.request(Method::POST, "/v1/chat/completions")
+                .json(request),
+        )
+        .await
+    }
+
     /// The models on offer.
     ///
     /// # Errors

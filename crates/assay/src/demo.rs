@@ -144,6 +144,8 @@ async fn steps(walk: &mut Walk, journal: &mut Journal) -> Result<()> {
     let started = Instant::now();
     journal.note("prove", started, walk.prove().await)?;
     let started = Instant::now();
+    journal.note("check", started, walk.check().await)?;
+    let started = Instant::now();
     journal.note("kill", started, walk.kill().await)?;
     let started = Instant::now();
     journal.note("go on", started, walk.ask_again().await)
@@ -170,7 +172,7 @@ fn offline(walk: &Walk, journal: &mut Journal) -> Result<()> {
 async fn stay(plan: Plan, form: Form) -> Result<Exit> {
     let mut network = up::start(plan, up::isolation(true)?).await?;
     if form == Form::Text {
-        let models = SHOWN.len();
+        let models = SHOWN.len().saturating_add(1);
         output::line(&format!(
             "\nup again until ctrl-c:\n{}",
             up::show(&network.endpoints(), network.plan(), models)

@@ -80,10 +80,7 @@ pub async fn run(arguments: cli::Drill, form: Form) -> Result<Exit> {
     let (plan, models) = up::shown_plan(&place)?;
     let mut network = up::start(plan.clone(), up::isolation(true)?).await?;
     network.publish(&models).await?;
-    let samples = models
-        .iter()
-        .map(|path| Sample::read(path))
-        .collect::<Result<_>>()?;
+    let samples = Sample::of(&models)?;
     let tally = Arc::new(Tally::default());
     let clients = start_clients(&plan, samples, &tally, arguments.clients).await?;
     let killed = kill_and_restart(&mut network, arguments.rounds, seed).await?;

@@ -15,6 +15,7 @@ mod node;
 mod output;
 mod pull;
 mod receipt;
+mod recheck;
 mod role;
 mod samples;
 mod saved;
@@ -94,6 +95,9 @@ fn dispatch(command: Command, form: Form) -> Result<Exit> {
         Command::Receipt(cli::Receipt::Verify(arguments)) => receipt::verify(&arguments, form),
         Command::Receipt(cli::Receipt::Show(arguments)) => {
             on_runtime(receipt::show(arguments, form))
+        }
+        Command::Receipt(cli::Receipt::Check(arguments)) => {
+            on_runtime(recheck::check(arguments, form))
         }
         Command::Zk(command) => zk::run(command, form),
         Command::Network(cli::Network::Health(arguments)) => {

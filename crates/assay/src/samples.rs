@@ -3,10 +3,16 @@
 use crate::{ask::Answered, infer::shortened};
 use anyhow::{Context as _, Result, ensure};
 use assay_inference::{NamedTensors, Revision, RevisionLimits, Tensor, npy};
-use assay_node::api::{OutputForm, tensors};
+use assay_node::{
+    api::{OutputForm, tensors},
+    local::models::CHAT,
+};
 use assay_receipt::RevisionId;
 use serde_json::Value;
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// Rows of a model's test inputs that are asked at a time.
 const ROWS: usize = 3;
@@ -30,11 +36,22 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// One of each of these revisions but the language model, which takes no rows.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn of(directories: &[PathBuf]) -> Result<Vec<Self>> {
+        let take_rows = directories
+            .iter()
+            .filter(|directory| !directory.ends_with(CHAT));
+        take_rows.map(|directory| Self::read(directory)).collect()
+    }
+
     /// Reads a revision with the first rows of its test vectors.
     ///
     /// # Errors
     /// What does not hold of the directory, or lacks in it.
-    pub fn read(directory: &Path) -> Result<Self> {
+    fn read(directory: &Path) -> Result<Self> {
         let revision = Revision::open(directory, &RevisionLimits::default())?;
         let manifest = revision.manifest();
         let rows = |file: String| -> Result<Tensor> {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use assay_node::{
     local::{
         Endpoints, Isolation, LocalNetwork, Plan, Ports, Stage,
-        models::{SHOWN, find, unpack},
+        models::{CHAT, SHOWN, find, unpack},
         plan::{Wishes, remove},
         ports::PORTS_FROM_BASE,
     },
@@ -55,8 +55,8 @@ pub fn plan(place: &cli::Place) -> Result<(Plan, Vec<PathBuf>)> {
 /// A complaint about the arguments, or about files.
 pub fn shown_plan(place: &cli::Place) -> Result<(Plan, Vec<PathBuf>)> {
     let (before, found) = plan(place)?;
-    let chosen: Vec<PathBuf> = SHOWN
-        .iter()
+    let shown = || SHOWN.iter().chain([&CHAT]);
+    let chosen: Vec<PathBuf> = shown()
         .filter_map(|name| {
             found
                 .iter()
@@ -64,7 +64,7 @@ pub fn shown_plan(place: &cli::Place) -> Result<(Plan, Vec<PathBuf>)> {
                 .cloned()
         })
         .collect();
-    let models = if chosen.len() == SHOWN.len() {
+    let models = if chosen.len() == shown().count() {
         chosen
     } else {
         unpack(&before.data.join("models"))?

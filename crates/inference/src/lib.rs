@@ -5,6 +5,8 @@
 //! runs a revision; [`OnnxEngine`] is the one whose answers every machine can replay bit by bit. Tensors enter and
 //! leave as JSON ([`json`]) or npy ([`npy`]); [`npy::canonical_bytes`] are the bytes that commitments are made over.
 //!
+//! [`language`] holds language models and the engine that runs many of their answers at once; [`openai`] is OpenAI's API in types.
+//!
 //! A [`Provable`] is a revision quantised and committed to, so that its runs can be proven; a [`QuantisedEngine`] runs it.
 //!
 //! [`OnnxRuntimeEngine`] is the fast path beside it, through a library of the operator's; its answers cannot be replayed.

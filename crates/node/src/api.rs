@@ -53,7 +53,7 @@ pub const MAX_DEADLINE_MS: u64 = 600_000;
 /// Shortest and longest time within which proving may be asked to begin, milliseconds.
 pub const PROVE_WITHIN_MS: std::ops::RangeInclusive<u64> = 1_000..=86_400_000;
 /// Rungs of evidence that this version of the network offers.
-pub const OFFERED_RUNGS: [Rung; 2] = [Rung::Signed, Rung::Proven];
+pub const OFFERED_RUNGS: [Rung; 3] = [Rung::Signed, Rung::Replayed, Rung::Proven];
 
 /// A question to a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -44,6 +44,13 @@ pub struct NodeConfig {
     /// The count in each has to be durable, and no copy may be in use elsewhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<PathBuf>,
+    /// Whether the node promises on request that its answers can be checked by a committee (rung `replayed`), for which it
+    /// keeps prompts and answers for some days, and checks answers of others when it is drawn. Needs a bond beyond the least.
+    #[serde(default)]
+    pub checks: bool,
+    /// For drills in local networks: while there is this file, the node lies as it says (`seed`, `digest` or `verdict`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lie_while: Option<PathBuf>,
     /// Where to listen. Loopback unless the operator says otherwise.
     pub listen: SocketAddr,
     /// URL under which clients reach the node, as registered.
@@ -137,6 +144,7 @@ impl NodeConfig {
                 .map(|model| model.within(base))
                 .collect(),
             secrets: config.secrets.iter().map(|file| base.join(file)).collect(),
+            lie_while: config.lie_while.as_ref().map(|file| base.join(file)),
             onnxruntime: config
                 .onnxruntime
                 .as_ref()

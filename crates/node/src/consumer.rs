@@ -1,8 +1,8 @@
 //! The example consumer: a contract that acts on an answer only once its receipt has the rung that it needs.
 
 use crate::{
+    abi::{Consumer, words},
     error::Error,
-    proofs::{Consumer, words},
     rpc_client::RpcClient,
     wallet::{Wallet, describe_revert},
 };

@@ -1,7 +1,7 @@
 //! The gateway role: one entrance to all nodes. It holds no key and no answer is its own: each comes with the receipt
 //! of the node that gave it, which the gateway checks before it passes the answer on.
 
-mod ask;
+pub(crate) mod ask;
 mod choice;
 mod directory;
 mod metrics;

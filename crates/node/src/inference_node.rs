@@ -6,7 +6,10 @@
 
 mod answer;
 mod arriving;
+mod checks;
+mod drill;
 mod language;
+mod link;
 mod models;
 mod notice;
 mod prover;
@@ -14,6 +17,7 @@ mod server;
 
 #[cfg(test)]
 pub(crate) use answer::OVERTIME;
+pub use checks::{Material, MaterialRequest};
 pub use models::{Models, Served};
 
 use crate::{
@@ -22,6 +26,7 @@ use crate::{
     limits::{Admission, Limits, RateLimiter},
     memory::Memory,
     metrics::NodeMetrics,
+    reach::Reach,
     rpc_client::RpcClient,
     settlement::{Driver, chain::RpcChain},
     shutdown::{self, Shutdown, Trigger},
@@ -32,8 +37,11 @@ use crate::{
 use assay_chain::light::Network;
 use assay_receipt::{Domain, Microcredits, NodeAddress, NodeKey};
 use assay_settle::Policy;
+use checks::Kept;
+use drill::Drill;
+use link::Link;
 use notice::Notice;
-use prover::{Link, Prover};
+use prover::Prover;
 use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -65,6 +73,10 @@ pub struct Node {
     metrics: Arc<NodeMetrics>,
     notice: Notice,
     prover: Arc<Prover>,
+    kept: Kept,
+    drill: Drill,
+    /// Whether it promises that answers of language models can be checked, and checks others'.
+    is_checked: bool,
     shutdown: Shutdown,
 }
 
@@ -77,6 +89,7 @@ pub struct Running {
     driver: JoinHandle<Result<(), Error>>,
     notices: JoinHandle<()>,
     prover: JoinHandle<()>,
+    checks: Option<JoinHandle<()>>,
     stop_settling: Trigger,
     writer: thread::JoinHandle<()>,
 }
@@ -119,13 +132,10 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
         (settling, nonces.clone()),
     );
     let prover = Arc::new(Prover::open(models.commitments(), &config.data, domain)?);
-    let link = Link {
-        network: network.clone(),
-        rpc: rpc.clone(),
-        wallet: Wallet::new(key.clone(), network.chain_id),
-        nonces,
-    };
-    let proving = tokio::spawn(prover.clone().run(link, shutdown.clone()));
+    let link = Arc::new(Link::new(&network, &rpc, &key, nonces));
+    let proving = tokio::spawn(prover.clone().run(link.clone(), shutdown.clone()));
+    let drill = Drill::new(config.lie_while.as_deref(), network.chain_id)?;
+    let kept = Kept::open(&config.data)?;
     let node = Arc::new(Node {
         network,
         domain,
@@ -143,9 +153,15 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
         metrics,
         notice: Notice::new(config.endpoint.clone(), config.operator),
         prover,
-        shutdown,
+        kept,
+        drill,
+        is_checked: config.checks,
+        shutdown: shutdown.clone(),
         limits: config.limits,
     });
+    let private = config.allow_private_hubs;
+    let checking = || tokio::spawn(checks::run(node.clone(), link, Reach { private }, shutdown));
+    let checks = config.checks.then(checking);
     tracing::info!(%address, node = %node.address, revisions = node.models.count(), "inference node listens");
     let notices = tokio::spawn(notice::watch(node.clone()));
     let server = tokio::spawn(server::serve(listener, node));
@@ -155,6 +171,7 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
         driver,
         notices,
         prover: proving,
+        checks,
         stop_settling,
         writer: writer_thread,
     })
@@ -220,6 +237,9 @@ impl Running {
         };
         self.notices.abort();
         self.prover.abort();
+        if let Some(checks) = &self.checks {
+            checks.abort();
+        }
         // It ends by being aborted, which is no error.
         let _ = self.notices.await;
         self.stop_settling.stop();

@@ -9,7 +9,9 @@
     )
 )]
 
+pub mod abi;
 pub mod api;
+pub mod checks;
 pub mod clock;
 pub mod config;
 pub mod consumer;

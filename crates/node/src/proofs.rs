@@ -1,55 +1,18 @@
 //! The proofs on chain: registering a revision's model, and what was proven.
 
 use crate::{
+    abi::{Place, Proofs, Settled, place},
     error::Error,
     rpc_client::{RpcClient, RpcError},
     secret::{Hidden, Secret},
     wallet::Wallet,
 };
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy_sol_types::{SolCall as _, sol};
-use assay_chain::{light::ReceiptProof, precompile::answer_rule::Rule, spec::PROOFS};
+use alloy_primitives::{B256, Bytes, U256, keccak256};
+use alloy_sol_types::SolCall as _;
+use assay_chain::{precompile::answer_rule::Rule, spec::PROOFS};
 use assay_inference::{QuantisedEngine, Revision, provable::CALIBRATION_FILE};
-use assay_receipt::{ReceiptId, RevisionId, SignedReceipt};
+use assay_receipt::{ReceiptId, RevisionId};
 use std::sync::Arc;
-
-sol! {
-    /// A receipt in words.
-    struct Receipt {
-        bytes32 request; uint128 nonce; bytes32 revision; bytes32 engine; bytes32 parameters; uint64 seed;
-        bytes32 input; bytes32 output; bytes32 stream; uint64 inputUnits; uint64 outputUnits; uint64 computeUs;
-        uint64 price; bytes32 payer; address node; uint64 requestNs; uint64 firstOutputNs; uint64 endNs;
-        uint64 uncertaintyNs; uint8 rung; uint64 deadlineNs; uint64 sequence; bytes32 previous;
-    }
-
-    /// ABI of the contract `Proofs`, as far as it is used here.
-    interface Proofs {
-        struct Place { Receipt receipt; bytes signature; uint32 index; uint32 count; bytes32[] path; }
-        struct Answer {
-            bytes circuit; bytes rows; bytes proof; bytes rule;
-            bytes32 inputSalt; bytes input; bytes32 outputSalt; bytes output;
-        }
-        struct Answers {
-            bytes circuit; bytes rows; bytes proof; bytes rule;
-            bytes32[] inputSalts; bytes inputs; bytes32[] outputSalts; bytes outputs;
-        }
-        function models(bytes32 revision) external view returns (bytes32 id, bytes weights, uint256 registeredAt, bytes32 ruleHash, uint256 renewedAt);
-        function openings(bytes32 weightsHash) external view returns (uint64 budget, uint64 made);
-        function registerModel(bytes32 revision, bytes circuit, bytes weights, bytes registration, bytes rule) external;
-        function renewModel(bytes32 revision, bytes circuit, bytes weights, bytes roll) external;
-        function proveAnswer(Place place, uint256 randomBlock, Answer answer) external;
-        function proveAnswers(Place[] places, uint256 randomBlock, Answers answers) external;
-        function contextOfAll(bytes32[] receiptIds, uint256 randomBlock) external view returns (bytes32);
-        function contextOf(bytes32 receiptId, uint256 randomBlock) external view returns (bytes32);
-        function answerProvenAt(bytes32 receiptId) external view returns (uint256);
-    }
-
-    /// ABI of the example consumer, as far as it is used here.
-    interface Consumer {
-        function act(Receipt receipt, bytes signature, uint32 index, uint32 count, bytes32[] path) external;
-        function latestOutput() external view returns (bytes32);
-    }
-}
 
 /// Most receipts whose answers one call proves: `MAX_ANSWERS` of the contract.
 pub const MAX_ANSWERS: usize = 16;
@@ -252,15 +215,6 @@ pub async fn context_of(
     Ok(rpc.view(PROOFS, &call).await?.0)
 }
 
-/// A settled receipt and where it settled.
-#[derive(Debug, Clone, Copy)]
-pub struct Settled<'a> {
-    /// The receipt.
-    pub signed: &'a SignedReceipt,
-    /// Its place.
-    pub place: &'a ReceiptProof,
-}
-
 /// The tensors of an answer in their canonical bytes, each after the salt of its commitment.
 #[derive(Debug, Clone)]
 pub struct Opened {
@@ -288,7 +242,7 @@ pub struct Proven {
 /// The call that records proven answers, of as many receipts as rows.
 pub fn prove_call(receipts: &[Settled<'_>], random_block: u64, proven: Proven) -> Bytes {
     let random_block = U256::from(random_block);
-    let mut places: Vec<Proofs::Place> = receipts.iter().map(place).collect();
+    let mut places: Vec<Place> = receipts.iter().map(place).collect();
     if let ([opened], 1) = (proven.opened.as_slice(), places.len()) {
         let call = Proofs::proveAnswerCall {
             place: places.remove(0),
@@ -326,45 +280,4 @@ pub fn prove_call(receipts: &[Settled<'_>], random_block: u64, proven: Proven) -
         answers,
     };
     call.abi_encode().into()
-}
-
-fn place(settled: &Settled<'_>) -> Proofs::Place {
-    let path = &settled.place.batch.path;
-    Proofs::Place {
-        receipt: words(settled.signed),
-        signature: settled.signed.signature.as_bytes().to_vec().into(),
-        index: path.index,
-        count: path.size,
-        path: path.siblings.clone(),
-    }
-}
-
-pub(crate) fn words(signed: &SignedReceipt) -> Receipt {
-    let receipt = &signed.receipt;
-    let word = |bytes: &[u8; 32]| B256::from(*bytes);
-    Receipt {
-        request: word(receipt.request.as_bytes()),
-        nonce: receipt.nonce,
-        revision: word(receipt.revision.as_bytes()),
-        engine: word(receipt.engine.as_bytes()),
-        parameters: word(receipt.parameters.as_bytes()),
-        seed: receipt.seed,
-        input: word(receipt.input.as_bytes()),
-        output: word(receipt.output.as_bytes()),
-        stream: word(receipt.stream.as_bytes()),
-        inputUnits: receipt.usage.input_units,
-        outputUnits: receipt.usage.output_units,
-        computeUs: receipt.usage.compute_us,
-        price: receipt.price.0,
-        payer: word(receipt.payer.as_bytes()),
-        node: Address::from(receipt.node),
-        requestNs: receipt.times.request_ns,
-        firstOutputNs: receipt.times.first_output_ns,
-        endNs: receipt.times.end_ns,
-        uncertaintyNs: receipt.times.uncertainty_ns,
-        rung: receipt.rung.number(),
-        deadlineNs: receipt.deadline_ns,
-        sequence: receipt.sequence,
-        previous: word(receipt.previous.as_bytes()),
-    }
 }

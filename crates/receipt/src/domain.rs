@@ -79,7 +79,7 @@ impl Domain {
     }
 
     /// The digest that is signed for a struct with this hash: `keccak256(0x1901 || separator || struct_hash)`.
-    pub(crate) fn signing_digest(&self, struct_hash: B256) -> B256 {
+    pub fn signing_digest(&self, struct_hash: B256) -> B256 {
         let mut bytes = [0u8; 66];
         let parts = [0x19, 0x01]
             .into_iter()

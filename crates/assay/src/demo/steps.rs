@@ -1,5 +1,6 @@
 //! The steps of the walk: each does something real, checks it, and says in a line or two what came of it.
 
+mod check;
 mod hub;
 
 use crate::{
@@ -16,7 +17,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use assay_node::{
     consumer::ExampleConsumer,
     files::{Access, write_json},
-    local::{LocalNetwork, Plan, RoleName, models::PROVEN},
+    local::{
+        LocalNetwork, Plan, RoleName,
+        models::{CHAT, PROVEN},
+    },
     rpc_client::RpcClient,
 };
 use assay_receipt::{ReceiptId, Rung};
@@ -65,10 +69,7 @@ impl Walk {
     /// A complaint if a model's test vectors cannot be read.
     pub fn new(network: LocalNetwork, plan: &Plan, directories: &[PathBuf]) -> Result<Self> {
         let gateway = Gateway::new(&plan.gateway_url())?;
-        let models = directories
-            .iter()
-            .map(|directory| Sample::read(directory))
-            .collect::<Result<_>>()?;
+        let models = Sample::of(directories)?;
         Ok(Self {
             network,
             plan: plan.clone(),
@@ -100,7 +101,7 @@ impl Walk {
                 sleep(POLL).await;
             }
             ensure!(
-                self.models.iter().any(|model| model.revision == *revision),
+                name == CHAT || self.models.iter().any(|model| model.revision == *revision),
                 "{name} is another revision"
             );
         }

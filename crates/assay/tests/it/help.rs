@@ -3,7 +3,7 @@
 use crate::binary::{assay, snapshot};
 
 /// Every command.
-const COMMANDS: [&str; 42] = [
+const COMMANDS: [&str; 43] = [
     "",
     "demo",
     "up",
@@ -31,6 +31,7 @@ const COMMANDS: [&str; 42] = [
     "receipt",
     "receipt show",
     "receipt verify",
+    "receipt check",
     "zk",
     "zk quote",
     "zk setup",

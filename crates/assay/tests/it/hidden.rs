@@ -1,60 +1,10 @@
 //! A model published with hidden weights on a network of real processes, its commitment renewed, and what is refused.
 
-use crate::binary::{BINARY, Run, assay, command, port_base, workspace};
-use std::{
-    fs,
-    io::{BufRead as _, BufReader},
-    path::Path,
-    process::{Child, Stdio},
+use crate::{
+    binary::{Run, assay, port_base, workspace},
+    network::{Network, copy},
 };
-
-/// A local network that ends with the test.
-struct Network(Child);
-
-impl Network {
-    /// Starts one that serves a folder of models; gives the JSON-RPC of a validator, too.
-    fn start(data: &Path, models: &Path) -> (Self, String) {
-        let base = port_base(2);
-        let mut up = command(BINARY);
-        up.args(["up", "--port-base", &base.to_string(), "--data"]);
-        up.arg(data).arg("--models").arg(models);
-        let mut child = up
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let network = Self(child);
-        let mut addresses = lines.map_while(Result::ok).filter_map(|line| {
-            let rest = line.strip_prefix("json-rpc")?.trim().to_owned();
-            rest.split_whitespace().next().map(str::to_owned)
-        });
-        let rpc = addresses.next().expect("it says where its validators are");
-        // Whoever writes to a pipe that nobody reads is ended by it.
-        std::thread::spawn(move || addresses.for_each(drop));
-        (network, rpc)
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        // By its id, which nobody else has before it was waited for.
-        let _ = command("kill").arg(self.0.id().to_string()).status();
-        let _ = self.0.wait();
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
-        }
-    }
-}
+use std::{fs, path::Path};
 
 fn refused(run: &Run, reason: &str) {
     assert_eq!(run.status, 1, "{}", run.stdout);
@@ -68,7 +18,8 @@ fn weights_are_hidden_from_the_publication_on_and_the_commitment_is_renewed() {
     let models = workspace().join("models");
     let (data, served) = (folder.path().join("network"), folder.path().join("served"));
     copy(&models.join("risk-logreg"), &served.join("risk-logreg"));
-    let (_network, rpc) = Network::start(&data, &served);
+    let network = Network::start(&data, &served, port_base(2), &[]);
+    let rpc = network.rpc.clone();
     let file = |name: &str| folder.path().join(name).display().to_string();
     let (first, next) = (file("first"), file("next"));
     let key = data.join("developer.key").display().to_string();

@@ -1,6 +1,9 @@
 //! Models published to hubs of real processes, fetched from them by a node, and brought in from elsewhere.
 
-use crate::binary::{BINARY, Run, assay, command, port_base, workspace};
+use crate::{
+    binary::{BINARY, Run, assay, command, port_base, workspace},
+    network::{Network, copy},
+};
 use assay_blob::{GitOid, Sha256};
 use serde_json::{Value, json};
 use std::{
@@ -420,59 +423,16 @@ fn a_source_that_lies_leaves_nothing_behind() {
     assert_eq!(fs::read(folder.path().join("into/x/a")).unwrap(), content);
 }
 
-/// A local network; gives the JSON-RPC of a validator and the gateway, too.
-fn network(data: &Path, models: &Path, base: u16) -> (Process, String, String) {
-    let mut up = command(BINARY);
-    up.args([
-        "up",
-        "--hubs",
-        "2",
-        "--port-base",
-        &base.to_string(),
-        "--data",
-    ])
-    .arg(data)
-    .arg("--models")
-    .arg(models);
-    let mut child = up
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap())
-        .lines()
-        .map_while(Result::ok);
-    let network = Process(child);
-    let (mut rpc, mut gateway) = (None, None);
-    let address = |line: &str, name: &str| {
-        line.strip_prefix(name)?
-            .split_whitespace()
-            .next()
-            .map(str::to_owned)
-    };
-    while rpc.is_none() || gateway.is_none() {
-        let line = lines.next().expect("it says where it answers");
-        rpc = rpc.or_else(|| address(&line, "json-rpc"));
-        gateway = gateway.or_else(|| address(&line, "gateway"));
-    }
-    std::thread::spawn(move || lines.for_each(drop));
-    (network, rpc.unwrap(), gateway.unwrap())
-}
-
-fn copy(from: &Path, to: &Path) {
-    for (path, content) in files_of(from) {
-        written(to, &[(&path, &content)]);
-    }
-}
-
 #[test]
 fn a_node_serves_what_it_fetched_by_its_id() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
     let models = workspace().join("models");
     copy(&models.join("risk-logreg"), &place("served/risk-logreg"));
+    let two_hubs = ["--hubs", "2"];
     let base = port_base(5);
-    let (_network, rpc, gateway) = network(&place("network"), &place("served"), base);
+    let network = Network::start(&place("network"), &place("served"), base, &two_hubs);
+    let (rpc, gateway) = (network.rpc.clone(), network.gateway.clone());
     let key = text(&place("network/developer.key"));
     let chosen = text(&models.join("digits-mlp"));
     let published = done(assay(&[

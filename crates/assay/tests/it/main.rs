@@ -1,6 +1,7 @@
 //! Integration tests: the binary as people and scripts use it.
 
 mod binary;
+mod checks;
 mod demo;
 mod errors;
 mod help;
@@ -8,6 +9,7 @@ mod hidden;
 mod hubs;
 mod kill;
 mod lineage;
+mod network;
 mod search;
 mod signing;
 mod verify;

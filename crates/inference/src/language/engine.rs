@@ -386,6 +386,16 @@ impl Work {
             ask.sink.ended(Err(error));
             return None;
         }
+        if taken == ask.after.len() && ask.generation.finish().is_some() {
+            // Nothing is left to compute: the answer ends with the last of its tokens.
+            let usage = Usage {
+                prompt: ask.prompt.len(),
+                answer: taken,
+                ..Usage::default()
+            };
+            ask.sink.ended(Ok(usage));
+            return None;
+        }
         let mut tokens = ask.prompt.clone();
         tokens.extend_from_slice(&ask.after);
         // The token before the first one that is looked at has to be computed, for its scores.

@@ -45,6 +45,8 @@ pub enum Error {
         right: u32,
         /// Digest of the scores that it gives it by.
         digest: [u8; 32],
+        /// [`Step::work`](super::Step::work) of it.
+        work: Option<[u8; 32]>,
         /// Text that is certain with it.
         text: String,
     },

@@ -14,6 +14,9 @@ use super::{Error, Sampling};
 /// Bytes of a step as streams commit to it.
 pub const STEP_BYTES: usize = 36;
 
+/// What sets the digest that shows work apart from the one in steps (BLAKE3's key derivation).
+const WORK_CONTEXT: &str = "assay 2026-12 work of a step";
+
 /// Why an answer is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -31,6 +34,9 @@ pub struct Step {
     pub token: u32,
     /// BLAKE3 of the scores that it was chosen from: the bits of each, little-endian.
     pub digest: [u8; 32],
+    /// Another digest of the scores, which nobody tells from the first: who knows it has computed them. Only where it was
+    /// asked for.
+    pub work: Option<[u8; 32]>,
     /// What is certain of the text with it.
     pub text: String,
     /// How likely it was, if that was asked for.
@@ -78,6 +84,7 @@ pub struct Generation {
     stops: Stops,
     count: usize,
     finish: Option<Finish>,
+    is_work_told: bool,
 }
 
 impl std::fmt::Debug for Generation {
@@ -105,6 +112,15 @@ impl Generation {
             stops,
             count: 0,
             finish: None,
+            is_work_told: false,
+        }
+    }
+
+    /// With [`Step::work`] in every step.
+    pub fn with_work(self) -> Self {
+        Self {
+            is_work_told: true,
+            ..self
         }
     }
 
@@ -137,12 +153,16 @@ impl Generation {
             true => self.stepped(right, scores),
             false => {
                 let at = self.count;
-                let Step { digest, text, .. } = self.stepped(right, scores)?;
+                let step = self.stepped(right, scores)?;
+                let Step {
+                    digest, work, text, ..
+                } = step;
                 Err(Error::Differs {
                     at,
                     given,
                     right,
                     digest,
+                    work,
                     text,
                 })
             }
@@ -181,7 +201,10 @@ impl Generation {
         let text = self.written(token)?;
         Ok(Step {
             token,
-            digest: digest(scores),
+            digest: digest(blake3::Hasher::new(), scores),
+            work: self
+                .is_work_told
+                .then(|| digest(blake3::Hasher::new_derive_key(WORK_CONTEXT), scores)),
             text,
             likelihood: likely.map(|count| sample::likelihood(scores, token, count)),
             finish: self.finish,
@@ -226,9 +249,8 @@ impl Generation {
     }
 }
 
-/// BLAKE3 of the bits of scores.
-fn digest(scores: &[f32]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
+/// The hash of the bits of scores.
+fn digest(mut hasher: blake3::Hasher, scores: &[f32]) -> [u8; 32] {
     let mut buffer = [0u8; 4096];
     for part in scores.chunks(1024) {
         let mut size = 0usize;

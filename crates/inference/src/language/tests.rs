@@ -259,7 +259,7 @@ proptest! {
         for then in [Then::GoOn, Then::Stop, Then::BeOver] {
             let (right, end) = heard(bench.submit(&asked, &given, 0, then).unwrap());
             prop_assert_eq!(&right, &steps[..at]);
-            let Err(Error::Differs { at: found, given, right, digest, text }) = end else {
+            let Err(Error::Differs { at: found, given, right, digest, text, .. }) = end else {
                 return Err(TestCaseError::fail(format!("{end:?}")));
             };
             prop_assert_eq!((found, given, right), (at, other, steps[at].token));
@@ -286,6 +286,12 @@ fn whether_an_answer_is_over_is_checked_too() {
     let over = heard(bench.submit(&sample(), &given, 0, Then::BeOver).unwrap());
     assert_eq!(over.0, steps);
     assert!(over.1.is_ok());
+    // Whoever has seen all tokens already asks for nothing else.
+    for then in [Then::GoOn, Then::Stop, Then::BeOver] {
+        let (none, end) = heard(bench.submit(&sample(), &given, given.len(), then).unwrap());
+        assert!(none.is_empty());
+        assert_eq!(end.map(|usage| usage.answer), Ok(given.len()));
+    }
     let (_, early) = heard(
         bench
             .submit(&sample(), &given[..10], 3, Then::BeOver)

@@ -8,7 +8,7 @@ use crate::{
     api::{UsageReport, canonical_json},
     problem::{Kind, Problem},
 };
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::B256;
 use assay_inference::language::{Finish, Likelihood, Parameters, Prompt, Step};
 use assay_receipt::{
     ChunkChain, Commitment, EngineId, Field, ParametersDigest, ReceiptId, ReceiptState, Request,
@@ -22,6 +22,8 @@ pub const GENERATE_PATH: &str = "/assay/v1/generate";
 pub const CHECK_PATH: &str = "/assay/v1/check";
 /// Path of [`EmbedRequest`].
 pub const EMBED_PATH: &str = "/assay/v1/embed";
+/// Path of a request for what it takes to compute an answer again, by who was drawn to check it.
+pub const MATERIAL_PATH: &str = "/assay/v1/material";
 /// Media type of lines of JSON.
 pub const LINES: &str = "application/x-ndjson";
 /// A frame comes at least so often while an answer is made, milliseconds.
@@ -260,10 +262,15 @@ impl Answer<'_> {
     /// # Errors
     /// [`Kind::TooLarge`].
     pub fn commit(&self, seed: &B256) -> Result<Commitment, Problem> {
+        committed(&self.fields(), seed)
+    }
+
+    /// The fields of its commitment, in their order.
+    pub fn fields(&self) -> Vec<(&'static str, Vec<u8>)> {
         let finish = serde_json::to_value(self.finish).unwrap_or_default();
         let parts = serde_json::to_value(self.parts).unwrap_or_default();
         let tokens = self.tokens.iter().flat_map(|token| token.to_le_bytes());
-        let fields = [
+        vec![
             (
                 "finish",
                 finish.as_str().unwrap_or_default().as_bytes().to_vec(),
@@ -271,8 +278,7 @@ impl Answer<'_> {
             ("parts", canonical_json(&parts).into_bytes()),
             ("text", self.text.as_bytes().to_vec()),
             ("tokens", tokens.collect()),
-        ];
-        committed(&fields, seed)
+        ]
     }
 }
 
@@ -286,13 +292,19 @@ fn committed(fields: &[(&str, Vec<u8>)], seed: &B256) -> Result<Commitment, Prob
     Ok(commitment)
 }
 
-/// The digest of parameters that a request names: of their JSON, keys as they were written, since a schema's order is the
-/// order in which an answer has its members.
+/// The bytes of parameters that requests name: their JSON, keys as they were written, since a schema's order is the order in
+/// which an answer has its members.
+pub fn parameters_bytes(parameters: &Parameters) -> Vec<u8> {
+    serde_json::to_vec(parameters).unwrap_or_default()
+}
+
+/// The digest of parameters that a request names: a commitment with the one field `parameters`, [`parameters_bytes`], whose
+/// salt seed is zero.
 ///
 /// # Errors
 /// [`Kind::BadParameters`] for more than [`MAX_PARAMETER_BYTES`].
 pub fn parameters_digest(parameters: &Parameters) -> Result<ParametersDigest, Problem> {
-    let bytes = serde_json::to_vec(parameters).unwrap_or_default();
+    let bytes = parameters_bytes(parameters);
     if bytes.len() > MAX_PARAMETER_BYTES {
         let detail = format!(
             "parameters take {} bytes, at most {MAX_PARAMETER_BYTES}",
@@ -300,7 +312,8 @@ pub fn parameters_digest(parameters: &Parameters) -> Result<ParametersDigest, Pr
         );
         return Err(Problem::new(Kind::BadParameters, detail));
     }
-    Ok(ParametersDigest::from_bytes(keccak256(bytes).0))
+    let commitment = committed(&[("parameters", bytes)], &B256::ZERO)?;
+    Ok(ParametersDigest::from_bytes(*commitment.as_bytes()))
 }
 
 /// Adds steps to the chain of their stream.

@@ -382,11 +382,14 @@ mod tests {
         assert_eq!(request(json!({})).rung().unwrap(), Rung::Signed);
         assert_eq!(read("signed").unwrap(), Rung::Signed);
         assert_eq!(read("proven").unwrap(), Rung::Proven);
-        for bad in ["replayed", "attested", "Proven", "Signed", "", "1"] {
+        assert_eq!(read("replayed").unwrap(), Rung::Replayed);
+        for bad in ["attested", "Proven", "Signed", "", "1"] {
             let problem = read(bad).unwrap_err();
             assert_eq!(problem.kind(), Some(Kind::UnsupportedRung), "{bad:?}");
             assert!(
-                problem.detail.ends_with("offered now: signed, proven"),
+                problem
+                    .detail
+                    .ends_with("offered now: signed, replayed, proven"),
                 "{}",
                 problem.detail
             );

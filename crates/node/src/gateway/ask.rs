@@ -4,7 +4,6 @@ use crate::{
     api::{
         CANCEL_PATH, INFER_PATH, InferRequest, InferResponse, MODELS_PATH, ModelList, Opening,
         ProofReport, RECEIPTS_PATH, ReceiptReport,
-        generate::{EMBED_PATH, EmbedReply, EmbedRequest},
     },
     http,
     memory::{Memory, Room, Text},
@@ -115,16 +114,21 @@ impl Asker {
         self.http.post(url).json(question).send().await
     }
 
-    /// Vectors of texts from the node at `endpoint`.
+    /// What the node at `endpoint` answers to a question at this path.
     ///
     /// # Errors
     /// What it says, or why it says nothing.
-    pub(super) async fn embed(
+    pub async fn exchange<T: DeserializeOwned>(
         &self,
         endpoint: &str,
-        asked: &EmbedRequest,
-    ) -> Result<EmbedReply, Problem> {
-        let post = self.http.post(format!("{endpoint}{EMBED_PATH}"));
+        path: &str,
+        asked: &impl Serialize,
+    ) -> Result<T, Problem> {
+        if !self.reach.takes(endpoint) {
+            let reason = "nothing is asked at such an address";
+            return Err(Problem::new(Kind::Unavailable, reason));
+        }
+        let post = self.http.post(format!("{endpoint}{path}"));
         let sent = post.timeout(self.run_time).json(asked).send().await;
         let away = |reason: String| Problem::new(Kind::Unavailable, reason).retry_after(1);
         let (status, body) = match read(sent, self.answers.text(MAX_ANSWER_BYTES)).await {

@@ -10,7 +10,7 @@ pub(crate) use pieces::format_name;
 use crate::{
     api::{
         ModelEntry,
-        generate::{EmbedReply, EmbedRequest},
+        generate::{EMBED_PATH, EmbedReply, EmbedRequest},
         request::ModelName,
     },
     clock::now_ns,
@@ -331,7 +331,11 @@ impl Gateway {
                 break;
             }
             tried.push(chosen.node());
-            match self.asker.embed(chosen.endpoint(), asked).await {
+            let endpoint = chosen.endpoint();
+            let reply = self
+                .asker
+                .exchange::<EmbedReply>(endpoint, EMBED_PATH, asked);
+            match reply.await {
                 Ok(reply) if reply.vectors.len() == asked.texts.len() => return Ok(reply),
                 Ok(_) => chosen.failed(),
                 Err(problem) if blames_question(&problem) => return Err(problem),

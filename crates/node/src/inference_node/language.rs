@@ -83,7 +83,7 @@ impl Sink for Ear {
     }
 }
 
-fn ear() -> (Box<dyn Sink>, UnboundedReceiver<Heard>) {
+pub(super) fn ear() -> (Box<dyn Sink>, UnboundedReceiver<Heard>) {
     let (sender, receiver) = unbounded_channel();
     (Box::new(Ear(sender)), receiver)
 }
@@ -138,9 +138,14 @@ impl Node {
         arrival: Arrival,
     ) -> Result<Asked, Problem> {
         let rung = rung_of(question.rung.as_deref())?;
-        if rung != Rung::Signed {
-            let detail = "answers of language models are signed; nothing higher is promised yet";
-            return Err(Problem::new(Kind::UnsupportedRung, detail));
+        match rung {
+            Rung::Signed => {}
+            Rung::Replayed if self.is_checked => {}
+            _ => {
+                let detail = "this node promises no such evidence for answers of language models";
+                return Err(Problem::new(Kind::UnsupportedRung, detail)
+                    .with_hint("GET /assay/v1/models lists the rungs of each model"));
+            }
         }
         if question.parts.len() > MAX_PARTS {
             let detail = format!("{} parts, at most {MAX_PARTS}", question.parts.len());

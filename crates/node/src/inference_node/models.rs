@@ -91,6 +91,11 @@ impl Served {
     /// # Errors
     /// [`Kind::UnsupportedRung`] where the revision has no model that can be proven, or none that this node can prove now.
     pub fn engine_for(&self, rung: Rung) -> Result<Arc<dyn Engine>, Problem> {
+        if rung == Rung::Replayed {
+            let detail = "answers of this revision are not checked by committees";
+            return Err(Problem::new(Kind::UnsupportedRung, detail)
+                .with_hint("GET /assay/v1/models lists the rungs of each model"));
+        }
         if rung != Rung::Proven {
             return self.engine.clone().ok_or_else(|| {
                 Problem::new(Kind::BadInput, "a language model takes no tensors")
@@ -170,6 +175,7 @@ impl Models {
     pub async fn load(config: &NodeConfig, directories: Vec<PathBuf>) -> Result<Self, Error> {
         let library = config.onnxruntime.clone();
         let (secrets, limits) = (config.secrets.clone(), config.limits.run_limits());
+        let checks = config.checks;
         let loading = tokio::task::spawn_blocking(move || {
             let runtime = library
                 .as_deref()
@@ -184,7 +190,13 @@ impl Models {
             let mut secrets = open_secrets(&secrets)?;
             let loaded: Result<Vec<Served>, Error> = directories
                 .iter()
-                .map(|directory| load(directory, runtime.as_ref(), &mut secrets, &limits))
+                .map(|directory| {
+                    let mut served = load(directory, runtime.as_ref(), &mut secrets, &limits)?;
+                    if checks && served.speaker.is_some() {
+                        served.entry.rungs.push(Rung::Replayed);
+                    }
+                    Ok(served)
+                })
                 .collect();
             match secrets.into_values().flatten().next() {
                 Some(secret) => Err(Error::config(
@@ -216,6 +228,11 @@ impl Models {
         let mut all: Vec<Arc<Served>> = self.revisions.values().cloned().collect();
         all.sort_by(|a, b| a.entry.name.cmp(&b.entry.name));
         all
+    }
+
+    /// A revision, if it is served.
+    pub(super) fn served(&self, revision: RevisionId) -> Option<Arc<Served>> {
+        self.revisions.get(&revision).cloned()
     }
 
     /// What answers can be proven with.

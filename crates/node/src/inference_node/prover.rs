@@ -4,24 +4,28 @@
 //! under that block's hash, in one proof with what of its revision waited beside it, and the proof goes to the chain. A job
 //! that fails says why and makes room for the next.
 
-mod link;
 mod queue;
 mod record;
 
-pub(super) use link::Link;
 pub(super) use queue::Uncancelled;
 
 use crate::{
+    abi::Settled,
     api::{Opening, ProofReport, ProofState},
     clock::now_ns,
     cpu::{Spent, Workers},
     error::Error,
-    proofs::{self, MAX_ANSWERS, Opened, Registered, Settled},
+    inference_node::link::Link,
+    proofs::{self, MAX_ANSWERS, Opened, Registered},
     secret::Commitments,
     shutdown::Shutdown,
 };
 use alloy_primitives::{B256, Bytes};
-use assay_chain::{light::ReceiptProof, precompile::proofs::WORK_GAS, spec::TRANSACTION_GAS_LIMIT};
+use assay_chain::{
+    light::ReceiptProof,
+    precompile::proofs::WORK_GAS,
+    spec::{PROOFS, TRANSACTION_GAS_LIMIT},
+};
 use assay_inference::{NamedTensors, npy, provable::Provable};
 use assay_receipt::{Domain, Field, ReceiptId, RevisionId, SaltSeed, SignedReceipt};
 use assay_zkml::{Setting, Watch};
@@ -192,7 +196,7 @@ impl Prover {
     }
 
     /// Proves what comes, until `shutdown`; what is not proven by then stays on disk.
-    pub(super) async fn run(self: Arc<Self>, link: Link, shutdown: Shutdown) {
+    pub(super) async fn run(self: Arc<Self>, link: Arc<Link>, shutdown: Shutdown) {
         while !shutdown.is_requested() {
             let batch = self.jobs().take(|revision| self.most_of(revision));
             let proving = async {
@@ -273,7 +277,7 @@ impl Prover {
             return Ok(None);
         }
         let job = job?;
-        let (place, height) = link.settled(&job).await?;
+        let (place, height) = link.settled(&job.signed, job.id).await?;
         Ok(Some(Ready { job, place, height }))
     }
 
@@ -346,7 +350,7 @@ impl Prover {
             place: &one.place,
         });
         let data = proofs::prove_call(&places.collect::<Vec<_>>(), random, proof.answers);
-        let block = link.submit(data).await?;
+        let block = link.submit(PROOFS, data, "recording the proof").await?;
         ids.into_iter().for_each(|id| self.proven(id, block));
         Ok(())
     }

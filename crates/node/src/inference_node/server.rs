@@ -6,11 +6,11 @@ use crate::{
         METRICS_PATH, MODELS_PATH, ModelList, Opening, ProofReport, RECEIPTS_PATH, ReceiptReport,
         generate::{
             CHECK_PATH, CheckRequest, EMBED_PATH, EmbedReply, EmbedRequest, GENERATE_PATH,
-            GenerateRequest, LINES,
+            GenerateRequest, LINES, MATERIAL_PATH,
         },
     },
     http,
-    inference_node::{Node, SETTLE_PATIENCE, answer::Arrival, prover::Uncancelled},
+    inference_node::{Material, Node, SETTLE_PATIENCE, answer::Arrival, prover::Uncancelled},
     problem::{Kind, Problem},
     store::{Entry, Standing},
 };
@@ -28,6 +28,9 @@ use axum::{
 use serde::Serialize;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, sync::mpsc::Receiver};
+
+/// Longest request for material, bytes.
+const MAX_MATERIAL_REQUEST: usize = 4 << 10;
 
 type Shared = State<Arc<Node>>;
 
@@ -51,6 +54,7 @@ fn router(node: Arc<Node>) -> Router {
         .route(GENERATE_PATH, post(generate))
         .route(CHECK_PATH, post(check))
         .route(EMBED_PATH, post(embed))
+        .route(MATERIAL_PATH, post(material))
         .route(MODELS_PATH, get(models))
         .route(&format!("{RECEIPTS_PATH}/{{id}}"), get(receipt))
         .route(
@@ -127,6 +131,17 @@ async fn embed(
     let most = node.limits.body_bytes;
     let (asked, _room) = http::read_json::<EmbedRequest>(request, most, &node.bodies).await?;
     node.embed(asked).await.map(Json)
+}
+
+/// Gives what it takes to compute an answer again.
+async fn material(
+    State(node): Shared,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Result<Json<Material>, Problem> {
+    node.lookups.admit(client.ip())?;
+    let (asked, _room) = http::read_json(request, MAX_MATERIAL_REQUEST, &node.bodies).await?;
+    node.material(asked).await.map(Json)
 }
 
 /// Whether this client may ask, and the node takes questions at all.

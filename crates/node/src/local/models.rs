@@ -1,4 +1,4 @@
-//! Which models a local network serves, and four that come with the program.
+//! Which models a local network serves, and five that come with the program.
 
 use crate::Error;
 use assay_inference::MANIFEST_FILE;
@@ -9,6 +9,8 @@ pub use crate::config::MAX_REVISIONS as MAX_MODELS;
 
 /// The models of the walk: a boosted forest, a convolutional network, a regression, and a network that can be proven.
 pub const SHOWN: [&str; 4] = ["cancer-boosting", "digits-cnn", "diabetes-ridge", PROVEN];
+/// The language model of the walk.
+pub const CHAT: &str = "assay-chat";
 /// The one of them whose answers can be proven.
 pub const PROVEN: &str = "digits-lenet";
 
@@ -21,8 +23,20 @@ macro_rules! revision {
     };
 }
 
-/// The files of the four models.
-const EMBEDDED: [(&str, &[Embedded]); 4] = [
+/// The files of the five models.
+const EMBEDDED: [(&str, &[Embedded]); 5] = [
+    revision!(
+        "assay-chat",
+        [
+            "manifest.json",
+            "README.md",
+            "config.json",
+            "generation_config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "tokenizer_config.json"
+        ]
+    ),
     revision!(
         "cancer-boosting",
         [
@@ -69,11 +83,11 @@ const EMBEDDED: [(&str, &[Embedded]); 4] = [
     ),
 ];
 
-/// Revision directories: those in `folder`, or in `./models` if that has any, or else the four that come with the
+/// Revision directories: those in `folder`, or in `./models` if that has any, or else the five that come with the
 /// program, written to `data/models`.
 ///
 /// # Errors
-/// [`Error::Config`] if a given folder holds no revision or too many, or the four cannot be written.
+/// [`Error::Config`] if a given folder holds no revision or too many, or the five cannot be written.
 pub fn find(folder: Option<&Path>, data: &Path) -> Result<Vec<PathBuf>, Error> {
     if let Some(folder) = folder {
         let found = revisions_in(folder);
@@ -109,7 +123,7 @@ fn revisions_in(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Writes the four models that come with the program under `folder`.
+/// Writes the five models that come with the program under `folder`.
 ///
 /// # Errors
 /// [`Error::Config`] naming what cannot be written.
@@ -140,7 +154,7 @@ mod tests {
             .map(|path| Revision::open(path, &RevisionLimits::default()).unwrap())
             .map(|revision| revision.manifest().name.clone())
             .collect();
-        let mut shown = SHOWN.map(str::to_owned);
+        let mut shown: Vec<&str> = SHOWN.into_iter().chain([CHAT]).collect();
         shown.sort();
         assert_eq!(names, shown);
         assert_eq!(

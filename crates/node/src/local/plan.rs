@@ -278,6 +278,8 @@ impl Plan {
             allow_private_hubs: true,
             onnxruntime: None,
             secrets: Vec::new(),
+            checks: true,
+            lie_while: Some("lie".into()),
             listen: self.ports.node(index),
             endpoint: self.node_url(index),
             operator: operator.address.to_address(),

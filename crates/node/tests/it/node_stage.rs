@@ -59,6 +59,8 @@ pub fn config(folder: &Path, limits: Limits) -> NodeConfig {
         allow_private_hubs: true,
         onnxruntime: None,
         secrets: vec![],
+        checks: false,
+        lie_while: None,
         listen: "127.0.0.1:0".parse().unwrap(),
         endpoint: "http://127.0.0.1:8101".into(),
         operator: Address::repeat_byte(9),

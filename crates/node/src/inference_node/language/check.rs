@@ -5,7 +5,7 @@ use crate::{
     api::generate::{
         ALIVE_MS, CheckFrame, CheckReport, CheckRequest, commit_prompt, parameters_digest,
     },
-    inference_node::Node,
+    inference_node::{Node, drill::Lie},
     problem::{Kind, Problem},
 };
 use alloy_primitives::B256;
@@ -102,7 +102,10 @@ impl Checking {
                 // Whoever reads no line any more is gone; the engine sees it by the receiver.
                 Err(_) if lines.send(CheckFrame::Alive).await.is_err() => return,
                 Err(_) => {}
-                Ok(Some(Heard::Step(step))) => {
+                Ok(Some(Heard::Step(mut step))) => {
+                    if self.node.drill.lie() == Some(Lie::Verdict) {
+                        step.digest.reverse();
+                    }
                     if let Err(error) = step.append(&mut self.chain) {
                         break Err(Problem::new(Kind::OverBudget, error));
                     }

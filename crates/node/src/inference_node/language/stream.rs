@@ -6,16 +6,18 @@ use crate::{
         ALIVE_MS, Answer, Began, Difference, Ended, Frame, GenerateRequest, LikelihoodEntry,
         StepEntry, Steps,
     },
+    error::Error,
     inference_node::{
-        Node,
+        Material, Node,
         answer::{Arrival, Made, not_durable},
+        drill::Lie,
     },
     problem::{Kind, Problem},
     writer::Draft,
 };
 use alloy_primitives::B256;
 use assay_inference::language::{Ask, Error as LanguageError, Finish, Step, Then, Usage};
-use assay_receipt::{ChunkChain, Progress, ReceiptState, Role, Times, Usage as Used};
+use assay_receipt::{ChunkChain, Progress, ReceiptState, Role, Rung, Times, Usage as Used};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -41,6 +43,7 @@ struct Making {
     frames: Sender<Frame>,
     chain: ChunkChain,
     tokens: Vec<u32>,
+    digests: Vec<B256>,
     text: String,
     finish: Option<Finish>,
     first_output: Option<Instant>,
@@ -72,6 +75,10 @@ impl Node {
         }
         let asked = self.bind(revision, &speaker, question, arrival)?;
         let question = &asked.question;
+        let seed = match self.drill.lie() {
+            Some(Lie::Seed) => question.seed.wrapping_add(1),
+            _ => question.seed,
+        };
         let likely = question.likely.map(usize::from);
         let generation = speaker
             .model
@@ -79,7 +86,7 @@ impl Node {
                 &asked.question.prompt,
                 &asked.tokens,
                 &question.parameters,
-                question.seed,
+                seed,
                 likely,
             )
             .map_err(|error| problem(&error))?;
@@ -105,6 +112,7 @@ impl Node {
             arrival,
             frames,
             tokens: Vec::new(),
+            digests: Vec::new(),
             text: String::new(),
             finish: None,
             first_output: None,
@@ -177,10 +185,15 @@ impl Making {
         self.first_output.get_or_insert_with(Instant::now);
         let from = self.chain.count();
         let mut entries = Vec::with_capacity(steps.len());
-        for step in steps {
+        let lie = self.node.drill.lie();
+        for mut step in steps {
+            if lie == Some(Lie::Digest) {
+                step.digest.reverse();
+            }
             let pushed = step.append(&mut self.chain);
             pushed.map_err(|error| Problem::new(Kind::OverBudget, error))?;
             self.tokens.push(step.token);
+            self.digests.push(B256::from(step.digest));
             self.text.push_str(&step.text);
             self.finish = step.finish;
             let bytes_of = |token| self.speaker.model.bytes_of(token);
@@ -239,6 +252,9 @@ impl Making {
         };
         let receipt = self.node.receipt(&self.asked.request, &made);
         let opening = self.asked.opening.clone();
+        if receipt.rung == Rung::Replayed {
+            self.keep(finish).await?;
+        }
         let durable = self.node.writer.append(Draft { receipt, opening }).await;
         let durable = durable.map_err(|error| not_durable(&error))?;
         self.node
@@ -255,6 +271,29 @@ impl Making {
             cached_tokens: usage.cached as u64,
         })))
         .await
+    }
+}
+
+impl Making {
+    /// Keeps what it takes to check the answer, before the receipt promises that it can be checked.
+    async fn keep(&mut self, finish: Finish) -> Result<(), Halt> {
+        let (node, id) = (self.node.clone(), self.asked.request.id());
+        let question = &self.asked.question;
+        let material = Material {
+            opening: self.asked.opening.clone(),
+            prompt: question.prompt.clone(),
+            parameters: question.parameters.clone(),
+            tokens: self.tokens.clone(),
+            digests: std::mem::take(&mut self.digests),
+            finish,
+            parts: question.parts.clone(),
+            text: self.text.clone(),
+        };
+        let kept = tokio::task::spawn_blocking(move || node.kept.keep(id, &material));
+        let kept = kept
+            .await
+            .unwrap_or(Err(Error::PartEnded("keeping an answer")));
+        kept.map_err(|error| Problem::new(Kind::Internal, error).into())
     }
 }
 
