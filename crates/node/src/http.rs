@@ -12,11 +12,15 @@ use axum::{
     extract::Request,
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
+    serve::{ListenerExt as _, TapIo},
 };
 use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 
 /// A body must be here within this time after its headers.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -24,6 +28,18 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 pub const MAX_OPENING_BYTES: usize = 1_024;
 /// A longer body is parsed on a thread of its own, so that others do not wait for it.
 const LONG_BODY: usize = 64 * 1024;
+
+/// The listener, with connections on which nothing waits for the acknowledgement of what went before: a token of a stream is a
+/// small write, which the system would otherwise hold back for up to 40 ms (RFC 896 together with RFC 1122, 4.2.3.2).
+pub fn without_delay(listener: TcpListener) -> TapIo<TcpListener, fn(&mut TcpStream)> {
+    listener.tap_io(no_delay as fn(&mut TcpStream))
+}
+
+fn no_delay(stream: &mut TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps its delay");
+    }
+}
 
 /// Reads a request's body, which must say that it is JSON and have at most `most` bytes, into `memory`.
 ///
@@ -166,6 +182,18 @@ mod tests {
         let stream = futures::stream::iter([Ok::<_, io::Error>(Bytes::from(text))]);
         let builder = Request::builder().header(header::CONTENT_TYPE, "application/json");
         builder.body(Body::from_stream(stream)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn connections_do_not_hold_small_writes_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut listener = without_delay(listener);
+        let (accepted, client) = tokio::join!(
+            axum::serve::Listener::accept(&mut listener),
+            TcpStream::connect(address)
+        );
+        assert!(client.is_ok() && accepted.0.nodelay().unwrap());
     }
 
     #[test]

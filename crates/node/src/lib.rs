@@ -30,6 +30,7 @@ pub mod local;
 pub mod log_pages;
 pub mod memory;
 pub mod metrics;
+pub mod open_files;
 pub mod openapi;
 pub mod problem;
 pub mod proofs;

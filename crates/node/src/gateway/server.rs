@@ -32,7 +32,7 @@ pub(super) async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let router = router(gateway).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, router)
+    axum::serve(http::without_delay(listener), router)
         .with_graceful_shutdown(stop)
         .await
 }

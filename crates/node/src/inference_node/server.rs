@@ -40,8 +40,8 @@ pub(super) async fn serve(listener: TcpListener, node: Arc<Node>) -> std::io::Re
     let (stop, late) = (node.shutdown.clone(), node.shutdown.clone());
     let drain = node.drain_time();
     let router = router(node).into_make_service_with_connect_info::<SocketAddr>();
-    let served =
-        axum::serve(listener, router).with_graceful_shutdown(async move { stop.requested().await });
+    let served = axum::serve(http::without_delay(listener), router)
+        .with_graceful_shutdown(async move { stop.requested().await });
     tokio::select! {
         served = served.into_future() => served,
         () = async { late.requested().await; tokio::time::sleep(drain).await } => Ok(()),
