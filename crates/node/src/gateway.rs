@@ -21,12 +21,16 @@ use crate::{
         directory::{Chosen, Directory},
         metrics::GatewayMetrics,
         names::Names,
-        openai::keys::{KeyEntry, Keys},
+        openai::{
+            keys::{KeyEntry, Keys},
+            listed::Listed,
+        },
         receipts::{SEARCHES, SEARCHES_WAITING},
         recent::{MAX_RECENT, Recent},
     },
     limits::{Admission, RateLimiter},
     memory::Memory,
+    open_files,
     problem::{Kind, Problem},
     reach::Reach,
     rpc_client::RpcClient,
@@ -165,6 +169,7 @@ pub(crate) struct Gateway {
     bodies: Memory,
     limits: Limits,
     keys: Keys,
+    listed: Listed,
     metrics: GatewayMetrics,
     shutdown: Shutdown,
 }
@@ -174,6 +179,9 @@ pub(crate) struct Gateway {
 /// # Errors
 /// [`Error`] if a file is not usable or the address is taken.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Error> {
+    // Each stream takes two connections.
+    let open_files = open_files::raise();
+    tracing::debug!(open_files, "connections are bounded by this");
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| refused(&config, &error))?;
@@ -239,6 +247,7 @@ impl Gateway {
             admission: Admission::new(limits.running, limits.waiting),
             limits,
             keys: Keys::new(&config.keys).map_err(|error| Error::config("the keys", error))?,
+            listed: Listed::default(),
             metrics: GatewayMetrics::default(),
             shutdown,
         })

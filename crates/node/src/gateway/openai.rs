@@ -2,6 +2,7 @@
 
 mod answer;
 pub(crate) mod keys;
+pub(crate) mod listed;
 mod pieces;
 mod task;
 
@@ -34,7 +35,7 @@ use axum::{
     routing::{get, post},
 };
 use keys::Scope;
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 use task::{Task, error_of};
 
 type Shared = State<Arc<Gateway>>;
@@ -292,8 +293,6 @@ fn limits(gateway: &Gateway) -> Limits {
 impl Gateway {
     /// The language model that a client names: published, by revision, or by the name in its manifest where there is one.
     async fn speaker(&self, name: &str) -> Result<(RevisionId, ModelEntry), Error> {
-        let all = self.directory.models();
-        let speakers = || all.iter().filter(|entry| entry.context.is_some());
         let revision = match name.parse::<ModelName>() {
             Ok(named) => {
                 let found = self.names.resolve(&named).await;
@@ -301,18 +300,26 @@ impl Gateway {
             }
             Err(_) => None,
         };
-        let mut fit = speakers().filter(|entry| match revision {
+        let is_it = |entry: &&ModelEntry| match revision {
             Some(revision) => entry.revision == revision,
             None => entry.name == name,
-        });
-        let one = fit.next().ok_or_else(|| Error::model_not_found(name))?;
-        if fit.next().is_some() {
+        };
+        let find = |list: &[ModelEntry]| {
+            let mut fit = list.iter().filter(is_it);
+            let one = fit.next()?;
+            Some((one.clone(), fit.next().is_some()))
+        };
+        let found = self
+            .listed
+            .find(Instant::now(), || self.directory.models(), find);
+        let (one, is_ambiguous) = found.ok_or_else(|| Error::model_not_found(name))?;
+        if is_ambiguous {
             let message = format!(
                 "several models are called `{name}`: give one as publisher/name or by its revision"
             );
             return Err(Error::invalid("model", "ambiguous_model", message));
         }
-        Ok((one.revision, one.clone()))
+        Ok((one.revision, one))
     }
 
     /// Vectors of texts, from whichever node gives them.

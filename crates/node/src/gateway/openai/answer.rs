@@ -26,12 +26,10 @@ use futures::{StreamExt as _, stream::SelectAll};
 use serde::Serialize;
 use serde_json::Value;
 use std::{convert::Infallible, sync::Arc, time::Duration};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::timeout;
 
 /// A comment keeps a connection that nothing else goes through.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// Events that wait for a reader.
-const EVENTS: usize = 64;
 
 /// The form of an answer, by endpoint.
 pub(super) enum Form {
@@ -285,10 +283,14 @@ impl Choices {
                 }
             }
         }
-        let (out, events) = mpsc::channel(EVENTS);
-        tokio::spawn(self.pour(form, first, out));
-        let body = futures::stream::unfold(events, async |mut events| {
-            Some((Ok::<String, Infallible>(events.recv().await?), events))
+        let pouring = Pouring {
+            choices: self,
+            form,
+            ready: first.concat(),
+            is_over: false,
+        };
+        let body = futures::stream::unfold(pouring, async |mut pouring| {
+            Some((Ok::<String, Infallible>(pouring.next().await?), pouring))
         });
         let mut response = Response::new(Body::from_stream(body));
         *response.status_mut() = StatusCode::OK;
@@ -302,43 +304,46 @@ impl Choices {
         }
         Ok(response)
     }
+}
 
-    /// Writes events until the end, or until nobody reads.
-    async fn pour(mut self, mut form: Form, first: Vec<String>, out: mpsc::Sender<String>) {
-        let mut events = first;
-        loop {
-            for event in events.drain(..) {
-                if out.send(event).await.is_err() {
-                    return;
-                }
+/// The body of a stream: events as they come. Whoever reads no more drops it, and the answer with it.
+struct Pouring {
+    choices: Choices,
+    form: Form,
+    /// Events that are not written yet.
+    ready: String,
+    is_over: bool,
+}
+
+impl Pouring {
+    /// The next events, at least one; `None` after the last.
+    async fn next(&mut self) -> Option<String> {
+        while self.ready.is_empty() {
+            if self.is_over {
+                return None;
             }
-            let next = tokio::select! {
-                () = out.closed() => return,
-                next = timeout(KEEP_ALIVE, self.next()) => next,
+            self.ready = match timeout(KEEP_ALIVE, self.choices.next()).await {
+                Ok(next) => self.events(next),
+                Err(_) => sse::KEEP_ALIVE.into(),
             };
-            let Ok(next) = next else {
-                events.push(sse::KEEP_ALIVE.into());
-                continue;
-            };
-            let is_last = !matches!(next, Next::Pieces(_));
-            let made = match next {
-                Next::Pieces(pieces) => pieces
-                    .into_iter()
-                    .map(|(choice, piece)| form.push(choice, piece))
-                    .collect::<Result<Vec<_>, _>>()
-                    .map(|made| made.concat()),
-                Next::Failed(error) => Ok(form.fail(error)),
-                Next::End => form.finish(self.usage(), self.evidence()),
-            };
-            events = made.unwrap_or_else(|error| form.fail(error));
-            if is_last {
-                for event in events {
-                    if out.send(event).await.is_err() {
-                        return;
-                    }
-                }
-                return;
-            }
         }
+        Some(std::mem::take(&mut self.ready))
+    }
+
+    fn events(&mut self, next: Next) -> String {
+        self.is_over = !matches!(next, Next::Pieces(_));
+        let made = match next {
+            Next::Pieces(pieces) => pieces
+                .into_iter()
+                .map(|(choice, piece)| self.form.push(choice, piece))
+                .collect::<Result<Vec<_>, _>>()
+                .map(|made| made.concat()),
+            Next::Failed(error) => Ok(self.form.fail(error)),
+            Next::End => {
+                let (usage, evidence) = (self.choices.usage(), self.choices.evidence());
+                self.form.finish(usage, evidence)
+            }
+        };
+        made.unwrap_or_else(|error| self.form.fail(error)).concat()
     }
 }
