@@ -1,7 +1,7 @@
 //! From a request in OpenAI's words to a question for nodes.
 
 use crate::{
-    api::{ModelEntry, generate::GenerateRequest},
+    api::{MAX_DEADLINE_MS, ModelEntry, generate::GenerateRequest},
     problem::Problem,
 };
 use assay_inference::language::{Chat, Format, Parameters, Prompt, Sampling};
@@ -141,7 +141,8 @@ fn question(
             .nonce
             .map(|nonce| nonce.wrapping_add(choice.into()).to_string()),
         rung: rung.and_then(|rung| rung.as_str().map(str::to_owned)),
-        deadline_ms: extension.deadline_ms,
+        // Token by token an answer may take minutes, and a receipt after its deadline is none; what is over sooner settles sooner.
+        deadline_ms: extension.deadline_ms.or(Some(MAX_DEADLINE_MS)),
         likely: likely.map(|count| u8::try_from(count).unwrap_or(u8::MAX)),
         after: Vec::new(),
         parts: Vec::new(),
@@ -243,4 +244,23 @@ pub(super) fn evidence(
         "shares": shares, "parts": parts, "checks": checks, "convictions": convictions,
         "usage": ended.usage, "longest_gap_ms": u64::try_from(whole.gap.as_millis()).unwrap_or(u64::MAX),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assay_inference::openai::Limits;
+
+    #[test]
+    fn an_answer_has_time_unless_its_client_says_otherwise() {
+        for (more, expected) in [
+            ("", MAX_DEADLINE_MS),
+            (r#","assay":{"deadline_ms":20000}"#, 20_000),
+        ] {
+            let body = format!(r#"{{"model":"m","prompt":"x"{more}}}"#);
+            let request = completions::Request::from_json(body.as_bytes(), &Limits::default());
+            let task = of_completion(&request.unwrap());
+            assert_eq!(task.questions[0].deadline_ms, Some(expected));
+        }
+    }
 }
