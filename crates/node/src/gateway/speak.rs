@@ -42,6 +42,9 @@ const INBOX: usize = 256;
 const MOST_NODES: u32 = 16;
 /// How long a stream waits for a node where there is none.
 const WAIT_FOR_NODE: Duration = Duration::from_secs(3);
+/// How long a node that gives signs of life may take for a token: a busy one reads long prompts of others meanwhile, and where it
+/// is replaced for that, the next one is busy with this stream besides. One that is silent is replaced much earlier.
+const STEP_PATIENCE: Duration = Duration::from_secs(5);
 /// Most tokens of an answer where nobody says.
 const MOST_TOKENS: usize = 1 << 17;
 
@@ -53,7 +56,7 @@ pub(super) enum Heard {
     /// The answer is whole.
     Whole(Box<Whole>),
     /// There is no more.
-    Failed(Problem),
+    Failed(Box<Problem>),
 }
 
 /// A whole answer with what supports it.
@@ -146,7 +149,10 @@ impl Choose for Chooser<'_> {
         self.chosen.insert(node, chosen);
         Some(Picked {
             node,
-            patience: Patience::default(),
+            patience: Patience {
+                step: STEP_PATIENCE,
+                ..Patience::default()
+            },
         })
     }
 }
@@ -242,7 +248,7 @@ impl Speaking {
             }
             if let Some(problem) = self.failure.take().filter(|_| !self.stream.is_over()) {
                 self.happened(Event::ClientGone).await;
-                self.tell(Heard::Failed(problem)).await;
+                self.tell(Heard::Failed(problem.into())).await;
             }
         }
         for live in self.calls.values() {
@@ -289,7 +295,7 @@ impl Speaking {
             Came::Check(frame) => return self.check_frame(call, *frame),
             Came::Refused(problem) => {
                 tracing::debug!(node = %live.begun.node, %problem, "a node refuses a question");
-                self.refusals.push(problem);
+                self.refusals.push(*problem);
                 Failure::Busy
             }
             Came::Busy(reason) => {
@@ -500,7 +506,7 @@ impl Speaking {
             Action::Finish { call, parts, .. } => self.finish(call, parts).await,
             Action::GiveUp(why) => {
                 let problem = self.refusals.pop().unwrap_or_else(|| self.nobody(why));
-                self.tell(Heard::Failed(problem)).await;
+                self.tell(Heard::Failed(problem.into())).await;
             }
         }
     }
@@ -656,10 +662,9 @@ impl Speaking {
             part.and_then(|live| Some((live.part.take()?, live.begun.given.clone())))
         else {
             return self
-                .tell(Heard::Failed(Problem::new(
-                    Kind::Internal,
-                    "the end is lost",
-                )))
+                .tell(Heard::Failed(
+                    Problem::new(Kind::Internal, "the end is lost").into(),
+                ))
                 .await;
         };
         let Some(ended) = part.ended else { return };

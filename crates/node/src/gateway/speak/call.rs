@@ -23,7 +23,7 @@ pub(super) enum Came {
     /// A line of a check.
     Check(Box<CheckFrame>),
     /// The question is to blame, says the node.
-    Refused(Problem),
+    Refused(Box<Problem>),
     /// The node takes nothing now.
     Busy(String),
     /// The connection could not be made, or ended too early.
@@ -137,7 +137,7 @@ async fn refusal(mut response: Response) -> Came {
 /// What a problem that a node gives is to a stream.
 pub(super) fn of_problem(problem: Problem) -> Came {
     if blames_question(&problem) {
-        Came::Refused(problem)
+        Came::Refused(problem.into())
     } else if sends_elsewhere(&problem) {
         Came::Busy(problem.to_string())
     } else {
