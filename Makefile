@@ -7,7 +7,7 @@ CLAIM := source scripts/environment.sh && claim_target
 export CARGO_BUILD_JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-hub bench-zkml abuse-zkml models vectors contracts search-weights clean-local
+.PHONY: help demo test check bench bench-hub bench-serving bench-zkml abuse-zkml models vectors contracts search-weights clean-local
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,6 +32,9 @@ bench: ## Run every benchmark of the workspace; ARGS="tensor" runs those of that
 
 bench-hub: ## Measure search, transfers and storage of a hub, about half an hour; ARGS="search" measures only that
 	@scripts/bench_hub.sh $(ARGS)
+
+bench-serving: ## Measure the gateway beside LiteLLM, and slow streams, a quarter of an hour; ARGS="streams" measures only that
+	@scripts/bench_serving.sh $(ARGS)
 
 bench-zkml: ## Measure proofs beside EZKL's, about half an hour; ARGS="risk-logreg" measures one model
 	@scripts/bench_zkml.sh $(ARGS)
