@@ -16,10 +16,10 @@ GOAL_GAP_MS = 20
 
 
 def number(value, unit=""):
-    """Two digits after the point below ten, or nothing where there is nothing."""
+    """Two digits after the point below a hundred, or nothing where there is nothing."""
     if value is None:
         return ""
-    return f"{value:.2f}{unit}" if abs(value) < 10 else f"{value:,.0f}{unit}"
+    return f"{value:.2f}{unit}" if abs(value) < 100 else f"{value:,.0f}{unit}"
 
 
 def added(through, direct, percentile):
@@ -57,7 +57,8 @@ def compared(figures):
             row = servers[server]
             direct = {"assay": "node", "litellm": "openai"}.get(server)
             more = [added(row, servers[direct], key) if direct else None for key in ("p50_ms", "p99_ms")]
-            cpu = row["cpu_us_per_answer"] if direct else None
+            # Of questions that were not answered it would say nothing.
+            cpu = row["cpu_us_per_answer"] if direct and row["held"] else None
             yield (f"| {rate} | {name} | {number(row['first']['p50_ms'])} | {number(row['first']['p99_ms'])} | {number(more[0])} "
                    f"| {number(more[1])} | {number(cpu)} | {number(row['answers_per_s'])} | {faults(row)} |")
 
@@ -66,13 +67,15 @@ def ratios(figures):
     """How many times more LiteLLM adds, at each rate that it holds."""
     for rate, servers in figures["rates"].items():
         ours, theirs = servers["assay"], servers["litellm"]
+        if not theirs["held"]:
+            yield f"| {rate} | | | | LiteLLM does not hold this rate: {number(theirs['answers_per_s'])} a second were answered |"
+            continue
         cells = []
         for key in ("p50_ms", "p99_ms"):
             pair = added(theirs, servers["openai"], key), added(ours, servers["node"], key)
             cells.append(times(*pair))
         cells.append(times(theirs["cpu_us_per_answer"], ours["cpu_us_per_answer"]))
-        remark = "" if theirs["held"] else f"LiteLLM does not hold this rate: {number(theirs['answers_per_s'])} a second were answered"
-        yield f"| {rate} | {cells[0]} | {cells[1]} | {cells[2]} | {remark} |"
+        yield f"| {rate} | {cells[0]} | {cells[1]} | {cells[2]} | |"
 
 
 def gateway(figures, missed):
