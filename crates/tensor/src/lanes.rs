@@ -77,7 +77,7 @@ impl Real for f64 {
 }
 
 /// The fixed tree over the lanes.
-fn tree<T: Real>(l: [T; LANES]) -> T {
+pub(crate) fn tree<T: Real>(l: [T; LANES]) -> T {
     ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]))
 }
 

@@ -9,6 +9,7 @@ mod angles;
 mod bytes;
 mod cache;
 mod model;
+mod product;
 mod rows;
 mod scores;
 mod vnni;

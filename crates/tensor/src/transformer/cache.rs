@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::rows::Reading;
+use super::rows::{ABREAST, Reading};
 
 /// Tokens of a page.
 pub const PAGE_TOKENS: usize = 16;
@@ -10,8 +10,17 @@ pub const PAGE_TOKENS: usize = 16;
 /// Keys and values of some tokens, of all layers.
 #[derive(Debug, Clone, PartialEq)]
 struct Page {
-    /// `[layer]`, then keys and values; each a row for each token.
+    /// `[layer]`, then keys and values, in the order of [`Reading`].
     layers: Vec<[Vec<f32>; 2]>,
+}
+
+/// What a page is made for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    /// Layers of the model.
+    pub(super) layers: usize,
+    /// Numbers of a head.
+    pub(super) size: usize,
 }
 
 /// The keys and values of a sequence. A clone shares its pages until one of both goes on.
@@ -41,34 +50,32 @@ impl Cache {
         if tokens >= self.length {
             return;
         }
-        let kept = tokens.div_ceil(PAGE_TOKENS);
-        self.pages.truncate(kept);
-        let held = self.length.min(kept * PAGE_TOKENS) - (kept.max(1) - 1) * PAGE_TOKENS;
-        let rest = tokens - (kept.max(1) - 1) * PAGE_TOKENS;
-        if rest < held
-            && let Some(page) = self.pages.last_mut()
-        {
-            for numbers in Arc::make_mut(page).layers.iter_mut().flatten() {
-                numbers.truncate(numbers.len() / held * rest);
-            }
-        }
+        self.pages.truncate(tokens.div_ceil(PAGE_TOKENS));
         self.length = tokens;
     }
 
-    /// Adds a token's keys and values of one layer. Tokens of all layers are counted by [`Self::grown`].
-    pub(super) fn put(&mut self, layer: usize, token: usize, layers: usize, rows: [&[f32]; 2]) {
-        let page = token / PAGE_TOKENS;
+    /// Sets a token's keys and values of one layer. Tokens of all layers are counted by [`Self::grown`].
+    pub(super) fn put(&mut self, layer: usize, token: usize, shape: Shape, rows: [&[f32]; 2]) {
+        let (page, token) = (token / PAGE_TOKENS, token % PAGE_TOKENS);
         if page == self.pages.len() {
-            let empty = || [const { Vec::new() }; 2];
-            let layers = std::iter::repeat_with(empty).take(layers).collect();
+            let empty = || rows.map(|row| vec![0.0; PAGE_TOKENS * row.len()]);
+            let layers = std::iter::repeat_with(empty).take(shape.layers).collect();
             self.pages.push(Arc::new(Page { layers }));
         }
         let page = Arc::make_mut(&mut self.pages[page]);
-        for (numbers, row) in page.layers[layer].iter_mut().zip(rows) {
-            if numbers.is_empty() {
-                numbers.reserve_exact(PAGE_TOKENS * row.len());
+        let [keys, values] = &mut page.layers[layer];
+        let of_head = PAGE_TOKENS * shape.size;
+        let (group, lane) = (token / ABREAST, token % ABREAST);
+        let heads = keys.chunks_exact_mut(of_head);
+        for (head, key) in heads.zip(rows[0].chunks_exact(shape.size)) {
+            let group = &mut head[group * ABREAST * shape.size..][..ABREAST * shape.size];
+            for (column, number) in group.chunks_exact_mut(ABREAST).zip(key) {
+                column[lane] = *number;
             }
-            numbers.extend_from_slice(row);
+        }
+        let heads = values.chunks_exact_mut(of_head);
+        for (head, value) in heads.zip(rows[1].chunks_exact(shape.size)) {
+            head[token * shape.size..][..shape.size].copy_from_slice(value);
         }
     }
 
@@ -86,11 +93,11 @@ impl Cache {
     }
 }
 
-/// Keys and values of a layer as rows of `row` numbers.
+/// Keys and values of a layer, in heads of `size` numbers.
 pub(super) fn readings<'a>(
     pages: &'a [Vec<&'a [f32]>; 2],
-    row: usize,
+    size: usize,
 ) -> (Reading<'a>, Reading<'a>) {
-    let [keys, values] = pages;
-    (Reading { pages: keys, row }, Reading { pages: values, row })
+    let [keys, values] = pages.each_ref().map(|pages| Reading { pages, size });
+    (keys, values)
 }

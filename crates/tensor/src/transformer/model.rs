@@ -1,15 +1,16 @@
 //! The forward pass of models of the Llama family: any number of sequences at once, each from wherever it stands.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::{
     Angles, Bytes, Kernel, Matrix,
-    cache::{Cache, readings},
-    rows::{attend, gated, normalised},
+    cache::{Cache, Shape, readings},
+    product::{Product, Times, for_rows, locked, products, through},
+    rows::{attend, normalised},
 };
 
-/// Outputs of a product that one worker computes at a time, at least.
-const LEAST_OUTPUTS: usize = 64;
+/// Pieces of attention for each worker, at least.
+const PIECES: usize = 2;
 
 /// Sizes of a model. Numbers are 32-bit floats, rows are tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -226,9 +227,20 @@ impl Model {
         if rows.is_empty() {
             return Ok(state);
         }
+        let mut last: Option<Product> = None;
         for (index, layer) in self.weights.layers.iter().enumerate() {
-            self.attention(index, layer, runs, &rows, &mut state, how);
-            self.gate(layer, &mut state, how);
+            let by = self.normed(&mut state, last.as_ref(), &layer.attention_norm, how);
+            let read = self.attention(index, layer, runs, &rows, &by, how);
+            let [merged] = products([layer.merge.times()], &read, how);
+            let by = self.normed(&mut state, Some(&merged), &layer.gate_norm, how);
+            let by = through([layer.gate.times(), layer.up.times()], &by, how);
+            let by = by.quantised(how);
+            let [down] = products([layer.down.times()], &by, how);
+            last = Some(down);
+        }
+        if let Some(last) = last {
+            let rows = state.chunks_exact_mut(self.sizes.width).enumerate();
+            rows.for_each(|(row, state)| last.add_row(row, state));
         }
         for run in runs.iter_mut() {
             run.cache.grown(run.tokens.len());
@@ -266,68 +278,106 @@ impl Model {
         rows.collect()
     }
 
-    fn normed(&self, state: &[f32], weights: &[f32]) -> Bytes {
+    /// Adds a product to the state, and makes bytes of what the norm makes of it.
+    fn normed(
+        &self,
+        state: &mut [f32],
+        more: Option<&Product>,
+        weights: &[f32],
+        how: How<'_>,
+    ) -> Bytes {
         let width = self.sizes.width;
-        let mut normed = vec![0.0; state.len()];
-        for (row, into) in state
-            .chunks_exact(width)
-            .zip(normed.chunks_exact_mut(width))
-        {
-            normalised(row, weights, self.sizes.epsilon, into);
-        }
-        Bytes::quantised(&normed, width)
+        let rows: Vec<_> = state.chunks_exact_mut(width).map(Mutex::new).collect();
+        let workers = for_rows(how, rows.len());
+        Bytes::made(rows.len(), width, workers, &|row, into| {
+            let mut state = locked(&rows[row]);
+            if let Some(more) = more {
+                more.add_row(row, &mut state);
+            }
+            normalised(&state, weights, self.sizes.epsilon, into);
+        })
     }
 
+    /// What each row reads from its sequence, which has grown by the rows.
     fn attention(
         &self,
         index: usize,
         layer: &Layer,
         runs: &mut [Run<'_>],
         rows: &[Row],
-        state: &mut [f32],
+        by: &Bytes,
         how: How<'_>,
-    ) {
+    ) -> Bytes {
         let sizes = &self.sizes;
-        let (wide, narrow) = (sizes.heads * sizes.head, sizes.shared * sizes.head);
-        let by = self.normed(state, &layer.attention_norm);
-        let mut query = linear(&layer.query, &by, how);
-        let mut keys = linear(&layer.keys, &by, how);
-        let values = linear(&layer.values, &by, how);
-        for (at, row) in rows.iter().enumerate() {
-            self.angles
-                .rotate(&mut query[at * wide..][..wide], row.position);
-            self.angles
-                .rotate(&mut keys[at * narrow..][..narrow], row.position);
-            let of = [&keys, &values].map(|numbers| &numbers[at * narrow..][..narrow]);
-            let layers = self.weights.layers.len();
-            runs[row.run].cache.put(index, row.position, layers, of);
-        }
+        let wide = sizes.heads * sizes.head;
+        let query = self.asked(index, layer, runs, rows, by, how);
         let pages: Vec<_> = runs
             .iter()
             .map(|run| [0, 1].map(|which| run.cache.pages(index, which)))
             .collect();
+        // Few rows are cut between heads.
+        let pieces = how.workers.at_once() * PIECES;
+        let heads = (sizes.heads * rows.len()).div_ceil(pieces);
+        let heads = heads.clamp(1, sizes.heads);
+        let of_row = sizes.heads.div_ceil(heads);
         let mut read = vec![0.0; rows.len() * wide];
-        let parts: Vec<Mutex<&mut [f32]>> = read.chunks_exact_mut(wide).map(Mutex::new).collect();
-        how.workers.each(rows.len(), &|at| {
-            let (row, mut into) = (&rows[at], locked(&parts[at]));
-            let from = readings(&pages[row.run], narrow);
-            let query = &query[at * wide..][..wide];
-            attend(query, from, row.position + 1, sizes.head, &mut into);
+        let cut = read
+            .chunks_exact_mut(wide)
+            .flat_map(|row| row.chunks_mut(heads * sizes.head));
+        let parts: Vec<_> = cut.map(Mutex::new).collect();
+        how.workers.each(parts.len(), &|at| {
+            let (row, first) = (at / of_row, at % of_row * heads);
+            let mut into = locked(&parts[at]);
+            let query = &query[row * wide + first * sizes.head..][..into.len()];
+            let from = readings(&pages[rows[row].run], sizes.head);
+            let shared = sizes.heads / sizes.shared;
+            let until = (rows[row].position + 1, how.kernel);
+            attend(query, (first, shared), from, until, &mut into);
         });
         drop(parts);
-        add(
-            state,
-            &linear(&layer.merge, &Bytes::quantised(&read, wide), how),
-        );
+        Bytes::made(rows.len(), wide, for_rows(how, rows.len()), &|row, into| {
+            into.copy_from_slice(&read[row * wide..][..wide]);
+        })
     }
 
-    fn gate(&self, layer: &Layer, state: &mut [f32], how: How<'_>) {
-        let by = self.normed(state, &layer.gate_norm);
-        let (mut gate, up) = (linear(&layer.gate, &by, how), linear(&layer.up, &by, how));
-        let through = gate.clone();
-        gated(&through, &up, &mut gate);
-        let by = Bytes::quantised(&gate, self.sizes.gated);
-        add(state, &linear(&layer.down, &by, how));
+    /// The queries of all rows; their keys and values are in the caches.
+    fn asked(
+        &self,
+        index: usize,
+        layer: &Layer,
+        runs: &mut [Run<'_>],
+        rows: &[Row],
+        by: &Bytes,
+        how: How<'_>,
+    ) -> Vec<f32> {
+        let sizes = &self.sizes;
+        let (wide, narrow) = (sizes.heads * sizes.head, sizes.shared * sizes.head);
+        let [query, keys, values] = products(layer.asking(), by, how);
+        let mut queries = vec![0.0; rows.len() * wide];
+        let mut others = vec![0.0; rows.len() * 2 * narrow];
+        let parts = queries
+            .chunks_exact_mut(wide)
+            .zip(others.chunks_exact_mut(2 * narrow));
+        let parts: Vec<_> = parts.map(Mutex::new).collect();
+        for_rows(how, rows.len()).each(rows.len(), &|at| {
+            let (into, others) = &mut *locked(&parts[at]);
+            let (key, value) = others.split_at_mut(narrow);
+            query.copy_row(at, into);
+            keys.copy_row(at, key);
+            values.copy_row(at, value);
+            self.angles.rotate(into, rows[at].position);
+            self.angles.rotate(key, rows[at].position);
+        });
+        drop(parts);
+        let shape = Shape {
+            layers: self.weights.layers.len(),
+            size: sizes.head,
+        };
+        for (row, others) in rows.iter().zip(others.chunks_exact(2 * narrow)) {
+            let of = others.split_at(narrow).into();
+            runs[row.run].cache.put(index, row.position, shape, of);
+        }
+        queries
     }
 
     /// The rows of wanted tokens, and how many each run wants.
@@ -344,18 +394,12 @@ impl Model {
     }
 
     fn scores(&self, runs: &[Run<'_>], state: &[f32], how: How<'_>) -> Vec<Vec<f32>> {
-        let (wanted, counts) = self.wanted(runs, state);
-        let by = self.normed(&wanted, &self.weights.norm);
-        let head = self
-            .weights
-            .head
-            .as_ref()
-            .unwrap_or(&self.weights.embeddings);
-        let scores = product(head, &[], &by, how);
-        let sizes = counts
-            .into_iter()
-            .map(|count| count * self.sizes.vocabulary);
-        split(&scores, sizes)
+        let (mut wanted, counts) = self.wanted(runs, state);
+        let by = self.normed(&mut wanted, None, &self.weights.norm, how);
+        let own = self.weights.head.as_ref();
+        let head = own.unwrap_or(&self.weights.embeddings);
+        let [scores] = products([(head, &[])], &by, how);
+        scores.into_rows(&counts, how)
     }
 }
 
@@ -369,7 +413,17 @@ fn split(mut rest: &[f32], sizes: impl Iterator<Item = usize>) -> Vec<Vec<f32>> 
     parts.collect()
 }
 
+impl Linear {
+    fn times(&self) -> Times<'_> {
+        (&self.matrix, &self.bias)
+    }
+}
+
 impl Layer {
+    fn asking(&self) -> [Times<'_>; 3] {
+        [&self.query, &self.keys, &self.values].map(Linear::times)
+    }
+
     fn linears(&self) -> [&Linear; 7] {
         [
             &self.query,
@@ -381,51 +435,6 @@ impl Layer {
             &self.down,
         ]
     }
-}
-
-fn locked<'a, T>(part: &'a Mutex<T>) -> std::sync::MutexGuard<'a, T> {
-    part.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn add(state: &mut [f32], more: &[f32]) {
-    for (value, more) in state.iter_mut().zip(more) {
-        *value += more;
-    }
-}
-
-fn linear(of: &Linear, by: &Bytes, how: How<'_>) -> Vec<f32> {
-    product(&of.matrix, &of.bias, by, how)
-}
-
-/// A product and what is added to it: `[row of activations][output]`.
-fn product(matrix: &Matrix, bias: &[f32], by: &Bytes, how: How<'_>) -> Vec<f32> {
-    let (outputs, rows) = (matrix.rows(), by.rows());
-    if rows == 0 {
-        return Vec::new();
-    }
-    let at_once = how.workers.at_once().max(1);
-    let of_part = outputs
-        .div_ceil(at_once)
-        .next_multiple_of(4)
-        .max(LEAST_OUTPUTS);
-    let mut products = vec![0i32; outputs * rows];
-    let parts: Vec<Mutex<&mut [i32]>> = products
-        .chunks_mut(of_part * rows)
-        .map(Mutex::new)
-        .collect();
-    how.workers.each(parts.len(), &|part| {
-        let of = part * of_part..((part + 1) * of_part).min(outputs);
-        matrix.products(of, by, how.kernel, &mut locked(&parts[part]));
-    });
-    drop(parts);
-    let mut out = vec![0.0f32; outputs * rows];
-    for (row, into) in out.chunks_exact_mut(outputs).enumerate() {
-        for (output, into) in into.iter_mut().enumerate() {
-            *into = matrix.scaled(products[output * rows + row], output, by, row);
-        }
-        add(into, bias);
-    }
-    out
 }
 
 /// Whether weights have these sizes.

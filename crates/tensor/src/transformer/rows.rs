@@ -1,5 +1,8 @@
 //! What happens to one row between products.
 
+#[cfg(target_arch = "x86_64")]
+use super::vnni;
+use super::{Kernel, PAGE_TOKENS};
 use crate::lanes;
 
 /// log2(e), and ln 2 in two parts of which the first has 8 trailing zero bits.
@@ -46,70 +49,81 @@ pub fn normalised(row: &[f32], weights: &[f32], epsilon: f32, into: &mut [f32]) 
 /// The gate's x / (1 + e^-x), times the other half.
 ///
 /// Source: Shazeer, GLU Variants Improve Transformer (2020), SwiGLU.
-pub fn gated(gate: &[f32], other: &[f32], into: &mut [f32]) {
-    for ((gate, other), into) in gate.iter().zip(other).zip(into) {
-        *into = gate / (1.0 + exp(-gate)) * other;
+pub fn gated(gate: &mut [f32], other: &[f32]) {
+    for (gate, other) in gate.iter_mut().zip(other) {
+        *gate = *gate / (1.0 + exp(-*gate)) * other;
     }
 }
 
-/// Keys or values of a sequence, in pages of whole rows.
+/// Tokens whose keys lie side by side: each is a lane while they are multiplied with a query.
+pub(super) const ABREAST: usize = 8;
+/// Groups of so many tokens in a page.
+pub(super) const GROUPS: usize = PAGE_TOKENS / ABREAST;
+/// Numbers of a value that are summed at a time, in registers.
+pub(super) const SUMMED: usize = 64;
+
+/// The keys or the values of a sequence in one layer.
+///
+/// A page of keys is `[head][group of tokens][number][token of the group]`; one of values is `[head][token][number]`. Pages
+/// have [`PAGE_TOKENS`]; what is beyond the length is not read as anything.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading<'a> {
-    /// The pages, of which each but the last is full.
+    /// The pages.
     pub pages: &'a [&'a [f32]],
-    /// Numbers of a row: those of all heads.
-    pub row: usize,
+    /// Numbers of a head.
+    pub size: usize,
 }
 
 impl<'a> Reading<'a> {
-    /// The numbers of one head, row after row.
-    fn head(self, head: usize, size: usize) -> impl Iterator<Item = &'a [f32]> {
-        let rows = self
-            .pages
-            .iter()
-            .flat_map(move |page| page.chunks_exact(self.row));
-        rows.map(move |row| &row[head * size..][..size])
+    /// The numbers of one head, a page after the other.
+    fn head(self, head: usize) -> impl Iterator<Item = &'a [f32]> {
+        let numbers = PAGE_TOKENS * self.size;
+        let pages = self.pages.iter();
+        pages.map(move |page| &page[head * numbers..][..numbers])
     }
 }
 
-/// What one row reads from the first `length` rows of keys and values: for each head the values, weighted by the exponential
-/// of query times key. Several heads of the query may share one of keys and values.
+/// What some heads of one row read from the first `length` keys and values: for each of them the values, weighted by the
+/// exponential of query times key. The heads are numbered from `first` on, and `shared` of them share one of keys and
+/// values.
 ///
 /// Source: Vaswani et al., Attention Is All You Need (2017), equation 1; Ainslie et al., GQA (2023).
 ///
 /// # Panics
-/// If sizes do not fit: `query` and `into` are heads of `size` numbers, and rows of keys and values have a whole part of
-/// these heads.
+/// If sizes do not fit: `query` and `into` are whole heads of an even size, and pages have the heads that they share.
 pub fn attend(
     query: &[f32],
+    (first, shared): (usize, usize),
     (keys, values): (Reading<'_>, Reading<'_>),
-    length: usize,
-    size: usize,
+    (length, kernel): (usize, Kernel),
     into: &mut [f32],
 ) {
-    let shared = query.len() / keys.row;
+    let size = keys.size;
     let scale = 1.0 / (size as f32).sqrt();
-    let mut weights = Vec::with_capacity(length);
+    let pages = length.div_ceil(PAGE_TOKENS);
+    let mut weights = Vec::with_capacity(pages * PAGE_TOKENS);
     let heads = query.chunks_exact(size).zip(into.chunks_exact_mut(size));
     for (head, (query, into)) in heads.enumerate() {
-        let from = head / shared;
+        let from = (first + head) / shared;
         weights.clear();
-        weights.extend(
-            keys.head(from, size)
-                .take(length)
-                .map(|key| lanes::dot(query, key) * scale),
-        );
-        let most = lanes::max(&weights);
-        let mut sum = 0.0;
+        for page in keys.head(from).take(pages) {
+            let products = likeness(query, page, kernel);
+            weights.extend(
+                products
+                    .as_flattened()
+                    .iter()
+                    .map(|product| product * scale),
+            );
+        }
+        weights.truncate(length);
+        let most = largest(&weights);
         for weight in &mut weights {
             *weight = exp(*weight - most);
-            sum += *weight;
         }
+        let sum: f32 = weights.iter().fold(0.0, |sum, weight| sum + weight);
         into.fill(0.0);
-        for (value, weight) in values.head(from, size).zip(&weights) {
-            for (into, value) in into.iter_mut().zip(value) {
-                *into += weight * value;
-            }
+        for (weights, page) in weights.chunks(PAGE_TOKENS).zip(values.head(from)) {
+            weigh(weights, page, kernel, into);
         }
         let factor = 1.0 / sum;
         for into in into {
@@ -118,9 +132,80 @@ pub fn attend(
     }
 }
 
+/// The products of a query with the keys of a page: for each of them the sum that [`lanes::dot`] gives, whose lanes are
+/// registers here, and whose keys are lanes.
+fn likeness(query: &[f32], page: &[f32], kernel: Kernel) -> [[f32; ABREAST]; GROUPS] {
+    let of_group = ABREAST * query.len();
+    let page = std::array::from_fn(|group| &page[group * of_group..][..of_group]);
+    match kernel {
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Widest if vnni::is_wide_here() => vnni::wide_likeness(query, page),
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Widest | Kernel::Portable if vnni::is_narrow_here() => {
+            vnni::narrow_likeness(query, page)
+        }
+        _ => page.map(|group| plain_likeness(query, group)),
+    }
+}
+
+fn plain_likeness(query: &[f32], group: &[f32]) -> [f32; ABREAST] {
+    let (columns, _) = group.as_chunks::<ABREAST>();
+    std::array::from_fn(|token| {
+        let mut sums = [0.0f32; lanes::LANES];
+        for (at, (query, column)) in query.iter().zip(columns).enumerate() {
+            sums[at % lanes::LANES] += query * column[token];
+        }
+        lanes::tree(sums)
+    })
+}
+
+/// The greatest: which of two zeros makes no difference to an exponential.
+fn largest(weights: &[f32]) -> f32 {
+    let (groups, rest) = weights.as_chunks::<ABREAST>();
+    let mut most = [f32::NEG_INFINITY; ABREAST];
+    for group in groups {
+        for (most, weight) in most.iter_mut().zip(group) {
+            *most = lanes::greater(*weight, *most);
+        }
+    }
+    let all = rest.iter().chain(&most);
+    all.fold(f32::NEG_INFINITY, |most, weight| {
+        lanes::greater(*weight, most)
+    })
+}
+
+/// Adds the values of a page, weighted, in the order of tokens.
+fn weigh(weights: &[f32], page: &[f32], kernel: Kernel, into: &mut [f32]) {
+    let size = into.len();
+    let (blocks, rest) = into.as_chunks_mut::<SUMMED>();
+    let whole = blocks.len() * SUMMED;
+    for (block, into) in blocks.iter_mut().enumerate() {
+        let place = (size, block * SUMMED);
+        match kernel {
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Widest if vnni::is_wide_here() => vnni::wide_sum(weights, page, place, into),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Widest | Kernel::Portable if vnni::is_narrow_here() => {
+                vnni::narrow_sum(weights, page, place, into);
+            }
+            _ => plain_sum(weights, page, place, into),
+        }
+    }
+    plain_sum(weights, page, (size, whole), rest);
+}
+
+fn plain_sum(weights: &[f32], page: &[f32], (size, at): (usize, usize), into: &mut [f32]) {
+    for (value, weight) in page.chunks_exact(size).zip(weights) {
+        for (into, value) in into.iter_mut().zip(&value[at..]) {
+            *into += weight * value;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn exponentials_are_right_to_the_last_bits() {
@@ -146,25 +231,58 @@ mod tests {
         assert_eq!(into[..4], [0.0; 4]);
     }
 
+    /// Keys and values, a row of all heads for each token, in pages.
+    fn paged(rows: &[Vec<f32>], size: usize, is_key: bool) -> Vec<Vec<f32>> {
+        let heads = rows[0].len() / size;
+        let pages = rows.chunks(PAGE_TOKENS).map(|rows| {
+            let mut page = vec![f32::NAN; PAGE_TOKENS * heads * size];
+            for (token, row) in rows.iter().enumerate() {
+                for (at, number) in row.iter().enumerate() {
+                    let (head, i) = (at / size, at % size);
+                    let place = match is_key {
+                        true => {
+                            let group = head * GROUPS + token / ABREAST;
+                            (group * size + i) * ABREAST + token % ABREAST
+                        }
+                        false => (head * PAGE_TOKENS + token) * size + i,
+                    };
+                    page[place] = *number;
+                }
+            }
+            page
+        });
+        pages.collect()
+    }
+
+    fn attended(query: &[f32], rows: [&[Vec<f32>]; 2], (size, length): (usize, usize)) -> Vec<f32> {
+        let pages = [paged(rows[0], size, true), paged(rows[1], size, false)];
+        let pages = pages
+            .each_ref()
+            .map(|pages| pages.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let [keys, values] = pages.each_ref().map(|pages| Reading { pages, size });
+        let shared = query.len() / rows[0][0].len();
+        let mut into = vec![0.0; query.len()];
+        let how = (length, Kernel::Scalar);
+        attend(query, (0, shared), (keys, values), how, &mut into);
+        // By any kernel, and head by head.
+        for kernel in [Kernel::Portable, Kernel::Widest] {
+            for (head, (query, all)) in query.chunks(size).zip(into.chunks(size)).enumerate() {
+                let mut alone = vec![f32::NAN; size];
+                let how = (length, kernel);
+                attend(query, (head, shared), (keys, values), how, &mut alone);
+                assert_eq!(alone, all);
+            }
+        }
+        into
+    }
+
     #[test]
     fn attention_is_the_mean_of_values_weighted_by_likeness() {
-        // Two heads of two numbers share one of keys and values; three rows in pages of two.
-        let keys = [[1.0, 0.0, 0.0, 1.0], [1.0, 1.0, 9.0, 9.0]];
-        let values = [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 7.0]];
-        let (key_pages, value_pages) = (
-            keys.each_ref().map(|page| &page[..]),
-            values.each_ref().map(|page| &page[..]),
-        );
-        let from = |pages| Reading { pages, row: 2 };
+        // Two heads of two numbers share one of keys and values.
+        let keys = [vec![1.0, 0.0], vec![0.0, 1.0], vec![1.0, 1.0]];
+        let values = [vec![1.0, 2.0], vec![3.0, 4.0], vec![5.0, 6.0]];
         let query = [0.0, 0.0, 200.0, -200.0];
-        let mut into = [0.0; 4];
-        attend(
-            &query,
-            (from(&key_pages), from(&value_pages)),
-            3,
-            2,
-            &mut into,
-        );
+        let into = attended(&query, [&keys, &values], (2, 3));
         // The first head finds all alike, the second only the first row.
         assert!(
             (into[0] - 3.0).abs() < 1e-6 && (into[1] - 4.0).abs() < 1e-6,
@@ -174,13 +292,61 @@ mod tests {
             (into[2] - 1.0).abs() < 1e-6 && (into[3] - 2.0).abs() < 1e-6,
             "{into:?}"
         );
-        attend(
-            &query,
-            (from(&key_pages), from(&value_pages)),
-            1,
-            2,
-            &mut into,
-        );
+        let into = attended(&query, [&keys, &values], (2, 1));
         assert_eq!(into, [1.0, 2.0, 1.0, 2.0]);
+    }
+
+    /// Attention as the paper writes it, each sum in its documented order, one token after the other.
+    fn plainly(query: &[f32], rows: [&[Vec<f32>]; 2], (size, length): (usize, usize)) -> Vec<f32> {
+        let shared = query.len() / rows[0][0].len();
+        let head = |(head, query): (usize, &[f32])| {
+            let of = |row: &Vec<f32>| row[head / shared * size..][..size].to_vec();
+            let scale = 1.0 / (size as f32).sqrt();
+            let keys = rows[0].iter().take(length).map(of);
+            let mut weights: Vec<f32> = keys.map(|key| lanes::dot(query, &key) * scale).collect();
+            let most = lanes::max(&weights);
+            let (mut sum, mut into) = (0.0, vec![0.0; size]);
+            for weight in &mut weights {
+                *weight = exp(*weight - most);
+                sum += *weight;
+            }
+            for (value, weight) in rows[1].iter().map(of).zip(&weights) {
+                for (into, value) in into.iter_mut().zip(value) {
+                    *into += weight * value;
+                }
+            }
+            let factor = 1.0 / sum;
+            into.into_iter()
+                .map(move |into| into * factor)
+                .collect::<Vec<_>>()
+        };
+        query.chunks(size).enumerate().flat_map(head).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+        #[test]
+        fn attention_has_the_bits_of_the_documented_order(
+            heads in 1usize..4, shared in 1usize..3, size in prop::sample::select(vec![2usize, 8, 12, 64, 80, 130]),
+            tokens in 1usize..40, cut in 0usize..40, seed: u32,
+        ) {
+            let mut state = u64::from(seed) << 1 | 1;
+            let mut numbers = |count: usize| -> Vec<f32> {
+                let mut next = || {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005) | 1;
+                    (state >> 40) as f32 / (1u64 << 22) as f32 - 2.0
+                };
+                (0..count).map(|_| next()).collect()
+            };
+            let mut rows = || (0..tokens).map(|_| numbers(heads * size)).collect::<Vec<_>>();
+            let (keys, values) = (rows(), rows());
+            let query = numbers(heads * shared * size);
+            let length = tokens - cut.min(tokens - 1);
+            let found = attended(&query, [&keys, &values], (size, length));
+            let right = plainly(&query, [&keys, &values], (size, length));
+            let bits = |numbers: Vec<f32>| numbers.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            prop_assert_eq!(bits(found), bits(right));
+        }
     }
 }
