@@ -160,7 +160,7 @@ impl Engine {
                     .num_threads(threads)
                     .thread_name(name)
                     .build();
-                Some(pool.map_err(std::io::Error::other)?)
+                Some(Arc::new(pool.map_err(std::io::Error::other)?))
             }
         };
         let counters = Arc::new(Counters::default());
@@ -178,7 +178,11 @@ impl Engine {
         };
         let thread = thread::Builder::new()
             .name("language".into())
-            .spawn(move || work.run())?;
+            .spawn(move || match work.team.0.clone() {
+                // On a thread of the pool, so that its work begins without waking one.
+                Some(pool) => pool.install(|| work.run()),
+                None => work.run(),
+            })?;
         Ok(Self {
             asks: Mutex::new(Some(sender)),
             counters,
@@ -245,7 +249,7 @@ impl Drop for Engine {
 }
 
 /// The threads of a pass.
-struct Team(Option<ThreadPool>);
+struct Team(Option<Arc<ThreadPool>>);
 
 impl Team {
     /// Does something with each, at once where there are threads.
@@ -266,7 +270,7 @@ impl Workers for Team {
     }
 
     fn at_once(&self) -> usize {
-        self.0.as_ref().map_or(1, ThreadPool::current_num_threads)
+        self.0.as_ref().map_or(1, |pool| pool.current_num_threads())
     }
 }
 

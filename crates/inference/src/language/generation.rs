@@ -17,6 +17,9 @@ pub const STEP_BYTES: usize = 36;
 /// What sets the digest that shows work apart from the one in steps (BLAKE3's key derivation).
 const WORK_CONTEXT: &str = "assay 2026-12 work of a step";
 
+/// Bytes that are hashed at a time: many of BLAKE3's chunks, which it hashes side by side.
+const HASHED: usize = 1 << 15;
+
 /// Why an answer is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -178,7 +181,11 @@ impl Generation {
     }
 
     fn chosen(&mut self, scores: &[f32]) -> Result<u32, Error> {
-        if !scores.iter().all(|score| score.is_finite()) {
+        // All are looked at, several at a time.
+        let is_sound = scores
+            .iter()
+            .fold(true, |all, score| all & score.is_finite());
+        if !is_sound {
             return Err(Error::NoToken("the model's scores are no numbers"));
         }
         let at = (
@@ -251,8 +258,8 @@ impl Generation {
 
 /// The hash of the bits of scores.
 fn digest(mut hasher: blake3::Hasher, scores: &[f32]) -> [u8; 32] {
-    let mut buffer = [0u8; 4096];
-    for part in scores.chunks(1024) {
+    let mut buffer = [0u8; HASHED];
+    for part in scores.chunks(HASHED / 4) {
         let mut size = 0usize;
         for (into, score) in buffer.chunks_exact_mut(4).zip(part) {
             into.copy_from_slice(&score.to_bits().to_le_bytes());

@@ -3,6 +3,7 @@
 //! A token's weight is the whole part of `2^40 exp((score - most) / temperature)`. Sums of weights are exact, whatever their
 //! order. The draw is the first word of BLAKE3 over seed and position, which whoever re-checks an answer computes, too.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use assay_tensor::transformer::{self, Scores};
@@ -14,6 +15,8 @@ use super::Error;
 const WHOLE: f32 = (1u64 << 40) as f32;
 /// Shares are compared as multiples of 2^-32.
 const SHARE: f64 = (1u64 << 32) as f64;
+/// Lanes in which the highest score is looked for.
+const LANES: usize = 16;
 /// What draws are derived under.
 const CONTEXT: &str = "assay.network sampling v1";
 /// Tokens that a caller may favour: OpenAI's bound.
@@ -158,6 +161,16 @@ impl Seen {
     }
 }
 
+impl Sampling {
+    /// Whether scores are what they were before.
+    fn keeps_scores(&self) -> bool {
+        self.repetition_penalty == 1.0
+            && self.frequency_penalty == 0.0
+            && self.presence_penalty == 0.0
+            && self.logit_bias.is_empty()
+    }
+}
+
 /// Adds biases and takes penalties off.
 fn penalised(scores: &mut [f32], sampling: &Sampling, seen: &Seen) {
     let mut change = |token: u32, by: &dyn Fn(f32) -> f32| {
@@ -195,8 +208,30 @@ fn penalised(scores: &mut [f32], sampling: &Sampling, seen: &Seen) {
     }
 }
 
+/// The highest score, looked for in lanes.
+fn highest(scores: &[f32]) -> Option<f32> {
+    let higher = |most: f32, score: f32| if score > most { score } else { most };
+    let (chunks, rest) = scores.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for chunk in chunks {
+        for (lane, score) in lanes.iter_mut().zip(chunk) {
+            *lane = higher(*lane, *score);
+        }
+    }
+    let all = rest.iter().copied().chain(lanes);
+    let most = all.fold(f32::NEG_INFINITY, higher);
+    (most > f32::NEG_INFINITY).then_some(most)
+}
+
 /// The token of the highest score, the lowest of several; `None` where none is allowed.
 fn best(scores: &[f32], allowed: &dyn Fn(u32) -> bool) -> Option<u32> {
+    let most = highest(scores);
+    let first = (0u32..)
+        .zip(scores)
+        .find(|(_, score)| Some(**score) == most);
+    if let Some((token, _)) = first.filter(|(token, _)| allowed(*token)) {
+        return Some(token);
+    }
     let mut best: Option<(u32, f32)> = None;
     for (token, score) in (0u32..).zip(scores) {
         if best.is_none_or(|(_, most)| *score > most) && allowed(token) {
@@ -214,8 +249,10 @@ pub(super) fn choose(
     allowed: &dyn Fn(u32) -> bool,
     (seed, position): (u64, u64),
 ) -> Option<u32> {
-    let mut scores = scores.to_vec();
-    penalised(&mut scores, sampling, seen);
+    let mut scores = Cow::Borrowed(scores);
+    if !sampling.keeps_scores() {
+        penalised(scores.to_mut(), sampling, seen);
+    }
     let top = best(&scores, allowed)?;
     let most = scores.get(usize::try_from(top).ok()?).copied()?;
     let temperature = sampling.temperature as f32;
@@ -224,9 +261,9 @@ pub(super) fn choose(
     }
     let weight = |score: f32| (transformer::exp((score - most) / temperature) * WHOLE) as u64;
     let mut weights: Vec<(u32, u64)> = (0u32..)
-        .zip(scores)
+        .zip(scores.iter())
         .filter(|(token, _)| allowed(*token))
-        .map(|(token, score)| (token, weight(score)))
+        .map(|(token, score)| (token, weight(*score)))
         .filter(|(_, weight)| *weight > 0)
         .collect();
     narrowed(&mut weights, sampling);
@@ -626,6 +663,22 @@ mod tests {
             let token = choose(&scores, &sampling, &plain(), &any_token, at).unwrap();
             prop_assert!((token as usize) < scores.len());
             prop_assert_eq!(choose(&scores, &sampling, &plain(), &any_token, at), Some(token));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_best_token_is_the_first_of_the_highest_allowed(
+            scores in prop::collection::vec((-3i8..3).prop_map(f32::from), 0..70), forbidden: u64, lowest: bool,
+        ) {
+            let scores: Vec<f32> = scores.into_iter()
+                .map(|score| if lowest { f32::NEG_INFINITY } else { score }).collect();
+            let allowed = |token: u32| forbidden >> (token % 64) & 1 == 0;
+            let mut all: Vec<(u32, f32)> =
+                (0u32..).zip(scores.iter().copied()).filter(|(token, _)| allowed(*token)).collect();
+            all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            let right = all.first().map(|(token, _)| *token);
+            prop_assert_eq!(best(&scores, &allowed), right);
         }
     }
 }
