@@ -56,7 +56,7 @@ async fn register(arguments: cli::Register, form: Form) -> Result<Exit> {
         .context("so many credits do not exist")?;
     let registration = Registration {
         endpoint: config.endpoint.clone(),
-        domains: config.domains.clone(),
+        domains: config.domains.registered(),
         bond: Microcredits(bond),
     };
     let progress = Progress::wait("waiting for two blocks");

@@ -8,14 +8,17 @@ use crate::{
 use anyhow::{Context as _, Result};
 use assay_node::{
     local::{
-        Endpoints, Isolation, LocalNetwork, Plan, Ports, Stage,
+        Endpoints, Isolation, LocalNetwork, Plan, Ports, Site, Stage,
         models::{CHAT, SHOWN, find, unpack},
         plan::{Wishes, remove},
         ports::PORTS_FROM_BASE,
     },
     shutdown::signal,
 };
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// Between two looks whether every role still runs.
@@ -28,12 +31,7 @@ const WATCH: Duration = Duration::from_millis(500);
 pub fn plan(place: &cli::Place) -> Result<(Plan, Vec<PathBuf>)> {
     let ports = match place.port_base {
         None => None,
-        Some(base) => Some(Ports::from_base(base).ok_or_else(|| {
-            Complaint::usage(format!(
-                "there are no {PORTS_FROM_BASE} ports from {base} on"
-            ))
-            .hint("choose a base between 1024 and 65000")
-        })?),
+        Some(base) => Some(Ports::from_base(base).ok_or_else(|| no_ports(base))?),
     };
     std::fs::create_dir_all(&place.data)
         .with_context(|| format!("making {}", place.data.display()))?;
@@ -41,8 +39,12 @@ pub fn plan(place: &cli::Place) -> Result<(Plan, Vec<PathBuf>)> {
         remove(&place.data)?;
     }
     let models = find(place.models.as_deref(), &place.data)?;
-    let hubs = place.hubs;
-    let plan = Plan::open(&place.data, Wishes { ports, hubs }, &models).context(
+    let wishes = Wishes {
+        ports,
+        hubs: place.hubs,
+        sites: None,
+    };
+    let plan = Plan::open(&place.data, wishes, &models).context(
         Complaint::failed("the local network cannot be set up").hint("--reset makes a new one"),
     )?;
     Ok((plan, models))
@@ -73,6 +75,40 @@ pub fn shown_plan(place: &cli::Place) -> Result<(Plan, Vec<PathBuf>)> {
     Ok((plan, models))
 }
 
+/// A new network of these nodes and of no hub, for a drill; it serves one of the models that come with this program.
+///
+/// # Errors
+/// A complaint about the arguments, or about files.
+pub fn drilled_plan(
+    data: &Path,
+    port_base: u16,
+    sites: Vec<Site>,
+    model: &str,
+) -> Result<(Plan, Vec<PathBuf>)> {
+    let nodes = u16::try_from(sites.len()).unwrap_or(u16::MAX);
+    let ports = Ports::for_nodes(port_base, nodes).ok_or_else(|| no_ports(port_base))?;
+    std::fs::create_dir_all(data).with_context(|| format!("making {}", data.display()))?;
+    remove(data)?;
+    let mut models = unpack(&data.join("models"))?;
+    models.retain(|path| path.file_name().is_some_and(|file| file == model));
+    let wishes = Wishes {
+        ports: Some(ports),
+        hubs: Some(0),
+        sites: Some(sites),
+    };
+    let plan = Plan::open(data, wishes, &models).context(Complaint::failed(
+        "the network of the drill cannot be set up",
+    ))?;
+    Ok((plan, models))
+}
+
+fn no_ports(base: u16) -> Complaint {
+    Complaint::usage(format!(
+        "there are no {PORTS_FROM_BASE} ports from {base} on"
+    ))
+    .hint("choose a base between 1024 and 65000")
+}
+
 /// Starts the network with a bar for each stage.
 ///
 /// # Errors
@@ -84,7 +120,7 @@ pub async fn start(plan: Plan, isolation: Isolation) -> Result<LocalNetwork> {
         bar = None;
         bar = Some(Progress::wait(match stage {
             Stage::Validators => "starting 4 validators",
-            Stage::Registration => "registering hubs, and 3 inference nodes with their bonds",
+            Stage::Registration => "registering hubs and inference nodes with their bonds",
             Stage::Nodes => "loading models",
             Stage::Gateway => "starting the gateway",
         }));

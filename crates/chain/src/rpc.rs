@@ -34,7 +34,7 @@ use jsonrpsee::{
     core::RegisterMethodError,
     server::{BatchRequestConfig, PingConfig, Server, ServerConfig, ServerHandle},
 };
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use tokio::sync::mpsc;
 
 pub use refusal::Refusal;
@@ -55,6 +55,8 @@ pub struct Backend<E: Runtime> {
     pub validators: u32,
     /// Raw transactions to spread to peers.
     pub gossip: mpsc::Sender<Bytes>,
+    /// What this validator says of where it runs and what on: by dimension, passed on as it is.
+    pub place: BTreeMap<String, String>,
 }
 
 /// What one server takes before it refuses.

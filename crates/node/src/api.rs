@@ -4,11 +4,13 @@
 //! silently does nothing. Replies may grow fields.
 
 pub mod answer;
+pub mod concentration;
 pub mod generate;
 pub mod request;
 pub mod tensors;
 
 pub use answer::{AnswerError, Question};
+pub use concentration::{CONCENTRATION_PATH, ConcentrationReport, ServiceReport};
 pub use request::{Parameters, canonical_json};
 
 use assay_chain::light::{Network, ReceiptProof};
@@ -451,6 +453,10 @@ pub struct Health {
     /// Receipts on disk that are not settled yet, on a node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsettled: Option<u64>,
+    /// What it says of where it runs and what on, by dimension: `asn`, `country`, `data_centre`, `firmware_level`,
+    /// `operator`, `software_build`, `tee_vendor`. Its own word.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub place: BTreeMap<String, String>,
 }
 
 /// How a role is.

@@ -5,7 +5,7 @@ use crate::{
     error::Error,
     files::{self, Access},
     limits::Limits,
-    registry::FailureDomains,
+    place::Place,
 };
 use alloy_primitives::{Address, B256};
 use assay_chain::light::Network;
@@ -65,9 +65,10 @@ pub struct NodeConfig {
     /// Price of an answer, millionths of a credit.
     #[serde(default = "free")]
     pub price_microcredits: Microcredits,
-    /// What the node shares with others, as registered.
-    #[serde(default)]
-    pub domains: FailureDomains,
+    /// Where it runs and what on, as its operator says; number of the autonomous system, country and data centre are
+    /// registered, too.
+    #[serde(default, skip_serializing_if = "Place::is_silent")]
+    pub domains: Place,
     /// Limits of requests.
     #[serde(default)]
     pub limits: Limits,
@@ -173,6 +174,7 @@ impl NodeConfig {
                 MAX_UNCERTAINTY_NS / 1_000_000
             ));
         }
+        self.domains.check()?;
         if self.limits.body_bytes == 0 || self.limits.run_ms == 0 || self.limits.unsettled == 0 {
             return Err("limits of zero let nothing pass".into());
         }
@@ -287,6 +289,14 @@ mod tests {
             ("data = \"log\"", ""),
             ("endpoint", "clock_uncertainty_ms = 10001\nendpoint"),
             ("endpoint", "price_microcredits = -1\nendpoint"),
+            (
+                "rpc = [\"http://127.0.0.1:8545\"]",
+                "rpc = []\n[domains]\ncountry = \"de\"",
+            ),
+            (
+                "rpc = [\"http://127.0.0.1:8545\"]",
+                "rpc = []\n[domains]\nplanet = \"earth\"",
+            ),
             (
                 "rpc = [\"http://127.0.0.1:8545\"]",
                 "rpc = []\n[limits]\nbody_bytes = 0",

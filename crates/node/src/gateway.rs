@@ -3,6 +3,7 @@
 
 pub(crate) mod ask;
 mod choice;
+mod concentration;
 mod directory;
 mod metrics;
 mod names;
@@ -31,6 +32,7 @@ use crate::{
     limits::{Admission, RateLimiter},
     memory::Memory,
     open_files,
+    place::{Place, Stated},
     problem::{Kind, Problem},
     reach::Reach,
     rpc_client::RpcClient,
@@ -54,6 +56,8 @@ use tokio::{
 pub const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// Probes from one reading of the registries to the next.
 const PROBES_PER_REFRESH: u32 = 2;
+/// Probes from one reading of the registry of hubs to the next; each hub there costs a question.
+const PROBES_PER_HUBS: u32 = 10;
 /// Nodes that one question goes to before the client is told that none answers.
 pub const MAX_ATTEMPTS: usize = 8;
 /// Most elements of the inputs, and of the outputs, of one answer: beyond what a body of the largest size holds.
@@ -76,6 +80,9 @@ pub struct Config {
     /// addresses are never asked.
     #[serde(default)]
     pub allow_private_nodes: bool,
+    /// Where it runs and what on, as its operator says.
+    #[serde(default, skip_serializing_if = "Place::is_silent")]
+    pub domains: Place,
     /// Limits of requests.
     #[serde(default)]
     pub limits: Limits,
@@ -129,6 +136,7 @@ impl Config {
             listen,
             rpc,
             allow_private_nodes: false,
+            domains: Place::default(),
             limits: Limits::default(),
             keys: Vec::new(),
         }
@@ -144,6 +152,8 @@ impl Config {
         if limits.body_bytes == 0 || limits.running == 0 || limits.run_ms == 0 {
             return Err(Error::config(path, "limits of zero let nothing pass"));
         }
+        let domains = config.domains.check();
+        domains.map_err(|reason| Error::config(path, reason))?;
         let folder = path.parent().unwrap_or(Path::new("."));
         Ok(Self {
             network: folder.join(&config.network),
@@ -170,6 +180,8 @@ pub(crate) struct Gateway {
     limits: Limits,
     keys: Keys,
     listed: Listed,
+    place: Stated,
+    concentration: concentration::Kept,
     metrics: GatewayMetrics,
     shutdown: Shutdown,
 }
@@ -248,6 +260,8 @@ impl Gateway {
             limits,
             keys: Keys::new(&config.keys).map_err(|error| Error::config("the keys", error))?,
             listed: Listed::default(),
+            place: config.domains.stated(),
+            concentration: concentration::Kept::default(),
             metrics: GatewayMetrics::default(),
             shutdown,
         })
@@ -257,7 +271,7 @@ impl Gateway {
     async fn watch(self: Arc<Self>) {
         let mut ticks = interval(PROBE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut until_refresh = 0u32;
+        let (mut until_refresh, mut until_hubs) = (0u32, 0u32);
         loop {
             ticks.tick().await;
             if until_refresh == 0 {
@@ -269,6 +283,13 @@ impl Gateway {
             }
             until_refresh = until_refresh.saturating_sub(1);
             self.directory.probe().await;
+            if until_hubs == 0 {
+                until_hubs = PROBES_PER_HUBS;
+                if let Err(error) = self.directory.refresh_hubs().await {
+                    tracing::debug!(%error, "the registry of hubs cannot be read");
+                }
+            }
+            until_hubs = until_hubs.saturating_sub(1);
             self.metrics
                 .live_nodes
                 .set(as_gauge(self.directory.live_nodes()));

@@ -35,6 +35,7 @@ use crate::{
     files::read_json,
     limits::{Admission, RateLimiter},
     memory::Memory,
+    place::Stated,
     shutdown::Shutdown,
 };
 use assay_blob::{BlobId, Store, StoreLimits};
@@ -82,6 +83,8 @@ pub struct Hub {
     pub link: Option<Arc<network::Link>>,
     /// The URL under which clients reach this hub, without a slash at its end.
     pub endpoint: String,
+    /// What it says of where it runs.
+    pub place: Stated,
     /// What this hub keeps.
     pub retention: Retention,
     /// The hub's key.
@@ -166,6 +169,7 @@ impl Hub {
             anchor: link.clone().map_or(Anchor::Standalone, Anchor::Chain),
             link,
             endpoint: config.endpoint.clone(),
+            place: config.domains.stated(),
             retention: config.retention.clone(),
             key,
             operator: config.operator.into(),

@@ -26,6 +26,7 @@ use crate::{
     limits::{Admission, Limits, RateLimiter},
     memory::Memory,
     metrics::NodeMetrics,
+    place::{Place, Stated},
     reach::Reach,
     rpc_client::RpcClient,
     settlement::{Driver, chain::RpcChain},
@@ -77,6 +78,7 @@ pub struct Node {
     drill: Drill,
     /// Whether it promises that answers of language models can be checked, and checks others'.
     is_checked: bool,
+    place: Stated,
     shutdown: Shutdown,
 }
 
@@ -115,6 +117,7 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
     let metrics = Arc::new(NodeMetrics::default());
     let directories = arriving::directories(&config, &rpc).await?;
     let models = Models::load(&config, directories).await?;
+    let place = stated(&config.domains).await;
     let store = Arc::new(Store::open(&config.data)?);
     let (writer, writer_thread) = Writer::start(store, key.clone(), domain, metrics.clone())?;
     let listener = listen(config.listen).await?;
@@ -156,6 +159,7 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
         kept,
         drill,
         is_checked: config.checks,
+        place,
         shutdown: shutdown.clone(),
         limits: config.limits,
     });
@@ -175,6 +179,13 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
         stop_settling,
         writer: writer_thread,
     })
+}
+
+/// What a role says of itself; the program's file is read on a thread of its own.
+pub(crate) async fn stated(place: &Place) -> Stated {
+    let place = place.clone();
+    let stated = tokio::task::spawn_blocking(move || place.stated()).await;
+    stated.unwrap_or_default()
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {

@@ -32,6 +32,7 @@ pub mod memory;
 pub mod metrics;
 pub mod open_files;
 pub mod openapi;
+pub mod place;
 pub mod problem;
 pub mod proofs;
 pub mod pull;

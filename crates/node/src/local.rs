@@ -1,5 +1,5 @@
-//! A local network: four validators, three inference nodes of different operators and a gateway, in
-//! the threads of one process or in a process each.
+//! A local network: four validators, three inference nodes of different operators or as many as are wished for, and a
+//! gateway, in the threads of one process or in a process each.
 
 pub mod models;
 pub mod plan;
@@ -7,7 +7,7 @@ pub mod ports;
 pub mod role;
 
 pub use plan::Wishes;
-pub use plan::{Accounts, Endpoints, Plan};
+pub use plan::{Accounts, Endpoints, Plan, Site};
 pub use ports::Ports;
 pub use role::{Isolation, Role, RoleName};
 
@@ -78,7 +78,7 @@ impl LocalNetwork {
         progress: &mut (dyn FnMut(Stage) + Send),
     ) -> Result<Self, Error> {
         let lock = lock(&plan)?;
-        for address in plan.ports.all(plan.hubs) {
+        for address in plan.ports.all(plan.node_count(), plan.hubs) {
             // A role that finds its port taken would say so too, but later and in its own log.
             std::net::TcpListener::bind(address).map_err(|error| Error::Listen {
                 address,
@@ -126,21 +126,8 @@ impl LocalNetwork {
         self.register_nodes().await?;
         progress(Stage::Nodes);
         self.start_where(|name| matches!(name, RoleName::Node(_)))?;
-        let nodes: Vec<String> = (0..ports::NODES)
-            .map(|index| self.plan.node_url(index))
-            .collect();
-        let http = self.http.clone();
-        let all_answer = async || {
-            let answers = nodes
-                .iter()
-                .map(|node| answers(&http, format!("{node}{MODELS_PATH}")));
-            futures::future::join_all(answers)
-                .await
-                .into_iter()
-                .all(|answer| answer)
-        };
-        self.until("the inference nodes do not answer", all_answer)
-            .await?;
+        let nodes: Vec<u16> = (0..self.plan.node_count()).collect();
+        self.nodes_answer(&nodes).await?;
         progress(Stage::Gateway);
         self.start_where(|name| name == RoleName::Gateway)?;
         self.gateway_is_ready().await
@@ -196,24 +183,34 @@ impl LocalNetwork {
     }
 
     async fn register_nodes(&self) -> Result<(), Error> {
+        // Nodes of one operator one after the other: its transactions are numbered.
         let operators = (0..).zip(&self.plan.accounts.operators);
-        try_join_all(operators.map(async |(index, operator)| {
-            let node = self.plan.node_key(index)?;
-            let known = registry::node(&self.rpc, node.address()).await?;
-            if known.standing.is_bonded() {
-                return Ok(());
-            }
+        try_join_all(operators.map(async |(number, operator): (u16, _)| {
             let wallet = Wallet::new(Arc::new(operator.key()?), self.plan.network.chain_id);
-            let registration = Registration {
-                endpoint: self.plan.node_url(index),
-                domains: Plan::domains(index),
-                bond: MIN_BOND,
-            };
-            let network = &self.plan.network;
-            registry::register_node(&self.rpc, &wallet, &node, network, &registration).await?;
+            for (index, site) in (0..).zip(&self.plan.sites) {
+                if site.operator == number {
+                    self.register_node(index, site, &wallet).await?;
+                }
+            }
             Ok::<(), Error>(())
         }))
         .await?;
+        Ok(())
+    }
+
+    async fn register_node(&self, index: u16, site: &Site, wallet: &Wallet) -> Result<(), Error> {
+        let node = self.plan.node_key(index)?;
+        let known = registry::node(&self.rpc, node.address()).await?;
+        if known.standing.is_bonded() {
+            return Ok(());
+        }
+        let registration = Registration {
+            endpoint: self.plan.node_url(index),
+            domains: site.domains.registered(),
+            bond: MIN_BOND,
+        };
+        let network = &self.plan.network;
+        registry::register_node(&self.rpc, wallet, &node, network, &registration).await?;
         Ok(())
     }
 
@@ -332,6 +329,26 @@ impl LocalNetwork {
             Some(role) => role.kill().await,
             None => Ok(()),
         }
+    }
+
+    /// Waits until these nodes answer.
+    ///
+    /// # Errors
+    /// [`Error`] after [`STEP_TIMEOUT`], or when a role ended by itself.
+    pub async fn nodes_answer(&mut self, nodes: &[u16]) -> Result<(), Error> {
+        let urls: Vec<String> = nodes.iter().map(|node| self.plan.node_url(*node)).collect();
+        let http = self.http.clone();
+        let all_answer = async || {
+            let all = urls
+                .iter()
+                .map(|url| answers(&http, format!("{url}{MODELS_PATH}")));
+            futures::future::join_all(all)
+                .await
+                .into_iter()
+                .all(|answer| answer)
+        };
+        self.until("the inference nodes do not answer", all_answer)
+            .await
     }
 
     /// Starts a role again that was killed.

@@ -2,9 +2,10 @@
 
 use crate::{
     api::{
-        Health, HealthStatus, InferRequest, InferResponse, ModelEntry, ModelList, NetworkReport,
-        NodeReport, Opening, OutputForm, ProofMode, ProofOffer, ProofReport, ProofState,
-        ReceiptReport, TensorEntry, UsageReport, ValidatorReport,
+        ConcentrationReport, Health, HealthStatus, InferRequest, InferResponse, ModelEntry,
+        ModelList, NetworkReport, NodeReport, Opening, OutputForm, ProofMode, ProofOffer,
+        ProofReport, ProofState, ReceiptReport, ServiceReport, TensorEntry, UsageReport,
+        ValidatorReport,
     },
     gateway::server as handlers,
     problem::Problem,
@@ -25,6 +26,7 @@ use utoipa::OpenApi;
         handlers::receipt,
         handlers::cancel,
         handlers::network,
+        handlers::concentration,
         handlers::health
     ),
     components(schemas(
@@ -44,6 +46,8 @@ use utoipa::OpenApi;
         NetworkReport,
         ValidatorReport,
         NodeReport,
+        ConcentrationReport,
+        ServiceReport,
         Health,
         HealthStatus,
         Problem,

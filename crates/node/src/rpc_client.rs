@@ -5,14 +5,14 @@
 
 mod transport;
 
-use crate::rpc_client::transport::Transport;
+use crate::{place::Stated, rpc_client::transport::Transport};
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use alloy_sol_types::SolCall;
 use assay_chain::light::{Network, ReceiptProof};
 use assay_receipt::{NodeAddress, ReceiptId, RevisionId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 pub use transport::RpcError;
 
@@ -73,6 +73,9 @@ pub struct ChainHealth {
     pub pooled: u64,
     /// Number of validators of the network.
     pub validators: u64,
+    /// What it says of where it runs, by dimension.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub place: Stated,
 }
 
 impl RpcClient {

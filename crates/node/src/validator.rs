@@ -6,13 +6,14 @@
 use crate::{
     Error,
     files::{read_json, read_toml},
+    place::Place,
     shutdown::Shutdown,
 };
 use assay_chain::{
     application::Pace,
     engine::Timing,
     genesis::{Genesis, ValidatorSecret},
-    network::{self, Addresses, Place, Running},
+    network::{self, Addresses, Place as Storage, Running},
     rpc::{self, Backend},
 };
 use axum::{Router, routing::get};
@@ -62,6 +63,9 @@ pub struct Config {
     /// The same for an empty block.
     #[serde(default = "default_empty_block_ms")]
     pub empty_block_ms: u64,
+    /// Where it runs and what on, as its operator says.
+    #[serde(default, skip_serializing_if = "Place::is_silent")]
+    pub domains: Place,
 }
 
 /// What an operator gets who says nothing.
@@ -95,6 +99,8 @@ impl Config {
             );
             return Err(Error::config(path, reason));
         }
+        let domains = config.domains.check();
+        domains.map_err(|reason| Error::config(path, reason))?;
         let folder = path.parent().unwrap_or(Path::new("."));
         for file in [&mut config.genesis, &mut config.key, &mut config.data] {
             *file = folder.join(&*file);
@@ -143,7 +149,7 @@ async fn serve(
         listen: config.listen,
         validators: config.validators.clone(),
     };
-    let place = Place {
+    let place = Storage {
         directory: &config.data,
         partition: PARTITION.into(),
     };
@@ -172,6 +178,7 @@ async fn serve(
         network,
         validators,
         gossip,
+        place: config.domains.stated(),
     };
     let (rpc_address, server) = rpc::serve(config.rpc, backend, rpc::Limits::default()).await?;
     let listener = TcpListener::bind(config.metrics)
@@ -217,6 +224,7 @@ mod tests {
             workers: 2,
             block_ms: 100,
             empty_block_ms: 200,
+            domains: Place::default(),
         }
     }
 

@@ -286,7 +286,7 @@ impl Walk {
     pub fn check_stopped(&self) -> Result<Vec<String>> {
         let open =
             |address: &std::net::SocketAddr| TcpStream::connect_timeout(address, POLL).is_ok();
-        let all = self.plan.ports.all(self.plan.hubs);
+        let all = self.plan.ports.all(self.plan.node_count(), self.plan.hubs);
         match all.iter().find(|address| open(address)) {
             Some(address) => bail!("something still answers at {address}"),
             None => Ok(vec![format!(

@@ -19,7 +19,7 @@ use assay_receipt::RevisionId;
 use jsonrpsee::{Extensions, RpcModule, core::RegisterMethodError, types::Params};
 use revm::context::TxEnv;
 use serde::Serialize;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 sol! {
     /// What an operator says that the node shares with others.
@@ -62,6 +62,9 @@ struct Health {
     pooled: usize,
     /// Validators of the network.
     validators: u32,
+    /// What this validator says of where it runs, by dimension: its own word.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    place: BTreeMap<String, String>,
 }
 
 fn health<E: Runtime>(surface: &Surface<E>) -> Health {
@@ -71,6 +74,7 @@ fn health<E: Runtime>(surface: &Surface<E>) -> Health {
         timestamp_ms: tip.timestamp_ms,
         pooled: surface.backend.shelf.pool().len(),
         validators: surface.backend.validators,
+        place: surface.backend.place.clone(),
     }
 }
 

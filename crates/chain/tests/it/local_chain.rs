@@ -238,6 +238,7 @@ async fn validator(
         network: running.network.clone(),
         validators: 1,
         gossip: running.gossip,
+        place: Default::default(),
     };
     let (address, server) = rpc::serve(anywhere, backend, limits).await.unwrap();
     (

@@ -73,6 +73,9 @@ impl fmt::Display for Dimension {
 pub enum Evidence {
     /// The member or its operator says so.
     Declared,
+    /// A ledger holds it: an account signed and answers for it with a bond. That two accounts are two parties is no more
+    /// than declared.
+    Registered,
     /// Others measured it.
     Measured,
     /// Trusted hardware vouches for it.
@@ -85,6 +88,7 @@ impl Evidence {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Declared => "declared",
+            Self::Registered => "registered",
             Self::Measured => "measured",
             Self::Attested => "attested",
         }

@@ -44,6 +44,7 @@ impl World {
             Wishes {
                 ports: Some(ports),
                 hubs: Some(0),
+                sites: None,
             },
             &found,
         )?;

@@ -2,8 +2,8 @@
 
 use crate::{
     api::{
-        CANCEL_PATH, INFER_PATH, InferRequest, InferResponse, MODELS_PATH, ModelList, Opening,
-        ProofReport, RECEIPTS_PATH, ReceiptReport,
+        CANCEL_PATH, HEALTH_PATH, Health, INFER_PATH, InferRequest, InferResponse, MODELS_PATH,
+        ModelList, Opening, ProofReport, RECEIPTS_PATH, ReceiptReport,
     },
     http,
     memory::{Memory, Room, Text},
@@ -152,6 +152,19 @@ impl Asker {
             return Err("nothing is asked at such an address".into());
         }
         self.fetch(&format!("{endpoint}{MODELS_PATH}"))
+            .await?
+            .ok_or_else(|| "no such path".into())
+    }
+
+    /// What the role at `endpoint` says of itself.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn health(&self, endpoint: &str) -> Result<Health, String> {
+        if !self.reach.takes(endpoint) {
+            return Err("nothing is asked at such an address".into());
+        }
+        self.fetch(&format!("{endpoint}{HEALTH_PATH}"))
             .await?
             .ok_or_else(|| "no such path".into())
     }

@@ -1,13 +1,16 @@
 //! Who serves what, as far as this gateway knows: the registry on chain, and what the nodes answer.
 
 use crate::{
-    api::{ModelEntry, NetworkReport, NodeReport, OFFERED_RUNGS, ValidatorReport},
+    api::{HealthStatus, ModelEntry, NetworkReport, NodeReport, OFFERED_RUNGS, ValidatorReport},
     gateway::{
         ask::Asker,
         choice::{Load, least_loaded},
+        concentration::{Census, CensusHub, CensusNode, CensusValidator},
     },
+    hub_registry::{self, HubRecord, HubStanding},
+    place::{self, Standings},
     registry::{self, Listing, NodeRecord, NodeStanding},
-    rpc_client::{RpcClient, RpcError},
+    rpc_client::{ChainHealth, RpcClient, RpcError},
 };
 use alloy_primitives::Address;
 use assay_chain::light::Network;
@@ -56,6 +59,7 @@ pub struct Known {
     in_flight: AtomicU32,
     last_turn: AtomicU64,
     models: RwLock<Arc<[ModelEntry]>>,
+    standings: RwLock<Standings>,
     conduct: Arc<Mutex<Conduct>>,
 }
 
@@ -68,6 +72,7 @@ impl Known {
             in_flight: AtomicU32::new(0),
             last_turn: AtomicU64::new(0),
             models: RwLock::new(Arc::new([])),
+            standings: RwLock::default(),
         }
     }
 
@@ -76,6 +81,22 @@ impl Known {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Where it says that it runs; nothing is kept of what it said before.
+    fn note_standings(&self, standings: Standings) {
+        *self
+            .standings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = standings;
+    }
+
+    fn standings(&self) -> Standings {
+        let said = self
+            .standings
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        said.clone()
     }
 
     /// What it says of a model that it serves.
@@ -160,8 +181,21 @@ struct View {
     nodes: Vec<Arc<Known>>,
     listings: Vec<Listing>,
     validators: Vec<ValidatorReport>,
+    /// Where the validators that answer say that they run, in the order of `validators`.
+    validator_standings: Vec<Standings>,
+    /// Validators of the network, as most of those say that answer.
+    validators_in_all: u64,
+    hubs: Vec<Arc<KnownHub>>,
     height: u64,
     timestamp_ms: u64,
+}
+
+/// A registered hub and what it last said.
+#[derive(Debug)]
+struct KnownHub {
+    record: HubRecord,
+    /// Where it says that it runs; nothing while it does not answer.
+    said: RwLock<Option<Standings>>,
 }
 
 /// The network as this gateway sees it; refreshed by [`Directory::refresh`].
@@ -323,19 +357,35 @@ impl Directory {
         }
     }
 
-    /// Asks validators how they are and nodes what they serve.
+    /// Asks validators how they are, nodes what they serve, and all of them where they run.
     pub async fn probe(&self) {
-        let nodes = self.nodes();
+        let (nodes, hubs) = (self.nodes(), self.hubs());
         let probes = nodes.iter().map(|known| self.probe_node(known));
-        let (validators, _) = tokio::join!(self.probe_validators(), join_all(probes));
-        let best = validators.iter().filter_map(|(_, health)| *health).max();
-        let reports = validators.into_iter().map(|(rpc, health)| ValidatorReport {
-            rpc,
+        let hub_probes = hubs.iter().map(|known| self.probe_hub(known));
+        let (validators, _, _) = tokio::join!(
+            self.probe_validators(),
+            join_all(probes),
+            join_all(hub_probes)
+        );
+        let heads = validators.iter().filter_map(|(_, health)| health.as_ref());
+        let best = heads
+            .clone()
+            .map(|health| (health.height, health.timestamp_ms))
+            .max();
+        let in_all = most_common(heads.map(|health| health.validators));
+        let reports = validators.iter().map(|(rpc, health)| ValidatorReport {
+            rpc: rpc.clone(),
             live: health.is_some(),
-            height: health.map(|(height, _)| height),
+            height: health.as_ref().map(|health| health.height),
+        });
+        let standings = validators.iter().map(|(_, health)| {
+            let said = health.as_ref().map(|health| place::read(&health.place));
+            said.unwrap_or_default()
         });
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
         view.validators = reports.collect();
+        view.validator_standings = standings.collect();
+        view.validators_in_all = in_all.unwrap_or(view.validators_in_all);
         if let Some((height, timestamp_ms)) = best {
             view.height = height;
             view.timestamp_ms = timestamp_ms;
@@ -344,7 +394,10 @@ impl Directory {
 
     async fn probe_node(&self, known: &Known) {
         let endpoint = known.record.endpoint.trim_end_matches('/');
-        match self.asker.models(endpoint).await {
+        let (models, health) =
+            tokio::join!(self.asker.models(endpoint), self.asker.health(endpoint));
+        known.note_standings(health.map_or_else(|_| Standings::new(), |h| place::read(&h.place)));
+        match models {
             Ok(mut list) => {
                 list.models.truncate(MAX_MODELS_PER_NODE);
                 *known.models.write().unwrap_or_else(PoisonError::into_inner) = list.models.into();
@@ -358,7 +411,17 @@ impl Directory {
         }
     }
 
-    async fn probe_validators(&self) -> Vec<(String, Option<(u64, u64)>)> {
+    async fn probe_hub(&self, known: &KnownHub) {
+        let endpoint = known.record.registration.endpoint.trim_end_matches('/');
+        let health = self.asker.health(endpoint).await;
+        let live = health
+            .ok()
+            .filter(|health| health.status != HealthStatus::Stopping);
+        let said = live.map(|health| place::read(&health.place));
+        *known.said.write().unwrap_or_else(PoisonError::into_inner) = said;
+    }
+
+    async fn probe_validators(&self) -> Vec<(String, Option<ChainHealth>)> {
         let probes = self
             .rpc
             .urls()
@@ -369,12 +432,77 @@ impl Directory {
                     Some(one) => one.health().await.ok(),
                     None => None,
                 };
-                (
-                    url.clone(),
-                    health.map(|health| (health.height, health.timestamp_ms)),
-                )
+                (url.clone(), health)
             });
         join_all(probes).await
+    }
+
+    fn hubs(&self) -> Vec<Arc<KnownHub>> {
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        view.hubs.clone()
+    }
+
+    /// Who answers now, where it is, and what it serves.
+    pub fn census(&self) -> Census {
+        let models = self.models();
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        let validators = view.validators.iter().zip(&view.validator_standings);
+        let validators = validators.filter(|(validator, _)| validator.live);
+        let nodes = view.nodes.iter().filter(|known| known.takes_work());
+        let hubs = view.hubs.iter().filter_map(|known| {
+            let said = known.said.read().unwrap_or_else(PoisonError::into_inner);
+            Some(CensusHub {
+                hub: known.record.hub,
+                operator: known.record.operator,
+                standings: said.clone()?,
+            })
+        });
+        Census {
+            height: view.height,
+            timestamp_ms: view.timestamp_ms,
+            validators: validators
+                .map(|(validator, standings)| CensusValidator {
+                    rpc: validator.rpc.clone(),
+                    standings: standings.clone(),
+                })
+                .collect(),
+            validators_asked: view.validators.len(),
+            validators_in_all: view.validators_in_all,
+            nodes: nodes
+                .map(|known| CensusNode {
+                    record: known.record.clone(),
+                    standings: known.standings(),
+                    revisions: known.models().iter().map(|model| model.revision).collect(),
+                })
+                .collect(),
+            hubs: hubs.collect(),
+            models,
+        }
+    }
+
+    /// Reads the registry of hubs again. What is known of one that stays as it was is kept.
+    ///
+    /// # Errors
+    /// [`RpcError`] if the chain cannot be asked; what was known stays.
+    pub async fn refresh_hubs(&self) -> Result<(), RpcError> {
+        let records = hub_registry::hubs(&self.rpc).await?;
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let known = std::mem::take(&mut view.hubs);
+        let active = records
+            .into_iter()
+            .filter(|record| record.standing == HubStanding::Active);
+        view.hubs = active
+            .map(|record| {
+                let same = known.iter().find(|known| known.record == record);
+                same.cloned().unwrap_or_else(|| {
+                    Arc::new(KnownHub {
+                        record,
+                        said: RwLock::default(),
+                    })
+                })
+            })
+            .collect();
+        Ok(())
     }
 
     /// Reads the registries again. Nodes that stay keep what is known of them.
@@ -396,6 +524,17 @@ impl Directory {
         view.listings = listings;
         Ok(())
     }
+}
+
+/// The value that most give, the smallest of equally frequent ones.
+fn most_common(values: impl Iterator<Item = u64>) -> Option<u64> {
+    let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
+    for value in values {
+        let count = counts.entry(value).or_default();
+        *count = count.saturating_add(1);
+    }
+    let most = counts.into_iter().rev().max_by_key(|(_, count)| *count);
+    most.map(|(value, _)| value)
 }
 
 /// A node whose record is new or has changed; what it did under its old record is not forgotten.

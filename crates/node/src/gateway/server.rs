@@ -2,9 +2,10 @@
 
 use crate::{
     api::{
-        CANCEL_PATH, HEALTH_PATH, Health, HealthStatus, INFER_PATH, InferRequest, InferResponse,
-        METRICS_PATH, MODELS_PATH, ModelList, NETWORK_PATH, NetworkReport, OPENAPI_PATH, Opening,
-        ProofReport, RECEIPTS_PATH, ReceiptReport,
+        CANCEL_PATH, CONCENTRATION_PATH, ConcentrationReport, HEALTH_PATH, Health, HealthStatus,
+        INFER_PATH, InferRequest, InferResponse, METRICS_PATH, MODELS_PATH, ModelList,
+        NETWORK_PATH, NetworkReport, OPENAPI_PATH, Opening, ProofReport, RECEIPTS_PATH,
+        ReceiptReport,
     },
     gateway::{DRAIN_TIMEOUT, Gateway},
     http,
@@ -48,6 +49,7 @@ fn router(gateway: Arc<Gateway>) -> Router {
             post(cancel),
         )
         .route(NETWORK_PATH, get(network))
+        .route(CONCENTRATION_PATH, get(concentration))
         .route(OPENAPI_PATH, get(document))
         .route(HEALTH_PATH, get(health))
         .route(METRICS_PATH, get(metrics))
@@ -199,6 +201,25 @@ pub(crate) async fn network(
     Ok(Json(gateway.directory.report(&gateway.network)))
 }
 
+/// Say which failures would stop what: for each service the smallest sets of failure domains whose loss stops it, with
+/// what supports each, and what one more node would change. Computed anew when the last is a second old.
+#[utoipa::path(
+    get, path = "/assay/v1/network/concentration",
+    responses(
+        (status = 200, body = ConcentrationReport),
+        (status = "4XX", description = "This client asks too often", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", description = "What is known of the network is no description of one", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn concentration(
+    State(gateway): Shared,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+) -> Result<Response, Problem> {
+    gateway.lookups.admit(client.ip())?;
+    let report = gateway.concentration().await?;
+    Ok(Json(&*report).into_response())
+}
+
 /// Say whether this gateway takes requests.
 #[utoipa::path(get, path = "/health", responses((status = 200, body = Health)))]
 pub(crate) async fn health(State(gateway): Shared) -> Json<Health> {
@@ -220,6 +241,7 @@ pub(crate) async fn health(State(gateway): Shared) -> Json<Health> {
         version: env!("CARGO_PKG_VERSION").into(),
         detail,
         unsettled: None,
+        place: gateway.place.clone(),
     })
 }
 

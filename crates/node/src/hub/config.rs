@@ -1,6 +1,6 @@
 //! The configuration of a hub.
 
-use crate::{Error, files, hub::network::Participation};
+use crate::{Error, files, hub::network::Participation, place::Place};
 use alloy_primitives::Address;
 use assay_hub::{Handle, policy::Retention};
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,9 @@ pub struct HubConfig {
     /// How this hub searches.
     #[serde(default, skip_serializing_if = "SearchConfig::is_default")]
     pub search: SearchConfig,
+    /// Where it runs and what on, as its operator says.
+    #[serde(default, skip_serializing_if = "Place::is_silent")]
+    pub domains: Place,
     /// Limits of requests.
     #[serde(default)]
     pub limits: HubLimits,
@@ -213,6 +216,7 @@ impl HubConfig {
         if limits.write_patience_ms == 0 {
             return Err("limits: write_patience_ms is at least 1".into());
         }
+        self.domains.check()?;
         self.storage
             .check(&self.retention)
             .map_err(|error| format!("storage: {error}"))?;

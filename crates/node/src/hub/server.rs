@@ -124,5 +124,6 @@ async fn health(State(hub): State<Arc<Hub>>) -> Json<Health> {
         version: env!("CARGO_PKG_VERSION").into(),
         detail: None,
         unsettled: None,
+        place: hub.place.clone(),
     })
 }

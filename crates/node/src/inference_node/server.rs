@@ -331,6 +331,7 @@ async fn health(State(node): Shared) -> Json<Health> {
         version: env!("CARGO_PKG_VERSION").into(),
         detail,
         unsettled: Some(unsettled),
+        place: node.place.clone(),
     })
 }
 

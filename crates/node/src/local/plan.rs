@@ -8,10 +8,10 @@ use crate::{
     hub::{HubConfig, HubLimits, SearchConfig, Storage, network::Participation},
     limits::Limits,
     local::{
-        ports::{MAX_HUBS, NODES, Ports, VALIDATORS},
+        ports::{MAX_HUBS, MAX_NODES, NODES, Ports, VALIDATORS},
         role::RoleName,
     },
-    registry::FailureDomains,
+    place::Place,
     validator,
 };
 use alloy_primitives::{B256, U256};
@@ -91,7 +91,7 @@ impl AccountKey {
 pub struct Accounts {
     /// Publishes the models, and is free for anything else.
     pub developer: AccountKey,
-    /// One operator for each node.
+    /// The operators of the nodes.
     pub operators: Vec<AccountKey>,
     /// One operator for each hub that there may be.
     pub hub_operators: Vec<AccountKey>,
@@ -103,15 +103,43 @@ pub struct Accounts {
 struct Made {
     ports: Ports,
     hubs: u16,
+    #[serde(default = "ordinary")]
+    sites: Vec<Site>,
+}
+
+/// An inference node of a local network: whose it is, and where it says that it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// Its operator, by place in [`Accounts::operators`].
+    pub operator: u16,
+    /// What it declares.
+    pub domains: Place,
+}
+
+/// Three nodes of an operator each. Nodes of one machine share everything, and are told apart by made-up data centres
+/// that say so.
+fn ordinary() -> Vec<Site> {
+    let sites = (0..NODES).map(|index| Site {
+        operator: index,
+        domains: Place {
+            data_centre: format!("local-{index}"),
+            ..Place::default()
+        },
+    });
+    sites.collect()
 }
 
 /// What a local network is made of that one can choose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wishes {
     /// Its ports; those of DESIGN.md, or of the network that is there, if absent.
     pub ports: Option<Ports>,
     /// Its hubs, at most [`MAX_HUBS`]; one, or as many as the network has that is there, if absent.
     pub hubs: Option<u16>,
+    /// Its nodes, at most [`MAX_NODES`], with operators below that number; three of an operator each, or those of the
+    /// network that is there, if absent.
+    pub sites: Option<Vec<Site>>,
 }
 
 /// A local network as it lies in its folder.
@@ -123,6 +151,8 @@ pub struct Plan {
     pub ports: Ports,
     /// How many hubs it has.
     pub hubs: u16,
+    /// Its nodes.
+    pub sites: Vec<Site>,
     /// What its clients trust.
     pub network: Network,
     /// Its accounts.
@@ -144,7 +174,9 @@ impl Plan {
         if !data.join(MADE).exists() {
             let hubs = wishes.hubs.unwrap_or(1).min(MAX_HUBS);
             let ports = wishes.ports.unwrap_or_default();
-            make(data, Made { ports, hubs })?;
+            let sites = wishes.sites.clone().unwrap_or_else(ordinary);
+            check_sites(&sites).map_err(|reason| Error::config(data, reason))?;
+            make(data, Made { ports, hubs, sites })?;
         }
         let data = data
             .canonicalize()
@@ -162,11 +194,16 @@ impl Plan {
                           leave the port base out, or make a new network";
             return Err(Error::config(&data, reason));
         }
+        if wishes.sites.is_some_and(|sites| sites != made.sites) {
+            let reason = "the network in this folder has other nodes; make a new network";
+            return Err(Error::config(&data, reason));
+        }
         let plan = Self {
             network: read_json(&data.join("network.json"))?,
             accounts: read_json(&data.join("accounts.json"))?,
             ports: made.ports,
             hubs: made.hubs,
+            sites: made.sites,
             data,
         };
         plan.configure(models)?;
@@ -175,7 +212,7 @@ impl Plan {
 
     /// The roles, in the order in which they start.
     pub fn roles(&self) -> Vec<RoleName> {
-        roles(self.hubs)
+        roles(self.node_count(), self.hubs)
     }
 
     /// Folder of a role.
@@ -218,13 +255,28 @@ impl Plan {
         read_key(&self.folder(RoleName::Node(index)).join(NODE_KEY))
     }
 
-    /// What node `index` says that it shares with others: nodes of one machine share everything, and are told
-    /// apart by made-up data centres that say so.
-    pub fn domains(index: u16) -> FailureDomains {
-        FailureDomains {
-            data_centre: format!("local-{index}"),
-            ..FailureDomains::default()
-        }
+    /// How many nodes it has.
+    pub fn node_count(&self) -> u16 {
+        u16::try_from(self.sites.len()).unwrap_or(MAX_NODES)
+    }
+
+    /// Node `index`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is none.
+    pub fn site(&self, index: u16) -> Result<&Site, Error> {
+        let site = self.sites.get(usize::from(index));
+        site.ok_or_else(|| Error::config(MADE, format!("there is no node {index}")))
+    }
+
+    /// The account that answers for node `index`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is none.
+    pub fn node_operator(&self, index: u16) -> Result<&AccountKey, Error> {
+        let operator = usize::from(self.site(index)?.operator);
+        let operator = self.accounts.operators.get(operator);
+        operator.ok_or_else(|| Error::config("accounts.json", "a node has no operator"))
     }
 
     fn configure(&self, models: &[PathBuf]) -> Result<(), Error> {
@@ -260,6 +312,7 @@ impl Plan {
             workers: 1,
             block_ms: validator::default_block_ms(),
             empty_block_ms: validator::default_empty_block_ms(),
+            domains: Place::default(),
         }
     }
 
@@ -267,9 +320,7 @@ impl Plan {
         // Each asks another validator first, so that one validator's end is felt by few.
         let mut rpc = self.rpc_urls();
         rpc.rotate_left(usize::from(index % VALIDATORS));
-        let operator = self.accounts.operators.get(usize::from(index));
-        let operator =
-            operator.ok_or_else(|| Error::config("accounts.json", "a node has no operator"))?;
+        let operator = self.node_operator(index)?;
         Ok(NodeConfig {
             data: "data".into(),
             key: NODE_KEY.into(),
@@ -286,7 +337,7 @@ impl Plan {
             rpc,
             clock_uncertainty_ms: CLOCK_UNCERTAINTY_MS,
             price_microcredits: Microcredits::ZERO,
-            domains: Self::domains(index),
+            domains: self.site(index)?.domains.clone(),
             limits: Limits::default(),
         })
     }
@@ -313,6 +364,7 @@ impl Plan {
                 ..Participation::default()
             },
             storage: Storage::default(),
+            domains: Place::default(),
             limits: HubLimits::default(),
         })
     }
@@ -358,12 +410,25 @@ impl Plan {
     }
 }
 
-/// The roles of a network of `hubs` hubs, in the order in which they start.
-fn roles(hubs: u16) -> Vec<RoleName> {
+fn check_sites(sites: &[Site]) -> Result<(), String> {
+    if sites.is_empty() || sites.len() > MAX_NODES.into() {
+        return Err(format!(
+            "{} nodes; a local network has 1 to {MAX_NODES}",
+            sites.len()
+        ));
+    }
+    if sites.iter().any(|site| site.operator >= MAX_NODES) {
+        return Err(format!("operators are numbered below {MAX_NODES}"));
+    }
+    sites.iter().try_for_each(|site| site.domains.check())
+}
+
+/// The roles of a network of `nodes` nodes and `hubs` hubs, in the order in which they start.
+fn roles(nodes: u16, hubs: u16) -> Vec<RoleName> {
     let validators = (0..VALIDATORS).map(RoleName::Validator);
     validators
         .chain((0..hubs).map(RoleName::Hub))
-        .chain((0..NODES).map(RoleName::Node))
+        .chain((0..nodes).map(RoleName::Node))
         .chain([RoleName::Gateway])
         .collect()
 }
@@ -376,7 +441,9 @@ fn make(data: &Path, made: Made) -> Result<(), Error> {
             .collect::<Result<Vec<_>, _>>()
     };
     let developer = AccountKey::random()?;
-    let (operators, nodes) = (some(NODES)?, some(NODES)?);
+    let last = made.sites.iter().map(|site| site.operator).max();
+    let operators = some(last.unwrap_or(0).saturating_add(1))?;
+    let nodes = some(u16::try_from(made.sites.len()).unwrap_or(MAX_NODES))?;
     let (hub_operators, hubs) = (some(MAX_HUBS)?, some(MAX_HUBS)?);
     let paying = [&developer]
         .into_iter()
@@ -454,7 +521,9 @@ const LEFT_BY_A_RUN: [&str; 9] = [
 /// # Errors
 /// [`Error::Config`] naming what cannot be removed.
 pub fn remove(data: &Path) -> Result<(), Error> {
-    let roles = roles(MAX_HUBS).into_iter().map(|role| role.to_string());
+    let roles = roles(MAX_NODES, MAX_HUBS)
+        .into_iter()
+        .map(|role| role.to_string());
     // `made.json` goes first: what is half removed is no network.
     let names = [MADE.to_owned()].into_iter().chain(roles);
     let names = names.chain(LEFT_BY_A_RUN.map(str::to_owned));
@@ -497,7 +566,8 @@ impl Plan {
         let ws = (0..VALIDATORS)
             .map(|index| format!("ws://{}", self.ports.rpc(index)))
             .collect();
-        let nodes: Vec<String> = (0..NODES).map(|index| self.node_url(index)).collect();
+        let nodes = (0..self.node_count()).map(|index| self.node_url(index));
+        let nodes: Vec<String> = nodes.collect();
         let validators =
             (0..VALIDATORS).map(|index| format!("http://{}", self.ports.metrics(index)));
         let metrics = validators

@@ -5,8 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Validators of a local network: the smallest number of which one may fail.
 pub const VALIDATORS: u16 = 4;
-/// Inference nodes of a local network, each of another operator.
+/// Inference nodes of a local network that says nothing else, each of another operator.
 pub const NODES: u16 = 3;
+/// Most inference nodes of a local network: what the ports from one base hold beside everything else.
+pub const MAX_NODES: u16 = 40;
+/// Nodes for which [`Ports::from_base`] has room.
+const NODES_FROM_BASE: u16 = 8;
 /// Most hubs of a local network, each of another operator.
 pub const MAX_HUBS: u16 = 5;
 /// Ports of a network that is given a base: all lie from the base on, below base + this.
@@ -62,6 +66,25 @@ impl Ports {
         })
     }
 
+    /// The same for a network of so many nodes, at most [`MAX_NODES`].
+    pub fn for_nodes(base: u16, nodes: u16) -> Option<Self> {
+        let narrow = Self::from_base(base)?;
+        if nodes <= NODES_FROM_BASE {
+            return Some(narrow);
+        }
+        if nodes > MAX_NODES {
+            return None;
+        }
+        Some(Self {
+            gateway: base,
+            hub: base.checked_add(1)?,
+            rpc: base.checked_add(8)?,
+            peer: base.checked_add(12)?,
+            metrics: base.checked_add(16)?,
+            node: base.checked_add(20)?,
+        })
+    }
+
     /// Where the gateway listens.
     pub fn gateway(&self) -> SocketAddr {
         at(self.gateway, 0)
@@ -92,11 +115,11 @@ impl Ports {
         at(self.metrics, index)
     }
 
-    /// Every address of a network of `hubs` hubs.
-    pub fn all(&self, hubs: u16) -> Vec<SocketAddr> {
+    /// Every address of a network of `nodes` nodes and `hubs` hubs.
+    pub fn all(&self, nodes: u16, hubs: u16) -> Vec<SocketAddr> {
         let validators = (0..VALIDATORS)
             .flat_map(|index| [self.rpc(index), self.peer(index), self.metrics(index)]);
-        let nodes = (0..NODES).map(|index| self.node(index));
+        let nodes = (0..nodes).map(|index| self.node(index));
         let hubs = (0..hubs).map(|index| self.hub(index));
         validators
             .chain(nodes)
@@ -118,7 +141,7 @@ mod tests {
     #[test]
     fn no_port_is_given_twice_and_all_lie_where_they_should() {
         for ports in [Ports::default(), Ports::from_base(20_000).unwrap()] {
-            let all = ports.all(MAX_HUBS);
+            let all = ports.all(NODES, MAX_HUBS);
             assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
             assert_eq!(all.len(), 4 * 3 + 3 + 5 + 1);
             assert!(all.iter().all(|address| address.ip().is_loopback()));
@@ -127,14 +150,21 @@ mod tests {
         assert!(
             Ports::from_base(20_000)
                 .unwrap()
-                .all(MAX_HUBS)
+                .all(NODES, MAX_HUBS)
                 .iter()
                 .all(|a| range.contains(&a.port()))
         );
+        for nodes in [1, NODES_FROM_BASE, NODES_FROM_BASE + 1, MAX_NODES] {
+            let ports = Ports::for_nodes(20_000, nodes).unwrap();
+            let all = ports.all(nodes, MAX_HUBS);
+            assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+            assert!(all.iter().all(|a| range.contains(&a.port())), "{nodes}");
+        }
     }
 
     #[test]
     fn a_base_without_room_is_refused() {
+        assert_eq!(Ports::for_nodes(20_000, MAX_NODES + 1), None);
         assert_eq!(Ports::from_base(0), None);
         assert_eq!(Ports::from_base(u16::MAX), None);
         assert_eq!(Ports::from_base(u16::MAX - PORTS_FROM_BASE + 1), None);

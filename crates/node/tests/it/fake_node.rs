@@ -5,9 +5,9 @@ use assay_chain::light::Network;
 use assay_inference::{DType, NamedTensors, Tensor};
 use assay_node::{
     api::{
-        CANCEL_PATH, Dimension, INFER_PATH, InferRequest, InferResponse, MODELS_PATH, ModelEntry,
-        ModelList, Opening, ProofReport, ProofState, RECEIPTS_PATH, ReceiptReport, TensorEntry,
-        UsageReport, tensors,
+        CANCEL_PATH, Dimension, HEALTH_PATH, Health, HealthStatus, INFER_PATH, InferRequest,
+        InferResponse, MODELS_PATH, ModelEntry, ModelList, Opening, ProofReport, ProofState,
+        RECEIPTS_PATH, ReceiptReport, TensorEntry, UsageReport, tensors,
     },
     problem::{Kind, Problem},
 };
@@ -126,6 +126,24 @@ pub fn revision() -> RevisionId {
     RevisionId::from_bytes([7; 32])
 }
 
+/// Says where the node is: in a data centre of its own, of a holy operator, and in a country that is none.
+fn health(number: u8) -> Health {
+    let place = [
+        ("operator", "a saint".to_owned()),
+        ("data_centre", format!("Centre-{number}")),
+        ("country", "Atlantis".to_owned()),
+        ("planet", "earth".to_owned()),
+    ];
+    Health {
+        role: "node".into(),
+        status: HealthStatus::Ok,
+        version: "0".into(),
+        detail: None,
+        unsettled: None,
+        place: place.map(|(key, text)| (key.to_owned(), text)).into(),
+    }
+}
+
 impl FakeNode {
     /// Starts on a free port; `number` makes its key.
     pub async fn start(number: u8, network: &Network, conduct: Conduct) -> Self {
@@ -153,6 +171,7 @@ impl FakeNode {
         let router = Router::new()
             .route(INFER_PATH, post(infer))
             .route(MODELS_PATH, get(models))
+            .route(HEALTH_PATH, get(async move || Json(health(number))))
             .route(&format!("{RECEIPTS_PATH}/{{id}}"), get(receipt))
             .route(
                 &format!("{RECEIPTS_PATH}/{{id}}{CANCEL_PATH}"),

@@ -82,6 +82,7 @@ impl Stage {
             search: Default::default(),
             participation: Default::default(),
             storage: Default::default(),
+            domains: Default::default(),
             limits: HubLimits::default(),
         };
         let commit = fill(&config, files);

@@ -3,6 +3,7 @@
 mod delegation_vectors;
 mod fake_chain;
 mod fake_node;
+mod gateway_concentration;
 mod gateway_failover;
 mod gateway_refusals;
 mod gateway_stage;

@@ -86,6 +86,7 @@ impl Chain {
             workers: 2,
             block_ms: 50,
             empty_block_ms: 200,
+            domains: Default::default(),
         };
         let (trigger, shutdown) = shutdown::channel();
         let thread = std::thread::Builder::new().stack_size(validator::STACK_BYTES);

@@ -25,8 +25,13 @@ fn every_path_describes_its_refusals() {
         assert!(infer[status].is_object(), "{status}");
     }
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 6);
-    for path in ["models", "receipts/{id}", "network"] {
+    assert_eq!(paths.len(), 7);
+    for path in [
+        "models",
+        "receipts/{id}",
+        "network",
+        "network/concentration",
+    ] {
         let responses = &paths[&format!("/assay/v1/{path}")]["get"]["responses"];
         assert!(responses["4XX"].is_object(), "{path}");
     }
