@@ -14,7 +14,7 @@ pub use zk::{
     ZkProve, ZkQuote, ZkSetup, ZkVerify,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Where a gateway of a local network listens.
@@ -286,9 +286,9 @@ pub struct Verify {
 /// `assay network`.
 #[derive(Debug, Subcommand)]
 pub enum Network {
-    /// Show which validators and nodes answer, and whether the chain moves.
+    /// Show who answers, whether the chain moves, and which failures would stop what.
     Health(Health),
-    /// Kill processes of a local network at random while a client asks, and count what was lost.
+    /// Kill processes of a local network, at random or by failure domains, and say what came of it.
     Drill(Drill),
 }
 
@@ -302,6 +302,7 @@ pub struct Health {
 
 /// `assay network drill`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("by_domains").args(["domains", "kill"]).multiple(true)))]
 pub struct Drill {
     /// How many processes are killed.
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -318,4 +319,20 @@ pub struct Drill {
     /// Questions that are open at a time.
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub clients: usize,
+    /// Instead of that: spread nodes over made-up failure domains so that SIZE of them hold all, ask the gateway which
+    /// sets stop their model, kill every smaller set and those, and fail where one did other than predicted.
+    #[arg(long, value_name = "SIZE", value_parser = clap::value_parser!(u16).range(2..=3))]
+    #[arg(conflicts_with_all = ["rounds", "seed", "clients"])]
+    pub domains: Option<u16>,
+    /// Of such a network, kill this set only: operator:party-1,country:XA and so on.
+    #[arg(long, value_name = "SET", conflicts_with_all = ["rounds", "seed", "clients"])]
+    pub kill: Option<String>,
+    /// With --domains or --kill: how many nodes there are.
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "by_domains")]
+    #[arg(value_parser = clap::value_parser!(u16).range(8..=40))]
+    pub nodes: u16,
+    /// With --domains or --kill: this node is in none of the domains that it says it is in, so that a prediction from
+    /// what nodes say does not hold.
+    #[arg(long, value_name = "NODE", requires = "by_domains")]
+    pub misplaced: Option<u16>,
 }

@@ -5,8 +5,9 @@ use anyhow::Result;
 use assay_chain::light::{self, Network};
 use assay_node::{
     api::{
-        INFER_PATH, InferRequest, InferResponse, MODELS_PATH, ModelEntry, ModelList, NETWORK_PATH,
-        NetworkReport, ProofReport, ProofState, RECEIPTS_PATH, ReceiptReport,
+        CONCENTRATION_PATH, ConcentrationReport, INFER_PATH, InferRequest, InferResponse,
+        MODELS_PATH, ModelEntry, ModelList, NETWORK_PATH, NetworkReport, ProofReport, ProofState,
+        RECEIPTS_PATH, ReceiptReport,
     },
     problem::Problem,
 };
@@ -96,6 +97,15 @@ impl Gateway {
     /// The gateway's problem document, as a complaint.
     pub async fn network(&self) -> Result<NetworkReport> {
         self.send(self.request(Method::GET, NETWORK_PATH)).await
+    }
+
+    /// Which failures would stop what.
+    ///
+    /// # Errors
+    /// The gateway's problem document, as a complaint.
+    pub async fn concentration(&self) -> Result<ConcentrationReport> {
+        self.send(self.request(Method::GET, CONCENTRATION_PATH))
+            .await
     }
 
     /// A receipt with its proof, if it has one yet.

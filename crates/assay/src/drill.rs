@@ -1,7 +1,10 @@
 //! `assay network drill`: kills processes of a network of its own at random while clients ask, and counts at the end
-//! what became of every receipt that a client was given.
+//! what became of every receipt that a client was given; or kills whole failure domains (`domains`).
 
 mod census;
+mod domains;
+mod sets;
+mod spread;
 
 use crate::{
     ask::{Asking, ask},
@@ -68,6 +71,9 @@ struct Outcome {
 /// # Errors
 /// A complaint if the network does not start, or a process does not come back.
 pub async fn run(arguments: cli::Drill, form: Form) -> Result<Exit> {
+    if arguments.domains.is_some() || arguments.kill.is_some() {
+        return domains::run(arguments, form).await;
+    }
     let seed = arguments.seed.unwrap_or_else(rand::random);
     let started = Instant::now();
     let place = cli::Place {

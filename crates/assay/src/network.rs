@@ -1,4 +1,4 @@
-//! `assay network health`.
+//! `assay network health`: who answers, and which failures would stop what.
 
 use crate::{
     cli,
@@ -7,13 +7,16 @@ use crate::{
     output::{self, Form, Progress},
 };
 use anyhow::Result;
-use assay_node::api::NetworkReport;
+use assay_economy::failure::{Concentration, report};
+use assay_node::api::{ConcentrationReport, NetworkReport};
 use serde::Serialize;
 use std::time::Duration;
 use tokio::time::sleep;
 
 /// The chain is looked at twice, so far apart that it must have moved in between.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// Services of which all is shown as text.
+const DETAILED: usize = 8;
 
 /// How a network is.
 #[derive(Debug, Serialize)]
@@ -29,6 +32,8 @@ struct Vitals {
     /// Validators that must answer for the chain to go on: more than two thirds.
     needed_validators: usize,
     report: NetworkReport,
+    /// Which failures would stop what.
+    concentration: ConcentrationReport,
 }
 
 /// Shows who answers and whether the chain moves; fails where the network does not work.
@@ -41,7 +46,8 @@ pub async fn health(arguments: cli::Health, form: Form) -> Result<Exit> {
     let progress = Progress::wait("watching the chain");
     sleep(LOOK_AGAIN).await;
     drop(progress);
-    let vitals = vitals(&before, gateway.network().await?);
+    let concentration = gateway.concentration().await?;
+    let vitals = vitals(&before, gateway.network().await?, concentration);
     form.print(&vitals, show)?;
     Ok(if vitals.working {
         Exit::Done
@@ -50,7 +56,11 @@ pub async fn health(arguments: cli::Health, form: Form) -> Result<Exit> {
     })
 }
 
-fn vitals(before: &NetworkReport, report: NetworkReport) -> Vitals {
+fn vitals(
+    before: &NetworkReport,
+    report: NetworkReport,
+    concentration: ConcentrationReport,
+) -> Vitals {
     let blocks = report.height.saturating_sub(before.height);
     let live_validators = report
         .validators
@@ -68,11 +78,12 @@ fn vitals(before: &NetworkReport, report: NetworkReport) -> Vitals {
         live_nodes,
         needed_validators: report.validators.len().saturating_sub(faults),
         report,
+        concentration,
     }
 }
 
 fn show(vitals: &Vitals) -> String {
-    let report = &vitals.report;
+    let (report, concentration) = (&vitals.report, &vitals.concentration);
     let (validators, nodes) = (report.validators.len(), report.nodes.len());
     let verdict = if vitals.working {
         "working"
@@ -114,14 +125,45 @@ fn show(vitals: &Vitals) -> String {
             format!("{live}, {}, {models} models", node.status),
         )
     }));
-    output::rows(0, &rows)
+    let vitals = output::rows(0, &rows);
+    format!("{vitals}\n\n{}", show_concentration(concentration))
+}
+
+/// Which failures would stop what: a line for each service, then all that is known of some of them.
+fn show_concentration(concentration: &ConcentrationReport) -> String {
+    let services = concentration.services.iter();
+    let answers: Vec<Concentration> = services.clone().map(|entry| entry.now.clone()).collect();
+    let mut parts = vec![format!(
+        "failures that stop it, of those who answer now\n{}",
+        report::summary(&answers)
+    )];
+    let details = services.take(DETAILED);
+    parts.extend(details.map(|entry| report::detail(&entry.now, entry.addition.as_ref())));
+    let mut rest = Vec::new();
+    let more = answers.len().saturating_sub(DETAILED);
+    if more > 0 {
+        rest.push(format!("{more} more services: --json has all of each"));
+    }
+    if concentration.models_left_out > 0 {
+        let models = concentration.models_left_out;
+        rest.push(format!("{models} more models were not looked at"));
+    }
+    rest.extend(
+        concentration
+            .not_covered
+            .iter()
+            .map(|what| format!("not covered: {what}")),
+    );
+    parts.push(rest.join("\n"));
+    parts.join("\n\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use assay_chain::light::Network;
-    use assay_node::api::ValidatorReport;
+    use assay_economy::failure::{self, Budget, Exposure, Member, Rule, Service};
+    use assay_node::api::{ServiceReport, ValidatorReport};
 
     fn report(height: u64, live: usize) -> NetworkReport {
         let network = Network {
@@ -146,9 +188,49 @@ mod tests {
         }
     }
 
+    fn unknown() -> ConcentrationReport {
+        let members = (0..3).map(|index| Member::new(format!("node {index}")));
+        let members: Vec<Member> = members.collect();
+        let network = failure::Network::new(members.clone()).unwrap();
+        let service = Service::of("model m", Rule::AtLeast(1), 0..3);
+        let exposure = Exposure::new(&network, &service).unwrap();
+        let now = exposure.concentration(Budget::default());
+        let addition = Some(exposure.fresh_addition(&now, Budget::default()));
+        let entry = ServiceReport {
+            now,
+            addition,
+            service: service.clone(),
+        };
+        ConcentrationReport {
+            height: 5,
+            timestamp_ms: 0,
+            members,
+            services: vec![entry; DETAILED + 1],
+            models_left_out: 2,
+            not_covered: vec!["gateways: why".into()],
+        }
+    }
+
+    #[test]
+    fn places_that_nobody_knows_make_two_numbers_and_are_said_to_be_unknown() {
+        let text = show_concentration(&unknown());
+        for said in [
+            "model m  1 failure, 3 failures if what is unknown is shared by none",
+            "if unknowns are shared",
+            "if they are not",
+            "unknown for all",
+            "one more node",
+            "1 more services: --json has all of each",
+            "2 more models were not looked at",
+            "not covered: gateways: why",
+        ] {
+            assert!(text.contains(said), "{said}\n{text}");
+        }
+    }
+
     #[test]
     fn a_chain_that_stands_still_is_not_working() {
-        let vitals = vitals(&report(5, 4), report(5, 2));
+        let vitals = vitals(&report(5, 4), report(5, 2), unknown());
         assert!(!vitals.working);
         assert_eq!((vitals.live_validators, vitals.needed_validators), (2, 3));
         let text = show(&vitals);

@@ -51,7 +51,7 @@ impl Sample {
     ///
     /// # Errors
     /// What does not hold of the directory, or lacks in it.
-    fn read(directory: &Path) -> Result<Self> {
+    pub fn read(directory: &Path) -> Result<Self> {
         let revision = Revision::open(directory, &RevisionLimits::default())?;
         let manifest = revision.manifest();
         let rows = |file: String| -> Result<Tensor> {

@@ -68,7 +68,7 @@ pub fn snapshot(name: &str, text: &str) {
 /// The first of 64 ports that nobody listens on, below the range that the system hands out itself. `slot` keeps the
 /// tests of one run apart.
 pub fn port_base(slot: u16) -> u16 {
-    let first = 20_000 + (std::process::id() % 16) as u16 * 512 + slot * 64;
+    let first = 20_000 + (std::process::id() % 8) as u16 * 1_024 + slot * 64;
     let free =
         |base: &u16| (*base..*base + 64).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
     (0..4)

@@ -3,6 +3,7 @@
 mod binary;
 mod checks;
 mod demo;
+mod domains;
 mod errors;
 mod help;
 mod hidden;
