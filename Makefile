@@ -7,7 +7,7 @@ CLAIM := source scripts/environment.sh && claim_target
 export CARGO_BUILD_JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-hub bench-serving bench-zkml abuse-zkml models vectors contracts search-weights clean-local
+.PHONY: help demo test check bench bench-hub bench-serving bench-zkml detection abuse-zkml models vectors contracts search-weights clean-local
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -38,6 +38,9 @@ bench-serving: ## Measure the gateway beside LiteLLM, and slow streams, a quarte
 
 bench-zkml: ## Measure proofs beside EZKL's, about half an hour; ARGS="risk-logreg" measures one model
 	@scripts/bench_zkml.sh $(ARGS)
+
+detection: ## Measure what re-checks of answers find, minutes; ARGS="200 20" takes fewer honest ones and fewer of each cheat
+	@scripts/bench_detection.sh $(ARGS)
 
 abuse-zkml: ## Attack the verifier of proofs and the tests that attack it, with counts; about an hour
 	@scripts/abuse_zkml.sh $(ARGS)

@@ -3,6 +3,7 @@
 mod agreement;
 mod chat_model;
 mod corpus;
+mod detection;
 mod determinism;
 mod mutation;
 mod provable_answers;
