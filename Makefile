@@ -33,7 +33,7 @@ bench: ## Run every benchmark of the workspace; ARGS="tensor" runs those of that
 bench-hub: ## Measure search, transfers and storage of a hub, about half an hour; ARGS="search" measures only that
 	@scripts/bench_hub.sh $(ARGS)
 
-bench-serving: ## Measure the gateway beside LiteLLM, and slow streams, a quarter of an hour; ARGS="streams" measures only that
+bench-serving: ## Measure the gateway beside LiteLLM, slow streams, and the engine beside llama.cpp, half an hour; ARGS="engine" measures only that
 	@scripts/bench_serving.sh $(ARGS)
 
 bench-zkml: ## Measure proofs beside EZKL's, about half an hour; ARGS="risk-logreg" measures one model

@@ -9,7 +9,7 @@ parts=$(mktemp -d)
 trap 'rm -rf "$parts"' EXIT
 need g++ "apt-get install g++"
 claim_target
-cargo build --quiet --workspace --example serving_speed
+cargo build --quiet --workspace --example serving_speed --example failure_speed
 # The source is built for the processor that it runs on, as ours chooses its instructions when it runs.
 CMAKE_ARGS="-DLLAVA_BUILD=OFF -DGGML_NATIVE=ON" CMAKE_BUILD_PARALLEL_LEVEL=$CARGO_BUILD_JOBS
 export CMAKE_ARGS CMAKE_BUILD_PARALLEL_LEVEL
@@ -21,8 +21,7 @@ say "measuring the engines"
 "$python" clients/serving/llama_bench.py "$models" "$CARGO_TARGET_DIR/debug/examples/serving_speed" \
 	--threads "${THREADS:-2}" --rounds "${ROUNDS:-5}" >"$parts/engine.json"
 say "measuring failure sets"
-# Run by cargo: another crate has an example of the same name.
-cargo run --quiet --package assay-economy --example speed | tail -n 1 >"$parts/sets.json"
+"$CARGO_TARGET_DIR/debug/examples/failure_speed" | tail -n 1 >"$parts/sets.json"
 {
 	printf 'Written by `make bench-serving`, or by `scripts/bench_engine.sh` alone.\n\n'
 	python3 clients/serving/engine_report.py "$parts/engine.json" "$parts/sets.json"

@@ -3,12 +3,15 @@
 # machine. With names of parts it measures only those, prints what they found, and writes nothing.
 #
 # A part is a function measure_NAME that leaves $parts/NAME.json, for which clients/serving/report.py has a function, or
-# $parts/NAME.md as it is to be shown.
+# $parts/NAME.md as it is to be shown. The engine beside llama.cpp has a script and a section of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/environment.sh
 source scripts/network.sh
 all=(gateway streams)
+if [[ ${1-} == engine ]]; then
+	exec scripts/bench_engine.sh
+fi
 parts=$(mktemp -d)
 trap 'rm -rf "$parts"' EXIT
 claim_target
@@ -32,7 +35,7 @@ measure_streams() { beside_stubs streams; }
 for part in "${@:-${all[@]}}"; do
 	if ! declare -F "measure_$part" >/dev/null; then
 		say "error: no part is called $part"
-		say "hint: choose from ${all[*]}"
+		say "hint: choose from ${all[*]} engine"
 		exit 3
 	fi
 	say "measuring $part"
@@ -48,3 +51,4 @@ fi
 	cat "$parts/serving.out"
 } | scripts/benchmarks.py "Serving language models"
 say "wrote BENCHMARKS.md"
+scripts/bench_engine.sh

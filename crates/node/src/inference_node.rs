@@ -126,14 +126,8 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
         .map_err(|error| listen_error(config.listen, &error))?;
     let (stop_settling, settling) = shutdown::channel();
     let nonces = Nonces::default();
-    let driver = settle(
-        &network,
-        &key,
-        &rpc,
-        &writer,
-        &metrics,
-        (settling, nonces.clone()),
-    );
+    let until = (settling, nonces.clone());
+    let driver = settle(&network, &key, &rpc, &writer, &metrics, until);
     let prover = Arc::new(Prover::open(models.commitments(), &config.data, domain)?);
     let link = Arc::new(Link::new(&network, &rpc, &key, nonces));
     let proving = tokio::spawn(prover.clone().run(link.clone(), shutdown.clone()));
@@ -160,12 +154,13 @@ pub async fn start(config: NodeConfig, shutdown: Shutdown) -> Result<Running, Er
         drill,
         is_checked: config.checks,
         place,
-        shutdown: shutdown.clone(),
+        shutdown,
         limits: config.limits,
     });
-    let private = config.allow_private_hubs;
-    let checking = || tokio::spawn(checks::run(node.clone(), link, Reach { private }, shutdown));
-    let checks = config.checks.then(checking);
+    let reach = Reach {
+        private: config.allow_private_hubs,
+    };
+    let checks = checks::start(&node, link, reach);
     tracing::info!(%address, node = %node.address, revisions = node.models.count(), "inference node listens");
     let notices = tokio::spawn(notice::watch(node.clone()));
     let server = tokio::spawn(server::serve(listener, node));

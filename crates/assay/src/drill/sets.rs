@@ -144,8 +144,8 @@ mod tests {
             named(Dimension::Country, "XA"),
             named(Dimension::SoftwareBuild, "b"),
         );
-        assert_eq!(falls(&places, &[xa.clone()]), 0b011);
-        assert_eq!(falls(&places, &[b.clone()]), 0b110);
+        assert_eq!(falls(&places, std::slice::from_ref(&xa)), 0b011);
+        assert_eq!(falls(&places, std::slice::from_ref(&b)), 0b110);
         assert_eq!(falls(&places, &[xa, b]), 0b111);
         // A name counts in its own dimension only.
         assert_eq!(falls(&places, &[named(Dimension::SoftwareBuild, "XA")]), 0);

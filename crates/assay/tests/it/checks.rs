@@ -132,7 +132,7 @@ impl Trio {
 
 #[test]
 fn a_member_that_calls_an_honest_answer_wrong_loses_its_bond() {
-    let network = Trio::start(7);
+    let network = Trio::start(10);
     let (id, _) = network.ask("What is a receipt?");
     let (status, said) = network.check(&id);
     assert_eq!(
@@ -162,7 +162,7 @@ fn a_member_that_calls_an_honest_answer_wrong_loses_its_bond() {
 
 #[test]
 fn a_node_that_made_up_its_scores_loses_its_bond() {
-    let network = Trio::start(8);
+    let network = Trio::start(11);
     let all = |how| (0..NODES).for_each(|number| network.lies(number, how));
     all(Some("digest"));
     let (id, node) = network.ask("Tell me a story.");

@@ -56,7 +56,7 @@ pub fn drawn(rate: f64, honest: f64, detection: f64, tries: u32) -> (f64, f64) {
             .count();
         found += u32::from(is_drawn && differing > 0);
         let agreed = (1..COMMITTEE).filter(|_| chance() < honest).count();
-        penalised += u32::from(agreed as u32 >= COMMITTEE / 2 + 1);
+        penalised += u32::from(agreed as u32 > COMMITTEE / 2);
     }
     (
         f64::from(found) / f64::from(tries),

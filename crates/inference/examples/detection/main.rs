@@ -87,8 +87,7 @@ fn committees() {
          reveal pays the penalty unless it has too many duties. A member that says \"right\" without computing has to name a digest \
          of the work, and pays where a majority of the committee named another. It pays nothing where too few computed, nor \
          where another member passes the digest on outside the chain, which nothing here finds. Calculated by the rules of \
-         Checks.sol for committees of {} that are independent draws, and in brackets as {} draws of a simulation; no node acts by those \
-         rules yet. The rates are those of the lottery for operators with a record, new ones, and ones that lost a check.\n",
+         Checks.sol for committees of {} that are independent draws, and in brackets as {} draws of a simulation. The rates are those of the lottery for operators with a record, new ones, and ones that lost a check.\n",
         figures::COMMITTEE,
         TRIES,
     );

@@ -22,7 +22,6 @@ use crate::{
     problem::{Kind, Problem},
     reach::Reach,
     registry,
-    shutdown::Shutdown,
 };
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_sol_types::{SolCall as _, SolEvent as _};
@@ -40,6 +39,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::task::JoinHandle;
 
 /// Between two looks at the chain.
 const POLL: Duration = Duration::from_millis(200);
@@ -56,8 +56,14 @@ const ASK_TIME: Duration = Duration::from_secs(10);
 /// Between two attempts to get it.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Takes part until `shutdown`.
-pub(super) async fn run(node: Arc<Node>, link: Arc<Link>, reach: Reach, shutdown: Shutdown) {
+/// Takes part until the node stops, if it does so at all.
+pub(super) fn start(node: &Arc<Node>, link: Arc<Link>, reach: Reach) -> Option<JoinHandle<()>> {
+    node.is_checked
+        .then(|| tokio::spawn(run(node.clone(), link, reach)))
+}
+
+async fn run(node: Arc<Node>, link: Arc<Link>, reach: Reach) {
+    let shutdown = node.shutdown.clone();
     let asker = match Asker::new(ASK_TIME, reach) {
         Ok(asker) => asker,
         Err(error) => {

@@ -1,4 +1,4 @@
-//! Speed over a large network: `cargo run -p assay-economy --example speed -- [--nodes N] [--rounds N]`.
+//! Speed over a large network: `cargo run -p assay-economy --example failure_speed -- [--nodes N] [--rounds N]`.
 //!
 //! Nodes lie in domains of skewed sizes, the n-th as large as 1/n of the first: 300 operators, 400 ASNs, 600 data
 //! centres, 60 countries, 5 vendors, 12 levels of firmware, 8 builds of the software; with each place independent of
