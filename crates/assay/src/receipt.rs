@@ -149,7 +149,7 @@ fn receipt_rows(signed: &SignedReceipt) -> Vec<(&'static str, String)> {
         ("request", receipt.request.to_string()),
         ("input", receipt.input.to_string()),
         ("output", receipt.output.to_string()),
-        ("rung", lower(&receipt.rung)),
+        ("promised rung", lower(&receipt.rung)),
         ("sequence", receipt.sequence.to_string()),
         ("price", receipt.price.to_string()),
         ("computed", format!("{} us", receipt.usage.compute_us)),
